@@ -1,0 +1,136 @@
+"""Sets of integers as flip points: `(3, 7, 9, 10)` is 3..6 and 9. One canonical form, so equality is `==`.
+
+A flip-point tuple has even length and strictly increasing members: [first, end, first, end, ...), ends exclusive.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from heapq import merge
+
+Points = tuple[int, ...]
+
+EMPTY: Points = ()
+
+
+def from_ranges(ranges: Iterable[tuple[int, int]]) -> Points:
+    """Return the union of half-open ranges `(first, end)`, given in any order, overlapping or not."""
+    out: list[int] = []
+    for first, end in sorted(ranges):
+        if first >= end:
+            continue
+        if out and first <= out[-1]:
+            if end > out[-1]:
+                out[-1] = end
+        else:
+            out.append(first)
+            out.append(end)
+    return tuple(out)
+
+
+def ranges(points: Points) -> Iterator[tuple[int, int]]:
+    """Yield the half-open ranges `(first, end)` in ascending order."""
+    steps = iter(points)
+    return zip(steps, steps, strict=True)
+
+
+def union(a: Points, b: Points) -> Points:
+    """Return a or b."""
+    if not a or a == b:
+        return b
+    if not b:
+        return a
+    if a[-1] < b[0]:
+        return a + b
+    if b[-1] < a[0]:
+        return b + a
+    out: list[int] = []
+    for first, end in merge(ranges(a), ranges(b)):
+        if out and first <= out[-1]:
+            if end > out[-1]:
+                out[-1] = end
+        else:
+            out.append(first)
+            out.append(end)
+    return tuple(out)
+
+
+def union_all(sets: Iterable[Points]) -> Points:
+    """Return the union of many sets; one sort instead of many merges."""
+    distinct = list(dict.fromkeys(points for points in sets if points))
+    if len(distinct) < 3:
+        return union(distinct[0], distinct[1]) if len(distinct) == 2 else (distinct[0] if distinct else EMPTY)
+    return from_ranges(pair for points in distinct for pair in ranges(points))
+
+
+def intersection(a: Points, b: Points) -> Points:
+    """Return a and b."""
+    if not a or not b or a[-1] <= b[0] or b[-1] <= a[0]:
+        return EMPTY
+    if a == b:
+        return a
+    out: list[int] = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        first, end = max(a[i], b[j]), min(a[i + 1], b[j + 1])
+        if first < end:
+            out.append(first)
+            out.append(end)
+        if a[i + 1] < b[j + 1]:
+            i += 2
+        else:
+            j += 2
+    return tuple(out)
+
+
+def difference(a: Points, b: Points) -> Points:
+    """Return a without b."""
+    if not a or not b or a[-1] <= b[0] or b[-1] <= a[0]:
+        return a
+    if a == b:
+        return EMPTY
+    out: list[int] = []
+    j = 0
+    for first, end in ranges(a):
+        while j < len(b) and b[j + 1] <= first:
+            j += 2
+        start, k = first, j
+        while k < len(b) and b[k] < end:
+            if start < b[k]:
+                out.append(start)
+                out.append(b[k])
+            start = max(start, b[k + 1])
+            k += 2
+        if start < end:
+            out.append(start)
+            out.append(end)
+    return tuple(out)
+
+
+def contains(points: Points, value: int) -> bool:
+    """Tell whether value is a member."""
+    return bisect_right(points, value) % 2 == 1
+
+
+def is_subset(a: Points, b: Points) -> bool:
+    """Tell whether every member of a is in b."""
+    return not difference(a, b)
+
+
+def size(points: Points) -> int:
+    """Return the number of members."""
+    return sum(points[1::2]) - sum(points[::2])
+
+
+def blocks(points: Points, width: int) -> Iterator[tuple[int, int]]:
+    """Yield the minimal CIDR cover as `(network, prefix length)` in ascending order; width is 32 or 128 bits."""
+    top = 1 << width
+    for first, end in ranges(points):
+        start = first
+        while start < end:
+            aligned = start & -start or top
+            fits = 1 << ((end - start).bit_length() - 1)
+            length = min(aligned, fits)
+            yield start, width + 1 - length.bit_length()
+            start += length
