@@ -1,0 +1,1 @@
+"""Policy x inventory -> what is wanted at every enforcement point. Pure, exact, in one fixed order."""
