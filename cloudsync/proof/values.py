@@ -1,0 +1,69 @@
+"""What a proof says, with a witness packet wherever it says no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloudsync.model.packets import Packet
+from cloudsync.model.workload import PointId
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One packet on which a point and its intent disagree. kind: `missing` (wanted, not let through), `excess` or `changed`."""
+
+    point: PointId
+    direction: str
+    kind: str
+    packet: Packet
+
+    def text(self) -> str:
+        """Return one line for people."""
+        what = {"missing": "is wanted but would not pass", "excess": "would pass but is not wanted", "changed": "would change"}[self.kind]
+        return f"{self.point} {self.direction}: {self.packet.text()} {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Whether the desired state, parsed back from the rendered requests, equals the intent packet for packet."""
+
+    points: int
+    """Enforcement points compared."""
+    differences: tuple[Difference, ...] = ()
+    reached: bool = True
+    """Whether the rendered steps lead exactly to the desired table."""
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether enforced = policy on every point compared."""
+        return self.reached and not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A state on the way that breaks a promise. kind: `exposure` (opens what neither old nor new opens) or `outage`."""
+
+    kind: str
+    phase: str
+    step: str
+    point: PointId
+    direction: str
+    packet: Packet
+
+    def text(self) -> str:
+        """Return one line for people."""
+        what = "would be open although neither the old nor the new state opens it" if self.kind == "exposure" else "would be cut"
+        return f"{self.kind} in phase {self.phase} ({self.step}): {self.point} {self.direction} {self.packet.text()} {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The replay of a transition over every prefix of its steps; `states` counts the intermediate states that are covered."""
+
+    states: int
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Tell whether every state on the way lies between what old and new share and what either allows."""
+        return not self.violations
