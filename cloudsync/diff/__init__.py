@@ -1,0 +1,1 @@
+"""Difference: what would change, in words of packets and workloads. Pure."""

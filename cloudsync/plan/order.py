@@ -1,0 +1,156 @@
+"""The order of a transition: the first method whose every prefix is proven safe, or the reasons why there is none.
+
+SWAP needs the fewest calls, JOIN holds old and new membership side by side, ROUNDS is JOIN cut in several turns where a group gets
+rules and loses members in one plan, MEET shrinks to what old and new share before it grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloudsync.adapter import Adapter, Effect, Method, Phase, Step, Table, Whose
+from cloudsync.model.address import AddressSet
+from cloudsync.model.workload import PointId
+from cloudsync.proof.certificate import final_table
+from cloudsync.proof.replay import Envelope, phase_violations, replay
+from cloudsync.proof.series import crossings
+from cloudsync.proof.values import Replay, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Phases with the replay that covers them. `method` names how they were found; `replay.violations` is not empty when none is safe."""
+
+    method: str
+    phases: tuple[Phase, ...]
+    replay: Replay
+    final: Table
+
+
+def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[PointId, AddressSet]) -> Order:
+    """Return the first safe order from actual to desired. Pure and deterministic."""
+    direct = adapter.steps(actual, desired, Method.SWAP)
+    if not direct:
+        return Order("none", (), Replay(1), actual)
+    final = final_table(adapter, actual, direct)
+    crossing = next(crossings(adapter, actual, final, addresses), None)
+    failed: list[Violation] = []
+    if crossing is None:
+        proven = replay(adapter, actual, final, direct)
+        if proven.safe:
+            return Order("swap", direct, proven, final)
+        failed.extend(proven.violations)
+        join = adapter.steps(actual, desired, Method.JOIN)
+        if join:
+            proven = replay(adapter, actual, final, join)
+            if proven.safe:
+                return Order("join", join, proven, final)
+            turns = rounds(adapter, actual, final, join)
+            proven = replay(adapter, actual, final, turns) if turns else proven
+            if proven.safe:
+                return Order("rounds", turns, proven, final)
+            failed = list(proven.violations)
+    else:
+        title = "old and new state of source and destination combined"
+        failed.append(Violation("exposure", "join", title, crossing.destination, "inbound", crossing.packet))
+    meet = adapter.steps(actual, desired, Method.MEET)
+    if meet:
+        proven = replay_meet(adapter, actual, final, meet)
+        if proven.safe:
+            return Order("meet", meet, proven, final)
+        failed = list(proven.violations)
+    return Order("none safe", direct, Replay(1, tuple(failed)), final)
+
+
+def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """Cut JOIN into turns: grow whatever stays inside old or new, shrink whatever keeps what both share, again until done.
+
+    Needed where a group gets a rule and loses a member in one plan: the rule must wait until the member has left. Empty when stuck.
+    """
+    waiting = [(phase.name, step) for phase in phases for step in phase.steps]
+    touched = frozenset().union(*(adapter.affected(actual, phase.steps) | adapter.affected(final, phase.steps) for phase in phases))
+    envelope = Envelope(adapter.decode(actual, Whose.ALL, touched), adapter.decode(final, Whose.ALL, touched))
+    table, turn = actual, 0
+    found: list[Phase] = []
+    while waiting:
+        before = len(waiting)
+        for shrinking in (False, True):
+            ready = _ready(waiting, shrinking=shrinking)
+            chosen = _inside(adapter, envelope, table, ready)
+            names = list(dict.fromkeys(name for name, step in waiting if step in chosen))
+            for name in names:
+                steps = tuple(step for label, step in waiting if label == name and step in chosen)
+                found.append(Phase(name if turn == 0 else f"{name}, turn {turn + 1}", steps))
+                for step in steps:
+                    table = adapter.simulate(table, step)
+            waiting = [(name, step) for name, step in waiting if step not in chosen]
+        if len(waiting) == before:
+            return ()
+        turn += 1
+    return tuple(found)
+
+
+def _ready(waiting: list[tuple[str, Step]], *, shrinking: bool) -> tuple[Step, ...]:
+    """Return the steps of one kind whose object has no earlier step still waiting."""
+    ready: list[Step] = []
+    blocked: set[str] = set()
+    for _, step in waiting:
+        wrong_kind = (step.effect is Effect.SHRINKS) is not shrinking
+        if wrong_kind or step.object in blocked:
+            blocked.add(step.object)
+        else:
+            ready.append(step)
+    return tuple(ready)
+
+
+def _inside(adapter: Adapter, envelope: Envelope, table: Table, steps: tuple[Step, ...]) -> frozenset[Step]:
+    """Return the largest part of `steps`, found by leaving out whatever touches a point that would leave the envelope."""
+    chosen = steps
+    while chosen:
+        broken = {one.point for one in phase_violations(adapter, envelope, table, "", chosen)}
+        if not broken:
+            break
+        kept = tuple(step for step in chosen if step.effect is Effect.NONE or not adapter.affected(table, (step,)) & broken)
+        if len(kept) == len(chosen):
+            return frozenset()
+        chosen = kept
+    return frozenset(chosen)
+
+
+def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> Replay:
+    """Check MEET: first every point only within the old state, then, after one moment when all are within both, only within the new.
+
+    That is what makes points in series safe: at no moment is one end wide by the new state while the other is still wide by the old.
+    """
+    proven = replay(adapter, actual, final, phases)
+    if not proven.safe:
+        return proven
+    touched = frozenset().union(*(adapter.affected(actual, phase.steps) | adapter.affected(final, phase.steps) for phase in phases))
+    old, new = adapter.decode(actual, Whose.ALL, touched), adapter.decode(final, Whose.ALL, touched)
+    shrinking = Envelope(old, old)
+    growing = Envelope(new, new)
+    table, grown = actual, False
+    for phase in phases:
+        if not grown:
+            exposed = [one for one in phase_violations(adapter, shrinking, table, phase.name, phase.steps) if one.kind == "exposure"]
+            if exposed:
+                grown = True
+                now = adapter.decode(table, Whose.ALL, touched)
+                for point in sorted(touched):
+                    for (direction, _, _), state, limit in zip(
+                        growing.sides(point),
+                        (now[point].inbound, now[point].outbound),
+                        (new[point].inbound, new[point].outbound),
+                        strict=True,
+                    ):
+                        witness = (state - limit).witness()
+                        if witness is not None:
+                            return Replay(proven.states, (Violation("exposure", phase.name, "barrier", point, direction, witness),))
+        if grown:
+            exposed = [one for one in phase_violations(adapter, growing, table, phase.name, phase.steps) if one.kind == "exposure"]
+            if exposed:
+                return Replay(proven.states, tuple(exposed))
+        for step in phase.steps:
+            table = adapter.simulate(table, step)
+    return proven
