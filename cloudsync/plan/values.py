@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloudsync.adapter import Fidelity, Identity, Method, Phase, Problem, Step
-from cloudsync.diff.values import Adoption, Change, Direction, PointChange
+from cloudsync.adapter import Access, Fidelity, Identity, Phase, Problem, Step
+from cloudsync.diff import Change
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import TargetMode
-from cloudsync.model.workload import WorkloadId
+from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
-from cloudsync.proof.values import CertificateResult, Difference, Harm, ReplayResult, Violation
+from cloudsync.proof.values import Certificate, Replay
 
-__all__ = [
-    "Adoption",
-    "CertificateResult",
-    "Change",
-    "Difference",
-    "Direction",
-    "GuardLimits",
-    "Harm",
-    "IdentityCheck",
-    "InventoryScope",
-    "ManagementLoss",
-    "Peak",
-    "Plan",
-    "PointChange",
-    "ReplayResult",
-    "ScopeRules",
-    "TargetPlan",
-    "Violation",
-]
+SHUT = Access()
+"""A point that lets nothing through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +54,48 @@ class InventoryScope:
 
 
 @dataclass(frozen=True, slots=True)
+class TouchedPoint:
+    """What one enforcement point lets in and out before and after: one for every point whose packets or own rules change.
+
+    `ours_before` and `ours_after` are what our own objects alone let through there.
+    """
+
+    point: PointId
+    workload: WorkloadId | None
+    """None where the point belongs to no workload of the inventory."""
+    name: str
+    """The workload's name, for people."""
+    labels: Labels
+    scope: str
+    network: str
+    before: Access
+    after: Access
+    ours_before: Access = SHUT
+    ours_after: Access = SHUT
+    enforced: bool = True
+    """Whether the policy enforces anything here after the plan (modes selective and full)."""
+    sibling: Access | None = None
+    """Set only for a workload that the last verified inventory of its scope lacks although an enforced member of the same class in
+    the same network was in it: what such a member lets in and out today. A machine that joins its like is no news to the guards."""
+
+    @property
+    def owner(self) -> str:
+        """What counts as one workload: its id, or the point itself."""
+        return self.workload or self.point
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What a point had when we took it over, recorded before the first write so that it can be given back."""
+
+    point: PointId
+    original: tuple[str, ...]
+    """Native ids of the objects attached to it, in stable order."""
+    inbound: PacketSet = NO_PACKETS
+    outbound: PacketSet = NO_PACKETS
+
+
+@dataclass(frozen=True, slots=True)
 class ScopeRules:
     """Our own native rules in one scope of the target: how many before and after, and how many of them go."""
 
@@ -93,39 +119,40 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class ManagementLoss:
-    """A management flow that is open today and that some state on the way stops. `step` counts from 1."""
+    """A management flow that is open today and that some state on the way stops. `step` names the write, for people."""
 
-    point: str
+    point: PointId
     flow: str
-    step: int
+    step: str
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
     """One target's plan. Equal inputs give equal plans; there is no time in it.
 
-    `digest` (see `cloudsync.plan.document`) names it: a byte of difference in steps, order, method, limits or anything read is another plan.
+    `digest` (in `cloudsync.plan.document`) names it: a byte of difference in steps, order, method, limits or anything read is another one.
     """
 
     target: str
     mode: TargetMode
     owner: str
+    identity: IdentityCheck
+    limits: GuardLimits
     snapshot_digest: str
     desired_digest: str
     policy_digest: str
-    identity: IdentityCheck
-    limits: GuardLimits
     scopes: tuple[str, ...] = ()
     """Scopes of this target."""
+    method: str = "none"
+    """How the phases were found, e.g. `swap`, `join`, `rounds`, `meet`; `none` when nothing is to be written."""
     phases: tuple[Phase, ...] = ()
-    method: Method | None = None
     changes: tuple[Change, ...] = ()
-    points: tuple[PointChange, ...] = ()
+    points: tuple[TouchedPoint, ...] = ()
     workloads: int = 0
     """Workloads of this target that have an enforcement point; what G-AFFECTED takes its share of."""
     churn: AddressSet = NOWHERE
-    """Addresses of workloads that joined or left since the last verified inventory: a peer set that differs only by them is not
-    counted as an affected workload."""
+    """Addresses of workloads that joined or left since the last verified inventory: a point whose packets differ only by such peers
+    is not counted as affected."""
     rules: tuple[ScopeRules, ...] = ()
     peaks: tuple[Peak, ...] = ()
     inventory: tuple[InventoryScope, ...] = ()
@@ -133,8 +160,10 @@ class TargetPlan:
     unseen: AddressSet = NOWHERE
     """Addresses of workloads kept from the last verified reading because their scope was not read whole now."""
     adoptions: tuple[Adoption, ...] = ()
-    certificate: CertificateResult = CertificateResult()
-    replay: ReplayResult = ReplayResult()
+    certificate: Certificate | None = None
+    """None when it was not computed."""
+    replay: Replay | None = None
+    """None when it was not run."""
     management_losses: tuple[ManagementLoss, ...] = ()
     problems: tuple[Problem, ...] = ()
     fidelity: tuple[Fidelity, ...] = ()
@@ -153,7 +182,7 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plans of one run. `created` (UTC seconds since the epoch) is for people and not part of the digest."""
+    """The plans of one run. `created` (UTC seconds since the epoch) is for people and not part of any digest."""
 
     targets: tuple[TargetPlan, ...]
     created: float = 0.0

@@ -1,64 +1,69 @@
-"""What the proofs found: the certificate of the desired table, and the replay of every prefix of the steps."""
+"""What a proof says, with a witness packet wherever it says no."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
+from cloudsync.model.packets import Packet
 from cloudsync.model.workload import PointId
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One point where the decoded table and the intent differ; `witness` is one such packet in words."""
+    """One packet on which a point and its intent disagree. kind: `missing` (wanted, not let through), `excess` or `changed`."""
 
     point: PointId
     direction: str
-    witness: str
-    expected: bool
-    """Whether the intent lets the witness through (then the table does not)."""
+    kind: str
+    packet: Packet
+
+    def text(self) -> str:
+        """Return one line for people."""
+        what = {"missing": "is wanted but would not pass", "excess": "would pass but is not wanted", "changed": "would change"}[self.kind]
+        return f"{self.point} {self.direction}: {self.packet.text()} {what}"
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateResult:
-    """Whether the rendered requests, parsed back, say exactly what the policy says."""
+class Certificate:
+    """Whether the desired state, parsed back from the rendered requests, equals the intent packet for packet."""
 
-    ran: bool = False
-    points: int = 0
-    differing: tuple[Difference, ...] = ()
+    points: int
+    """Enforcement points compared."""
+    differences: tuple[Difference, ...] = ()
+    reached: bool = True
+    """Whether the rendered steps lead exactly to the desired table."""
 
     @property
-    def good(self) -> bool:
-        """Tell whether the certificate was computed and found no difference."""
-        return self.ran and not self.differing
-
-
-class Harm(Enum):
-    """What a state between two writes does that neither end of the plan does."""
-
-    EXPOSURE = "exposure"
-    """Lets a packet through that neither the old nor the new state lets through."""
-    OUTAGE = "outage"
-    """Stops a packet that both the old and the new state let through."""
-    LOCKOUT = "lockout"
-    """Stops a management flow that was open."""
+    def holds(self) -> bool:
+        """Tell whether enforced = policy on every point compared."""
+        return self.reached and not self.differences
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One harmful state on the way. `step` counts from 1 in plan order; `witness` is one packet with the points on its path, in words."""
+    """A state on the way that breaks a promise. kind: `exposure` (opens what neither old nor new opens) or `outage`."""
 
-    harm: Harm
-    step: int
-    step_key: str
-    witness: str
-    points: tuple[PointId, ...] = ()
+    kind: str
+    phase: str
+    step: str
+    point: PointId
+    direction: str
+    packet: Packet
+
+    def text(self) -> str:
+        """Return one line for people."""
+        what = "would be open although neither the old nor the new state opens it" if self.kind == "exposure" else "would be cut"
+        return f"{self.kind} in phase {self.phase} ({self.step}): {self.point} {self.direction} {self.packet.text()} {what}"
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayResult:
-    """The replay of the concrete steps on the model; `states` is how many intermediate states were checked."""
+class Replay:
+    """The replay of a transition over every prefix of its steps; `states` counts the intermediate states that are covered."""
 
-    ran: bool = False
-    states: int = 0
+    states: int
     violations: tuple[Violation, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Tell whether every state on the way lies between what old and new share and what either allows."""
+        return not self.violations

@@ -1,1 +1,0 @@
-"""Difference: what would change, in words of packets and workloads. Pure."""
