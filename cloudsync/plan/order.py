@@ -6,10 +6,10 @@ rules and loses members in one plan, MEET shrinks to what old and new share befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cloudsync.adapter import Adapter, Effect, Method, Phase, Step, Table, Whose
+from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, Table, Whose
 from cloudsync.model.address import AddressSet
 from cloudsync.model.workload import PointId
 from cloudsync.proof.certificate import final_table
@@ -68,7 +68,10 @@ def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, .
 
     Needed where a group gets a rule and loses a member in one plan: the rule must wait until the member has left. Empty when stuck.
     """
-    waiting = [(phase.name, step) for phase in phases for step in phase.steps]
+    everything = [(phase.name, step) for phase in phases for step in phase.steps]
+    first_shrink = next((at for at, (_, step) in enumerate(everything) if step.effect is Effect.SHRINKS), len(everything))
+    closing = [pair for at, pair in enumerate(everything) if at > first_shrink and pair[1].effect is Effect.NONE]
+    waiting = [pair for pair in everything if pair not in closing]
     touched = frozenset().union(*(adapter.affected(actual, phase.steps) | adapter.affected(final, phase.steps) for phase in phases))
     envelope = Envelope(adapter.decode(actual, Whose.ALL, touched), adapter.decode(final, Whose.ALL, touched))
     table, turn = actual, 0
@@ -88,7 +91,9 @@ def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, .
         if len(waiting) == before:
             return ()
         turn += 1
-    return tuple(found)
+    names = dict.fromkeys(name for name, _ in closing)  # deleting what nothing carries any more comes last
+    last = (Phase(name, tuple(step for label, step in closing if label == name)) for name in names)
+    return (*found, *last)
 
 
 def _ready(waiting: list[tuple[str, Step]], *, shrinking: bool) -> tuple[Step, ...]:
@@ -136,17 +141,9 @@ def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Pha
             exposed = [one for one in phase_violations(adapter, shrinking, table, phase.name, phase.steps) if one.kind == "exposure"]
             if exposed:
                 grown = True
-                now = adapter.decode(table, Whose.ALL, touched)
-                for point in sorted(touched):
-                    for (direction, _, _), state, limit in zip(
-                        growing.sides(point),
-                        (now[point].inbound, now[point].outbound),
-                        (new[point].inbound, new[point].outbound),
-                        strict=True,
-                    ):
-                        witness = (state - limit).witness()
-                        if witness is not None:
-                            return Replay(proven.states, (Violation("exposure", phase.name, "barrier", point, direction, witness),))
+                wide = tuple(_wider(adapter.decode(table, Whose.ALL, touched), new, phase.name))
+                if wide:
+                    return Replay(proven.states, wide)
         if grown:
             exposed = [one for one in phase_violations(adapter, growing, table, phase.name, phase.steps) if one.kind == "exposure"]
             if exposed:
@@ -154,3 +151,13 @@ def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Pha
         for step in phase.steps:
             table = adapter.simulate(table, step)
     return proven
+
+
+def _wider(state: Mapping[PointId, Access], limit: Mapping[PointId, Access], phase: str) -> Iterator[Violation]:
+    """Yield where a state lets more through than a limit, one witness per point and direction."""
+    for point in sorted(state):
+        now, most = state[point], limit.get(point, Access())
+        for direction, excess in (("inbound", now.inbound - most.inbound), ("outbound", now.outbound - most.outbound)):
+            witness = excess.witness()
+            if witness is not None:
+                yield Violation("exposure", phase, "barrier", point, direction, witness)

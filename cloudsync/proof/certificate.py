@@ -10,7 +10,6 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.proof.values import Certificate, Difference
 
-
 SHUT = Access()
 """A point that lets nothing through. One object: the memo below goes by identity."""
 

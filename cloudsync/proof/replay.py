@@ -14,7 +14,6 @@ from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.proof.values import Replay, Violation
 
-
 SHUT = Access()
 """A point that lets nothing through. One object: the memo below goes by identity."""
 

@@ -87,7 +87,7 @@ def _witness(source: _Side, destination: _Side, services: ServiceSet, pair: tupl
 
 
 def _wide(source: _Side, destination: _Side, from_: AddressSet, to: AddressSet) -> ServiceSet:
-    """Return services open while both ends are wide, minus those certainly open in the old or in the new state. Exact for single addresses."""
+    """Return services open while both ends are wide but surely in neither the old nor the new state; exact for single addresses."""
     found = ServiceSet()
     for family in Family:
         start, goal = from_.only(family), to.only(family)
