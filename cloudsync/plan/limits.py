@@ -9,7 +9,7 @@ from cloudsync.model.address import NOWHERE, AddressSet
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """Settings `guards:`. Percentages are whole numbers of a hundred; a limit is never below one object, and none lets a scope be emptied."""
+    """Settings `guards:`. Percentages are whole numbers of a hundred; a limit is never below one object, none lets a scope be emptied."""
 
     max_gone_workloads: int = 30
     """Share of a scope's last verified workloads that may be gone or have lost their policy (G-SHRINK)."""

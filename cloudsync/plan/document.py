@@ -1,0 +1,71 @@
+"""A plan's digest, and plan files: canonical JSON, byte-stable, read back to equal values."""
+
+from __future__ import annotations
+
+import json
+
+from cloudsync.model.codec import CodecError, Json, Pool, canonical, digest, from_json, to_json
+from cloudsync.model.errors import InputError
+from cloudsync.model.finding import Finding, Where
+from cloudsync.plan.values import Plan, TargetPlan
+
+FORMAT, VERSION = "cloudsync-plan", 1
+_NAMED = (
+    *("target", "mode", "owner", "identity", "limits", "snapshot_digest", "desired_digest", "policy_digest"),
+    *("scopes", "method", "phases", "adoptions", "certificate", "replay", "problems"),
+)
+
+
+def target_digest(plan: TargetPlan) -> str:
+    """Return the digest that approvals and `apply FILE` go by: who, what, in which order, under which limits, from which reading.
+
+    Summaries for people are left out, they follow from these; so is the time.
+    """
+    return digest({name: to_json(getattr(plan, name)) for name in _NAMED})
+
+
+def plan_digest(plan: Plan) -> str:
+    """Return the digest over the plans of all targets, in their order."""
+    return digest([target_digest(target) for target in plan.targets])
+
+
+def dump(plan: Plan) -> str:
+    """Return the text of a plan file, ending in a newline."""
+    pool = Pool()
+    body = to_json(plan, pool)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "digests": {target.target: target_digest(target) for target in plan.targets},
+        "packet_sets": pool.rows(),
+        "plan": body,
+    }
+    return canonical(document) + "\n"
+
+
+def load(text: str, file: str = "plan") -> Plan:
+    """Return the plan of a plan file. Raises InputError when it was cut, changed or written by another version."""
+    try:
+        document = json.loads(text)
+        plan = _plan(document)
+    except json.JSONDecodeError as error:
+        raise _bad(file, f"is no JSON: {error.msg}", error.lineno, error.colno) from error
+    except (CodecError, ValueError) as error:
+        raise _bad(file, f"does not hold a plan: {error}") from error
+    wanted = document.get("digests")
+    found = {target.target: target_digest(target) for target in plan.targets}
+    if wanted != found:
+        raise _bad(file, "was changed after it was written: its digest does not match its content")
+    return plan
+
+
+def _plan(document: Json) -> Plan:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CodecError(f"no format {FORMAT!r}")
+    if document.get("version") != VERSION:
+        raise CodecError(f"version {document.get('version')!r}, this program reads {VERSION}")
+    return from_json(Plan, document.get("plan"), Pool(document.get("packet_sets")))
+
+
+def _bad(file: str, message: str, line: int = 1, col: int = 1) -> InputError:
+    return InputError([Finding(Where(file, line, col), "BAD-PLAN", message, "make it again with `cloudsync plan -o FILE`")])
