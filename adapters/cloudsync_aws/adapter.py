@@ -1,0 +1,270 @@
+"""The adapter itself: effects at the edge (identify, read, refresh, write, doctor), and the pure half passed through unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from cloudsync.adapter import (
+    Access,
+    Bounds,
+    Check,
+    Clock,
+    Discovery,
+    Encoding,
+    Entry,
+    Identity,
+    Intent,
+    Method,
+    Outcome,
+    Phase,
+    Point,
+    ScopeState,
+    Seen,
+    Snapshot,
+    Status,
+    Step,
+    TargetSettings,
+    Whose,
+)
+from cloudsync.model.errors import AdapterError
+from cloudsync.model.workload import PointId
+from cloudsync_aws import parse, read
+from cloudsync_aws.client import CallFailedError, Client
+from cloudsync_aws.limits import CAPABILITIES, LOOK_CODES, WRITE_CALLS
+from cloudsync_aws.prints import digest
+from cloudsync_aws.request import Request, UnboundError
+from cloudsync_aws.settings import AwsSettings
+from cloudsync_aws.table import AwsTable, Eni
+
+REGIONS_AT_ONCE = 8
+
+
+class AwsAdapter:
+    """One AWS target: the security groups, interfaces and prefix lists of one account in some Regions."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, target: TargetSettings, owner: str, clock: Clock) -> None:
+        self.settings = AwsSettings.of(target)
+        self._target, self._owner, self._clock = target, owner, clock
+        self._client = Client(self.settings, clock)
+
+    # --- effects -----------------------------------------------------------------------------------------------------
+
+    def identify(self) -> Identity:
+        """Ask STS who we are. Raises AdapterError."""
+        answer = self._client.read(self.settings.regions[0], "get_caller_identity")
+        account, principal = answer.get("Account"), answer.get("Arn")
+        if not account or not principal:
+            raise AdapterError(self._target.name, "GetCallerIdentity", "the answer names no account")
+        return Identity("aws", str(account), str(principal))
+
+    def expected_account(self) -> str:
+        """Return the account that the settings name."""
+        return self.settings.account
+
+    def read(self) -> Snapshot:
+        """Read all Regions side by side. A Region that fails is Incomplete and holds nothing; the others are not touched by that."""
+        regions = self.settings.regions
+        with ThreadPoolExecutor(min(REGIONS_AT_ONCE, len(regions)), thread_name_prefix="aws-read") as pool:
+            parts = list(pool.map(self._region, regions))
+        whole = [part for part in parts if isinstance(part, read.RegionRead)]
+        scopes = tuple(ScopeState(part.scope) if isinstance(part, read.RegionRead) else part for part in parts)
+        table = AwsTable(
+            owner=self._owner,
+            groups=_merged(part.groups for part in whole),
+            enis=_merged(part.enis for part in whole),
+            lists=_merged(part.lists for part in whole),
+            vpcs=_merged(part.vpcs for part in whole),
+            peered=frozenset().union(*(part.peered for part in whole)),
+            quotas={part.scope: part.quotas for part in whole},
+            incomplete={scope.scope: scope.why for scope in scopes if scope.why},
+        )
+        workloads = sorted((found for part in whole for found in part.workloads), key=lambda found: found.ref)
+        discovery = Discovery(self._target.name, tuple(workloads), scopes)
+        return Snapshot(self._target.name, discovery, table, scopes, digest(table, discovery))
+
+    def _region(self, region: str) -> read.RegionRead | ScopeState:
+        try:
+            return read.region(self._client, self._owner, region)
+        except (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError) as error:
+            # KeyError and its kin: an answer without a field that every answer has. Nothing of such a Region can be trusted.
+            reason = str(error) if isinstance(error, AdapterError | parse.ParseError) else f"an answer lacks a field: {error!r}"
+            return ScopeState(self.settings.scope(region), reason)
+
+    def refresh(self, table: AwsTable, steps: Iterable[Step], bindings: Mapping[str, str]) -> AwsTable:
+        """Read again just what these steps touch and return the table with it replaced. Raises AdapterError."""
+        by_scope: dict[str, list[Step]] = {}
+        for step in steps:
+            by_scope.setdefault(step.scope, []).append(step)
+        for scope in sorted(by_scope):
+            region = self._region_of(scope)
+            requests = [Request.of(step, bindings) for step in by_scope[scope]]
+            touched = _touched(requests, bindings)
+            try:
+                part = read.part(self._client, self._owner, region, touched)
+                table = _replaced(table, touched, part, scope, _created_at(requests))
+            except parse.ParseError as error:
+                raise AdapterError(scope, "refresh", str(error)) from error
+        return table
+
+    def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
+        """Send one step, once. Never raises for an answer of the platform: that is FAILED; every doubt is UNKNOWN."""
+        try:
+            region = self._region_of(step.scope)
+            request = Request.of(step, bindings)
+            arguments = request.bound()
+        except (UnboundError, AdapterError) as error:
+            return Outcome(Status.FAILED, "NotSent", str(error))
+        try:
+            answer = self._client.write(region, request.call, arguments)
+        except CallFailedError as failure:
+            look = not failure.answered or failure.code in LOOK_CODES
+            return Outcome(Status.UNKNOWN if look else Status.FAILED, failure.code, failure.reason, throttled=failure.throttled)
+        return _outcome(step, request, answer)
+
+    def doctor(self) -> tuple[Check, ...]:
+        """Check credentials, permissions and limits without writing."""
+        from cloudsync_aws.doctor import checks
+
+        return checks(self._client, self._target.name, self._owner, self._clock)
+
+    def _region_of(self, scope: str) -> str:
+        for region in self.settings.regions:
+            if scope == self.settings.scope(region):
+                return region
+        raise AdapterError(scope, "open", f"no Region of target {self._target.name}")
+
+    # --- the pure half -----------------------------------------------------------------------------------------------
+    def points(self, table: AwsTable) -> tuple[Point, ...]:
+        """Return every interface, skipped ones included, ordered by id."""
+        from cloudsync_aws.decode import points
+
+        return points(table)
+
+    def decode(self, table: AwsTable, whose: Whose = Whose.ALL, points: Iterable[PointId] | None = None) -> Mapping[PointId, Access]:
+        """Return what each interface lets in and out."""
+        from cloudsync_aws.decode import decode
+
+        return decode(table, whose, points)
+
+    def entries(self, table: AwsTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
+        """Return the rules that act on these interfaces, ours and foreign, in a stable order."""
+        from cloudsync_aws.decode import entries
+
+        return entries(table, points)
+
+    def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
+        """Return the desired table: foreign groups as they are, ours as wanted, unchanged where nothing changed."""
+        from cloudsync_aws.encode import encode
+
+        return encode(intent, snapshot.table)
+
+    def steps(self, actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
+        """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
+        from cloudsync_aws.steps import steps
+
+        return steps(actual, desired, method)
+
+    def simulate(self, table: AwsTable, step: Step) -> AwsTable:
+        """Return the table as it would be after a step, from the payload that is really sent."""
+        from cloudsync_aws.simulate import simulate
+
+        return simulate(table, step)
+
+    def bounds(self, table: AwsTable, steps: tuple[Step, ...]) -> Bounds:
+        """Return tables that bound every state while these steps take effect in any order."""
+        from cloudsync_aws.bounds import bounds
+
+        return bounds(table, steps)
+
+    def affected(self, table: AwsTable, steps: tuple[Step, ...]) -> frozenset[PointId]:
+        """Return the interfaces whose packets these steps may change."""
+        from cloudsync_aws.bounds import affected
+
+        return affected(table, steps)
+
+    def seen(self, table: AwsTable, step: Step, bindings: Mapping[str, str]) -> Seen:
+        """Tell whether a (refreshed) table shows a step's effect."""
+        from cloudsync_aws.simulate import seen
+
+        return seen(table, step, bindings)
+
+    def dump(self, table: AwsTable) -> Any:
+        """Return a table as JSON values, for plan files."""
+        from cloudsync_aws.simulate import dump
+
+        return dump(table)
+
+
+def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    found = {identity: item for part in parts for identity, item in part.items()}
+    return {identity: found[identity] for identity in sorted(found)}
+
+
+def _outcome(step: Step, request: Request, answer: Mapping[str, Any]) -> Outcome:
+    """Read an answer that says the call succeeded: not all of them mean it."""
+    unknown = answer.get("UnknownIpPermissions")
+    if unknown:
+        # In a default VPC a revoke leaves out what it does not find and still answers 200.
+        return Outcome(Status.UNKNOWN, "UnknownIpPermissions", f"{WRITE_CALLS[request.call]} did not find {len(unknown)} of its permissions")
+    if answer.get("Return") is False:
+        return Outcome(Status.UNKNOWN, "Return", f"{WRITE_CALLS[request.call]} answered false")
+    if not request.created:
+        return Outcome(Status.DONE)
+    identity = answer.get("GroupId") or (answer.get("PrefixList") or {}).get("PrefixListId")
+    if not identity:
+        return Outcome(Status.UNKNOWN, "NoId", f"step {step.key}: the answer names no new object")
+    return Outcome(Status.DONE, created=((request.created, str(identity)),))
+
+
+# --- refreshing a table ----------------------------------------------------------------------------------------------
+
+
+def _touched(requests: Iterable[Request], bindings: Mapping[str, str]) -> read.Touched:
+    """Return what these calls touch. What a call creates is looked for by name as well: its answer may have been lost."""
+    ids: dict[str, set[str]] = {"GroupId": set(), "NetworkInterfaceId": set(), "PrefixListId": set(), "GroupName": set(), "PrefixListName": set()}
+    for request in requests:
+        for name, found in ids.items():
+            value = request.arguments.get(name)
+            # A list's name stands in its modifications too; only a creation is looked for by it.
+            if isinstance(value, str) and not value.startswith("{new:") and (request.created or not name.endswith("Name")):
+                found.add(value)
+        if request.created in bindings:
+            field = "GroupId" if request.call == "create_security_group" else "PrefixListId"
+            ids[field].add(bindings[request.created])
+    return read.Touched(
+        groups=frozenset(ids["GroupId"]),
+        group_names=frozenset(ids["GroupName"]),
+        enis=frozenset(ids["NetworkInterfaceId"]),
+        lists=frozenset(ids["PrefixListId"]),
+        list_names=frozenset(ids["PrefixListName"]),
+    )
+
+
+def _created_at(requests: Iterable[Request]) -> frozenset[tuple[str, str]]:
+    """Return (VPC, name) of the groups that these calls create: a name says nothing outside its VPC."""
+    pairs = ((request.arguments.get("VpcId"), request.arguments.get("GroupName")) for request in requests)
+    return frozenset((str(vpc), str(name)) for vpc, name in pairs if vpc and name)
+
+
+def _replaced(table: AwsTable, touched: read.Touched, part: read.PartRead, scope: str, created: frozenset[tuple[str, str]]) -> AwsTable:
+    groups = {identity: one for identity, one in table.groups.items() if identity not in touched.groups}
+    groups |= {one.id: one for one in part.groups.values() if one.id in touched.groups or (one.vpc, one.name) in created}
+    lists = {identity: one for identity, one in table.lists.items() if identity not in touched.lists}
+    # A prefix list's name is not unique: by name only our own are meant.
+    lists |= {one.id: one for one in part.lists.values() if one.id in touched.lists or one.mark is not None}
+    enis = {identity: one for identity, one in table.enis.items() if identity not in touched.enis}
+    enis |= {identity: _eni(raw, scope, table.enis.get(identity)) for identity, raw in part.enis.items()}
+    return replace(table, groups=_merged([groups]), lists=_merged([lists]), enis=_merged([enis]))
+
+
+def _eni(raw: parse.Raw, scope: str, before: Eni | None) -> Eni:
+    """Parse an interface read again. Whether it is ours to enforce was settled by the whole read, as long as it sits where it sat."""
+    now = parse.eni(raw, scope, {})
+    if before is not None and before.instance == now.instance:
+        return replace(now, skipped=before.skipped)
+    return replace(now, skipped=now.skipped or "moved since the last whole read")

@@ -1,0 +1,200 @@
+"""The only place that knows the AWS SDK: sessions, clients, one call at a time, pages, and what a failed call means.
+
+The SDK's own retries are off for every call: it would send a write again after a lost answer and report the echo as a refusal. Reads are
+tried again here, on the injected clock. botocore is used without boto3, which adds nothing we need and a fifth of the start-up time.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.exceptions as sdk
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.session import Session
+
+from cloudsync.adapter import Clock
+from cloudsync.model.errors import AdapterError
+from cloudsync_aws.limits import AUTH_CODES, PAGE_SIZE, PAGES_MAX, READ_CALLS, THROTTLED_CODES, WRITE_CALLS
+from cloudsync_aws.pacing import Pacer, shared
+from cloudsync_aws.parse import Raw
+from cloudsync_aws.settings import AwsSettings, endpoint_allowed
+
+READ_ATTEMPTS = 4
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
+ROLE_SESSION = "cloudsync"
+
+_NEVER_SENT = (
+    sdk.ParamValidationError,
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.NoRegionError,
+    sdk.ProfileNotFound,
+    sdk.UnknownServiceError,
+)
+"""Failures that the SDK finds before anything leaves this machine."""
+
+
+class CallFailedError(AdapterError):
+    """One call that did not succeed. `answered`: it was refused, or never sent, so nothing was applied; else nobody knows."""
+
+    def __init__(self, scope: str, call: str, reason: str, *, code: str = "", answered: bool = False) -> None:
+        self.code, self.answered = code, answered
+        self.throttled = code in THROTTLED_CODES
+        super().__init__(scope, call, f"{code}: {reason}" if code else reason, retryable=self.throttled or not answered)
+
+
+@dataclass(slots=True)
+class Client:
+    """Calls to one account, in all its Regions. Thread-safe; nothing is sent before the first call."""
+
+    settings: AwsSettings
+    clock: Clock
+    jitter: Callable[[], float] = random.random
+    """A number in [0, 1): how much of each backoff is waited."""
+    _session: Any = None
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, region: str, method: str, **arguments: Any) -> Raw:
+        """Send one reading call, again if it was throttled or lost (at most READ_ATTEMPTS times). Raises CallFailedError."""
+        action = READ_CALLS[method]
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                return self._send(region, method, action, arguments)
+            except CallFailedError as failure:
+                if not failure.retryable or attempt == READ_ATTEMPTS:
+                    raise
+            self.clock.sleep(self.jitter() * min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    def pages(self, region: str, method: str, member: str, **arguments: Any) -> Iterator[Raw]:
+        """Yield the elements of `member` over all pages. Any doubt about completeness raises CallFailedError."""
+        action = READ_CALLS[method]
+        seen: set[str] = set()
+        request = {**arguments, "MaxResults": PAGE_SIZE[action]}
+        for _ in range(PAGES_MAX):
+            answer = self.read(region, method, **request)
+            if not isinstance(answer.get(member), list):
+                raise CallFailedError(self.settings.scope(region), action, f"the answer holds no {member}")
+            yield from answer[member]
+            token = answer.get("NextToken")
+            if not token:
+                return
+            if token in seen:
+                raise CallFailedError(self.settings.scope(region), action, f"the same page token came twice, after {len(seen) + 1} pages")
+            seen.add(token)
+            request["NextToken"] = token
+        raise CallFailedError(self.settings.scope(region), action, f"more than {PAGES_MAX} pages")
+
+    def write(self, region: str, method: str, arguments: dict[str, Any]) -> Raw:
+        """Send one writing call, exactly once. Raises CallFailedError."""
+        return self._send(region, method, WRITE_CALLS[method], arguments)
+
+    def allowed(self, region: str, method: str, arguments: dict[str, Any]) -> tuple[bool, str]:
+        """Ask EC2 whether a writing call would be allowed, without making it: (verdict, EC2's words)."""
+        try:
+            self._send(region, method, WRITE_CALLS[method], {**arguments, "DryRun": True})
+        except CallFailedError as failure:
+            return failure.code == "DryRunOperation", failure.reason
+        return False, "EC2 did not honour DryRun"
+
+    def _send(self, region: str, method: str, action: str, arguments: dict[str, Any]) -> Raw:
+        scope = self.settings.scope(region)
+        pacer = self._pacer(region)
+        pacer.take(action, self.settings.pace)
+        try:
+            answer: Raw = getattr(self._client(_SERVICES.get(method, "ec2"), region), method)(**arguments)
+        except AdapterError:
+            raise
+        except Exception as error:  # noqa: BLE001  the SDK raises plain Exceptions too (an answer cut short): all end here
+            failure = _meaning(scope, action, error)
+            if failure.throttled:
+                pacer.drain(action, self.settings.pace)
+            raise failure from error
+        return answer
+
+    def _pacer(self, region: str) -> Pacer:
+        return shared(self.clock, self.settings.endpoint, self.settings.account, region)
+
+    def _client(self, service: str, region: str) -> Any:
+        with self._lock:  # the SDK makes one client at a time; each of them may then be used by all threads
+            known = self._clients.get((service, region))
+            if known is None:
+                if self._session is None:
+                    self._session = _session(self.settings)
+                known = _make(self._session, self.settings, service, region)
+                self._clients[service, region] = known
+            return known
+
+
+_SERVICES = {"get_caller_identity": "sts", "get_service_quota": "service-quotas"}
+
+
+def _make(session: Any, settings: AwsSettings, service: str, region: str, **credentials: Any) -> Any:
+    """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        max_pool_connections=16,
+        user_agent_extra="cloudsync",
+    )
+    made = session.create_client(service, region_name=region, endpoint_url=settings.endpoint or None, config=config, **credentials)
+    url = str(made.meta.endpoint_url)
+    if not endpoint_allowed(url):
+        # A target's endpoint was checked with the settings; this one comes from AWS_ENDPOINT_URL or the AWS configuration.
+        raise CallFailedError(settings.scope(region), service, f"endpoint {url} is neither https nor on this machine", answered=True)
+    return made
+
+
+def _session(settings: AwsSettings) -> Any:
+    base = Session(profile=settings.profile or None)
+    if not settings.role_arn:
+        return base
+    session = Session(profile=settings.profile or None)
+    session.register_component("credential_provider", CredentialResolver([_AssumedRole(base, settings)]))
+    return session
+
+
+class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # the SDK publishes no types
+    """Credentials of the settings' role, assumed with those of the base session and renewed before they expire."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, base: Any, settings: AwsSettings) -> None:
+        super().__init__()
+        self._base, self._settings = base, settings
+
+    def load(self) -> Any:
+        """Return credentials that are fetched at the first call."""
+        source = self._base.get_credentials()
+        if source is None:
+            return None
+        extra = {"RoleSessionName": ROLE_SESSION}
+        if self._settings.external_id:
+            extra["ExternalId"] = self._settings.external_id
+        fetcher = AssumeRoleCredentialFetcher(self._sts, source, self._settings.role_arn, extra_args=extra)
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
+
+    def _sts(self, service: str, **credentials: Any) -> Any:
+        return _make(self._base, self._settings, service, self._settings.regions[0], **credentials)
+
+
+def _meaning(scope: str, action: str, error: Exception) -> CallFailedError:
+    """Say what an exception of the SDK means: refused, or unknown. Only what is surely a refusal counts as one."""
+    if isinstance(error, _NEVER_SENT):
+        return CallFailedError(scope, action, str(error), code=type(error).__name__, answered=True)
+    if not isinstance(error, sdk.ClientError):
+        return CallFailedError(scope, action, f"{type(error).__name__}: {error}")
+    body = error.response.get("Error") or {}
+    status = int((error.response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0)
+    code, text = str(body.get("Code") or ""), str(body.get("Message") or "no message")
+    refused = 400 <= status < 500 and code not in ("", "Unknown", "RequestTimeout", str(status))
+    return CallFailedError(scope, action, text, code=code, answered=refused or code in THROTTLED_CODES or code in AUTH_CODES)

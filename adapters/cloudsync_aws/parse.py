@@ -1,0 +1,293 @@
+"""EC2's answers as table values. Pure: the SDK's dicts end here.
+
+A shape that cannot be read exactly raises ParseError; the scope it comes from is then not read whole, so nothing is removed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from cloudsync.adapter import Found, FoundInterface
+from cloudsync.model.address import AddressSet, Family
+from cloudsync_aws.limits import aws_list_weight
+from cloudsync_aws.table import Eni, Group, Mark, PeerKind, PrefixList, RuleKey, Vpc
+
+Raw = Mapping[str, Any]
+
+MANAGED, OWNER, CLASS, SHARD = "cloudsync:managed", "cloudsync:owner", "cloudsync:class", "cloudsync:shard"
+_PROTOCOLS = {"-1": -1, "all": -1, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
+_WITH_PORTS = frozenset({6, 17})
+_WITH_TYPES = frozenset({1, 58})
+ALIVE = frozenset({"pending", "running", "stopping", "stopped"})
+"""States of an instance that is a workload; one that shuts down or is gone is none."""
+
+
+class ParseError(ValueError):
+    """An answer has a shape that this adapter does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What the inventory keeps of one instance besides its interfaces."""
+
+    id: str
+    name: str
+    vpc: str
+    alive: bool
+    tags: tuple[tuple[str, str], ...]
+    interfaces: tuple[Raw, ...]
+    """Its interfaces as DescribeInstances shows them, in device order."""
+
+
+@lru_cache(maxsize=65536)
+def canonical(cidr: str) -> str:
+    """Return a CIDR as EC2 stores it: host bits cleared, IPv6 compressed and lower case. Raises ParseError."""
+    try:
+        return str(ip_network(cidr, strict=False))
+    except ValueError as error:
+        raise ParseError(f"{cidr!r} is no CIDR") from error
+
+
+def tags(raw: Iterable[Raw] | None) -> tuple[tuple[str, str], ...]:
+    """Return tags sorted by key."""
+    return tuple(sorted((str(tag["Key"]), str(tag.get("Value", ""))) for tag in raw or ()))
+
+
+def mark(pairs: Iterable[tuple[str, str]], owner: str) -> Mark | None:
+    """Return our ownership mark; None for objects of nobody or of another owner, and for a mark that somebody damaged."""
+    found = dict(pairs)
+    shard = found.get(SHARD, "0")
+    if found.get(MANAGED) != "true" or found.get(OWNER) != owner or CLASS not in found or not (shard.isascii() and shard.isdecimal()):
+        return None
+    return Mark(owner, found[CLASS], int(shard))
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def group(raw: Raw, scope: str, owner: str) -> Group:
+    """Return one security group of DescribeSecurityGroups."""
+    pairs = tags(raw.get("Tags"))
+    found: dict[RuleKey, str] = {}
+    for egress, key in ((False, "IpPermissions"), (True, "IpPermissionsEgress")):
+        for permission in raw.get(key) or ():
+            for rule, text in rules(permission, egress=egress):
+                found.setdefault(rule, text)
+    return Group(
+        id=str(raw["GroupId"]),
+        scope=scope,
+        vpc=str(raw.get("VpcId", "")),
+        name=str(raw.get("GroupName", "")),
+        rules={rule: found[rule] for rule in sorted(found)},
+        mark=mark(pairs, owner),
+        tags=pairs,
+        is_default=raw.get("GroupName") == "default",
+    )
+
+
+def rules(permission: Raw, *, egress: bool) -> list[tuple[RuleKey, str]]:
+    """Return the rules of one IpPermission with their descriptions, in the order given."""
+    protocol = _protocol(permission.get("IpProtocol"))
+    first, last = _span(protocol, permission.get("FromPort"), permission.get("ToPort"))
+    found: list[tuple[RuleKey, str]] = []
+    for kind, plural, singular in _PEERS:
+        for peer in permission.get(plural) or ():
+            name = peer.get(singular)
+            if not name:
+                raise ParseError(f"a rule's peer has no {singular}: {dict(peer)}")
+            text = canonical(name) if kind in (PeerKind.CIDR4, PeerKind.CIDR6) else str(name)
+            found.append((RuleKey(egress, protocol, first, last, kind.value, text), str(peer.get("Description") or "")))
+    return found
+
+
+_PEERS = (
+    (PeerKind.CIDR4, "IpRanges", "CidrIp"),
+    (PeerKind.CIDR6, "Ipv6Ranges", "CidrIpv6"),
+    (PeerKind.GROUP, "UserIdGroupPairs", "GroupId"),
+    (PeerKind.LIST, "PrefixListIds", "PrefixListId"),
+)
+
+
+def _protocol(text: Any) -> int:
+    name = str(text).lower()
+    if name in _PROTOCOLS:
+        return _PROTOCOLS[name]
+    if name.isascii() and name.isdecimal() and int(name) <= 255:
+        return int(name)
+    raise ParseError(f"unknown protocol {text!r}")
+
+
+def _span(protocol: int, first: Any, last: Any) -> tuple[int, int]:
+    if protocol in _WITH_PORTS:
+        # Without ports, or with -1 for them, it is every port.
+        low, high = (0 if first in (None, -1) else int(first)), (65535 if last in (None, -1) else int(last))
+        if not 0 <= low <= high <= 65535:
+            raise ParseError(f"ports {first}-{last}")
+        return low, high
+    if protocol in _WITH_TYPES:
+        kind, code = (-1 if first is None else int(first)), (-1 if last is None else int(last))
+        if not -1 <= kind <= 255 or not -1 <= code <= 255 or (kind == -1 and code != -1):
+            raise ParseError(f"ICMP type {first} code {last}")
+        return kind, code
+    return -1, -1
+
+
+# --- instances and interfaces ----------------------------------------------------------------------------------------
+
+
+def instances(reservations: Iterable[Raw]) -> dict[str, Instance]:
+    """Return every instance of DescribeInstances by id, those that are gone included (`alive` tells)."""
+    found = (instance(raw) for reservation in reservations for raw in reservation.get("Instances") or ())
+    return {one.id: one for one in found}
+
+
+def instance(raw: Raw) -> Instance:
+    """Return one instance."""
+    pairs = tags(raw.get("Tags"))
+    identity = str(raw["InstanceId"])
+    return Instance(
+        id=identity,
+        name=dict(pairs).get("Name") or identity,
+        vpc=str(raw.get("VpcId", "")),
+        alive=(raw.get("State") or {}).get("Name") in ALIVE,
+        tags=pairs,
+        interfaces=tuple(sorted(raw.get("NetworkInterfaces") or (), key=_device_order)),
+    )
+
+
+def _device_order(raw: Raw) -> tuple[int, str]:
+    return int((raw.get("Attachment") or {}).get("DeviceIndex", 0)), str(raw.get("NetworkInterfaceId", ""))
+
+
+def addresses(raw: Raw) -> tuple[AddressSet, AddressSet]:
+    """Return (private IPv4 and all IPv6, public IPv4) of an interface: secondary ones, elastic ones and delegated prefixes included."""
+    private: set[str] = set()
+    public: set[str] = set()
+    for holder in (raw, *(raw.get("PrivateIpAddresses") or ())):
+        if holder.get("PrivateIpAddress"):
+            private.add(holder["PrivateIpAddress"])
+        association = holder.get("Association") or {}
+        public.update(association[key] for key in ("PublicIp", "CarrierIp", "CustomerOwnedIp") if association.get(key))
+    private.update(one["Ipv6Address"] for one in raw.get("Ipv6Addresses") or ())
+    prefixes = [one["Ipv4Prefix"] for one in raw.get("Ipv4Prefixes") or ()] + [one["Ipv6Prefix"] for one in raw.get("Ipv6Prefixes") or ()]
+    try:
+        own = AddressSet.of(*map(ip_address, private), *(ip_network(canonical(prefix)) for prefix in prefixes))
+        return own, AddressSet.of(*map(ip_address, public))
+    except ValueError as error:
+        raise ParseError(f"interface {raw.get('NetworkInterfaceId')}: {error}") from error
+
+
+def eni(raw: Raw, scope: str, known: Mapping[str, Instance], vpcs: Collection[str] | None = None) -> Eni:
+    """Return one interface of DescribeNetworkInterfaces; `vpcs` are those of the settings, None for all."""
+    private, public = addresses(raw)
+    attachment = raw.get("Attachment") or {}
+    return Eni(
+        id=str(raw["NetworkInterfaceId"]),
+        scope=scope,
+        vpc=str(raw.get("VpcId", "")),
+        instance=str(attachment.get("InstanceId", "")),
+        private=private,
+        public=public,
+        groups=tuple(sorted({str(one["GroupId"]) for one in raw.get("Groups") or ()})),
+        skipped=_skipped(raw, str(attachment.get("InstanceId", "")), known, vpcs),
+    )
+
+
+def _skipped(raw: Raw, instance_id: str, known: Mapping[str, Instance], vpcs: Collection[str] | None) -> str:
+    """Say why no policy is enforced at an interface; empty when it is one of a known instance and no service's."""
+    kind = raw.get("InterfaceType") or "interface"
+    holder = known.get(instance_id)
+    if raw.get("RequesterManaged"):
+        return "belongs to an AWS service" + (f": {raw['Description']}" if raw.get("Description") else "")
+    if kind != "interface":
+        return f"belongs to an AWS service: interface type {kind}"
+    if vpcs is not None and raw.get("VpcId") not in vpcs:
+        return f"its VPC {raw.get('VpcId')} is not in the settings"
+    if not instance_id:
+        return "is attached to no instance"
+    if holder is None:
+        return f"instance {instance_id} is not in the inventory"
+    if not holder.alive:
+        return f"instance {instance_id} is being terminated"
+    return "" if raw.get("Groups") else "carries no security group"
+
+
+def found(holder: Instance, account: str, scope: str, enis: Iterable[Eni]) -> Found:
+    """Return a discovered workload. `enis`: its interfaces as DescribeNetworkInterfaces has them, which is the truth for groups."""
+    by_id = {one.id: one for one in enis}
+    order = [str(raw["NetworkInterfaceId"]) for raw in holder.interfaces]
+    shown = {str(raw["NetworkInterfaceId"]): raw for raw in holder.interfaces}
+    # An interface attached a moment ago may be missing on either side; what one of the two reads shows is there.
+    ids = [*order, *sorted(set(by_id) - set(order))]
+    return Found(
+        ref=holder.id,
+        name=holder.name,
+        account=account,
+        scope=scope,
+        tags=holder.tags,
+        interfaces=tuple(_interface(one, by_id.get(one), shown.get(one, {}), holder) for one in ids),
+    )
+
+
+def _interface(identity: str, known: Eni | None, raw: Raw, holder: Instance) -> FoundInterface:
+    if known is None:
+        private, public = addresses(raw)
+        vpc = str(raw.get("VpcId", holder.vpc))
+        return FoundInterface(identity, vpc, private | public, None, "DescribeNetworkInterfaces does not show it yet")
+    point = None if known.skipped else known.point
+    return FoundInterface(identity, known.vpc, known.private | known.public, point, known.skipped)
+
+
+# --- networks and prefix lists ---------------------------------------------------------------------------------------
+
+
+def vpc(raw: Raw, scope: str) -> Vpc:
+    """Return one VPC of DescribeVpcs, with the blocks that are associated now."""
+    four = {canonical(one["CidrBlock"]) for one in raw.get("CidrBlockAssociationSet") or () if _associated(one, "CidrBlockState")}
+    six = {canonical(one["Ipv6CidrBlock"]) for one in raw.get("Ipv6CidrBlockAssociationSet") or () if _associated(one, "Ipv6CidrBlockState")}
+    if raw.get("CidrBlock"):
+        four.add(canonical(raw["CidrBlock"]))
+    return Vpc(str(raw["VpcId"]), scope, (*sorted(four), *sorted(six)), bool(six), bool(raw.get("IsDefault")))
+
+
+def _associated(raw: Raw, state: str) -> bool:
+    return (raw.get(state) or {}).get("State", "associated") in ("associated", "associating")
+
+
+def peerings(raw: Iterable[Raw], region: str) -> frozenset[tuple[str, str]]:
+    """Return the pairs of VPCs, in both orders, whose peering is active with both ends in this Region."""
+    pairs: set[tuple[str, str]] = set()
+    for one in raw:
+        ends = (one.get("RequesterVpcInfo") or {}, one.get("AccepterVpcInfo") or {})
+        # Old peerings show no Region: inter-Region peering came later than the field.
+        here = all(end.get("Region", region) == region for end in ends)
+        if (one.get("Status") or {}).get("Code") == "active" and here and all(end.get("VpcId") for end in ends):
+            a, b = (str(end["VpcId"]) for end in ends)
+            pairs |= {(a, b), (b, a)}
+    return frozenset(pairs)
+
+
+def prefix_list(raw: Raw, entries: Iterable[Raw], scope: str, owner: str) -> PrefixList:
+    """Return one prefix list of DescribeManagedPrefixLists with its entries."""
+    family = {"IPv4": Family.V4, "IPv6": Family.V6}.get(str(raw.get("AddressFamily")))
+    if family is None:
+        raise ParseError(f"prefix list {raw.get('PrefixListId')}: address family {raw.get('AddressFamily')!r}")
+    members = {canonical(one["Cidr"]): str(one.get("Description") or "") for one in entries}
+    aws = raw.get("OwnerId") == "AWS"
+    name = str(raw.get("PrefixListName", ""))
+    return PrefixList(
+        id=str(raw["PrefixListId"]),
+        scope=scope,
+        name=name,
+        family=family,
+        weight=aws_list_weight(name, len(members)) if raw.get("MaxEntries") is None else int(raw["MaxEntries"]),
+        version=int(raw.get("Version") or 0),
+        state=str(raw.get("State", "")),
+        entries={cidr: members[cidr] for cidr in sorted(members)},
+        mark=mark(tags(raw.get("Tags")), owner),
+        aws=aws,
+    )
