@@ -31,11 +31,12 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.workload import PointId
-from cloudsync_aws import parse, read
+from cloudsync_aws import parse
+from cloudsync_aws import read as reading
 from cloudsync_aws.client import CallFailedError, Client
 from cloudsync_aws.limits import CAPABILITIES, LOOK_CODES, WRITE_CALLS
 from cloudsync_aws.prints import digest
-from cloudsync_aws.request import Request, UnboundError
+from cloudsync_aws.request import Json, Request, UnboundError
 from cloudsync_aws.settings import AwsSettings
 from cloudsync_aws.table import AwsTable, Eni
 
@@ -71,8 +72,8 @@ class AwsAdapter:
         regions = self.settings.regions
         with ThreadPoolExecutor(min(REGIONS_AT_ONCE, len(regions)), thread_name_prefix="aws-read") as pool:
             parts = list(pool.map(self._region, regions))
-        whole = [part for part in parts if isinstance(part, read.RegionRead)]
-        scopes = tuple(ScopeState(part.scope) if isinstance(part, read.RegionRead) else part for part in parts)
+        whole = [part for part in parts if isinstance(part, reading.RegionRead)]
+        scopes = tuple(ScopeState(part.scope) if isinstance(part, reading.RegionRead) else part for part in parts)
         table = AwsTable(
             owner=self._owner,
             groups=_merged(part.groups for part in whole),
@@ -87,9 +88,9 @@ class AwsAdapter:
         discovery = Discovery(self._target.name, tuple(workloads), scopes)
         return Snapshot(self._target.name, discovery, table, scopes, digest(table, discovery))
 
-    def _region(self, region: str) -> read.RegionRead | ScopeState:
+    def _region(self, region: str) -> reading.RegionRead | ScopeState:
         try:
-            return read.region(self._client, self._owner, region)
+            return reading.region(self._client, self._owner, region)
         except (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError) as error:
             # KeyError and its kin: an answer without a field that every answer has. Nothing of such a Region can be trusted.
             reason = str(error) if isinstance(error, AdapterError | parse.ParseError) else f"an answer lacks a field: {error!r}"
@@ -105,7 +106,7 @@ class AwsAdapter:
             requests = [Request.of(step, bindings) for step in by_scope[scope]]
             touched = _touched(requests, bindings)
             try:
-                part = read.part(self._client, self._owner, region, touched)
+                part = reading.part(self._client, self._owner, region, touched)
                 table = _replaced(table, touched, part, scope, _created_at(requests))
             except parse.ParseError as error:
                 raise AdapterError(scope, "refresh", str(error)) from error
@@ -123,7 +124,7 @@ class AwsAdapter:
             answer = self._client.write(region, request.call, arguments)
         except CallFailedError as failure:
             look = not failure.answered or failure.code in LOOK_CODES
-            return Outcome(Status.UNKNOWN if look else Status.FAILED, failure.code, failure.reason, throttled=failure.throttled)
+            return Outcome(Status.UNKNOWN if look else Status.FAILED, failure.code, failure.words, throttled=failure.throttled)
         return _outcome(step, request, answer)
 
     def doctor(self) -> tuple[Check, ...]:
@@ -193,7 +194,7 @@ class AwsAdapter:
 
         return seen(table, step, bindings)
 
-    def dump(self, table: AwsTable) -> Any:
+    def dump(self, table: AwsTable) -> Json:
         """Return a table as JSON values, for plan files."""
         from cloudsync_aws.simulate import dump
 
@@ -210,7 +211,8 @@ def _outcome(step: Step, request: Request, answer: Mapping[str, Any]) -> Outcome
     unknown = answer.get("UnknownIpPermissions")
     if unknown:
         # In a default VPC a revoke leaves out what it does not find and still answers 200.
-        return Outcome(Status.UNKNOWN, "UnknownIpPermissions", f"{WRITE_CALLS[request.call]} did not find {len(unknown)} of its permissions")
+        reason = f"{WRITE_CALLS[request.call]} did not find {len(unknown)} of its permissions"
+        return Outcome(Status.UNKNOWN, "UnknownIpPermissions", reason)
     if answer.get("Return") is False:
         return Outcome(Status.UNKNOWN, "Return", f"{WRITE_CALLS[request.call]} answered false")
     if not request.created:
@@ -224,9 +226,9 @@ def _outcome(step: Step, request: Request, answer: Mapping[str, Any]) -> Outcome
 # --- refreshing a table ----------------------------------------------------------------------------------------------
 
 
-def _touched(requests: Iterable[Request], bindings: Mapping[str, str]) -> read.Touched:
+def _touched(requests: Iterable[Request], bindings: Mapping[str, str]) -> reading.Touched:
     """Return what these calls touch. What a call creates is looked for by name as well: its answer may have been lost."""
-    ids: dict[str, set[str]] = {"GroupId": set(), "NetworkInterfaceId": set(), "PrefixListId": set(), "GroupName": set(), "PrefixListName": set()}
+    ids: dict[str, set[str]] = {name: set() for name in ("GroupId", "NetworkInterfaceId", "PrefixListId", "GroupName", "PrefixListName")}
     for request in requests:
         for name, found in ids.items():
             value = request.arguments.get(name)
@@ -236,7 +238,7 @@ def _touched(requests: Iterable[Request], bindings: Mapping[str, str]) -> read.T
         if request.created in bindings:
             field = "GroupId" if request.call == "create_security_group" else "PrefixListId"
             ids[field].add(bindings[request.created])
-    return read.Touched(
+    return reading.Touched(
         groups=frozenset(ids["GroupId"]),
         group_names=frozenset(ids["GroupName"]),
         enis=frozenset(ids["NetworkInterfaceId"]),
@@ -251,7 +253,7 @@ def _created_at(requests: Iterable[Request]) -> frozenset[tuple[str, str]]:
     return frozenset((str(vpc), str(name)) for vpc, name in pairs if vpc and name)
 
 
-def _replaced(table: AwsTable, touched: read.Touched, part: read.PartRead, scope: str, created: frozenset[tuple[str, str]]) -> AwsTable:
+def _replaced(table: AwsTable, touched: reading.Touched, part: reading.PartRead, scope: str, created: frozenset[tuple[str, str]]) -> AwsTable:
     groups = {identity: one for identity, one in table.groups.items() if identity not in touched.groups}
     groups |= {one.id: one for one in part.groups.values() if one.id in touched.groups or (one.vpc, one.name) in created}
     lists = {identity: one for identity, one in table.lists.items() if identity not in touched.lists}

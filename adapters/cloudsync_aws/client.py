@@ -27,6 +27,9 @@ from cloudsync_aws.settings import AwsSettings, endpoint_allowed
 READ_ATTEMPTS = 4
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
+Sdk = Any
+"""An object of the SDK, which publishes no types; an argument of one of its calls."""
+
 ROLE_SESSION = "cloudsync"
 
 _NEVER_SENT = (
@@ -45,7 +48,7 @@ class CallFailedError(AdapterError):
     """One call that did not succeed. `answered`: it was refused, or never sent, so nothing was applied; else nobody knows."""
 
     def __init__(self, scope: str, call: str, reason: str, *, code: str = "", answered: bool = False) -> None:
-        self.code, self.answered = code, answered
+        self.code, self.words, self.answered = code, reason, answered
         self.throttled = code in THROTTLED_CODES
         super().__init__(scope, call, f"{code}: {reason}" if code else reason, retryable=self.throttled or not answered)
 
@@ -62,7 +65,7 @@ class Client:
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, region: str, method: str, **arguments: Any) -> Raw:
+    def read(self, region: str, method: str, **arguments: Sdk) -> Raw:
         """Send one reading call, again if it was throttled or lost (at most READ_ATTEMPTS times). Raises CallFailedError."""
         action = READ_CALLS[method]
         for attempt in range(1, READ_ATTEMPTS + 1):
@@ -74,7 +77,7 @@ class Client:
             self.clock.sleep(self.jitter() * min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def pages(self, region: str, method: str, member: str, **arguments: Any) -> Iterator[Raw]:
+    def pages(self, region: str, method: str, member: str, **arguments: Sdk) -> Iterator[Raw]:
         """Yield the elements of `member` over all pages. Any doubt about completeness raises CallFailedError."""
         action = READ_CALLS[method]
         seen: set[str] = set()
@@ -113,7 +116,7 @@ class Client:
             answer: Raw = getattr(self._client(_SERVICES.get(method, "ec2"), region), method)(**arguments)
         except AdapterError:
             raise
-        except Exception as error:  # noqa: BLE001  the SDK raises plain Exceptions too (an answer cut short): all end here
+        except Exception as error:  # the SDK raises plain Exceptions too (an answer cut short)
             failure = _meaning(scope, action, error)
             if failure.throttled:
                 pacer.drain(action, self.settings.pace)
@@ -123,7 +126,7 @@ class Client:
     def _pacer(self, region: str) -> Pacer:
         return shared(self.clock, self.settings.endpoint, self.settings.account, region)
 
-    def _client(self, service: str, region: str) -> Any:
+    def _client(self, service: str, region: str) -> Sdk:
         with self._lock:  # the SDK makes one client at a time; each of them may then be used by all threads
             known = self._clients.get((service, region))
             if known is None:
@@ -137,7 +140,7 @@ class Client:
 _SERVICES = {"get_caller_identity": "sts", "get_service_quota": "service-quotas"}
 
 
-def _make(session: Any, settings: AwsSettings, service: str, region: str, **credentials: Any) -> Any:
+def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **credentials: Sdk) -> Sdk:
     """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off."""
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -154,7 +157,7 @@ def _make(session: Any, settings: AwsSettings, service: str, region: str, **cred
     return made
 
 
-def _session(settings: AwsSettings) -> Any:
+def _session(settings: AwsSettings) -> Sdk:
     base = Session(profile=settings.profile or None)
     if not settings.role_arn:
         return base
@@ -168,11 +171,11 @@ class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # the SDK publish
 
     METHOD = "assume-role"
 
-    def __init__(self, base: Any, settings: AwsSettings) -> None:
+    def __init__(self, base: Sdk, settings: AwsSettings) -> None:
         super().__init__()
         self._base, self._settings = base, settings
 
-    def load(self) -> Any:
+    def load(self) -> Sdk:
         """Return credentials that are fetched at the first call."""
         source = self._base.get_credentials()
         if source is None:
@@ -183,7 +186,7 @@ class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # the SDK publish
         fetcher = AssumeRoleCredentialFetcher(self._sts, source, self._settings.role_arn, extra_args=extra)
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
 
-    def _sts(self, service: str, **credentials: Any) -> Any:
+    def _sts(self, service: str, **credentials: Sdk) -> Sdk:
         return _make(self._base, self._settings, service, self._settings.regions[0], **credentials)
 
 

@@ -112,7 +112,7 @@ _PEERS = (
 )
 
 
-def _protocol(text: Any) -> int:
+def _protocol(text: object) -> int:
     name = str(text).lower()
     if name in _PROTOCOLS:
         return _PROTOCOLS[name]
@@ -121,10 +121,10 @@ def _protocol(text: Any) -> int:
     raise ParseError(f"unknown protocol {text!r}")
 
 
-def _span(protocol: int, first: Any, last: Any) -> tuple[int, int]:
+def _span(protocol: int, first: int | None, last: int | None) -> tuple[int, int]:
     if protocol in _WITH_PORTS:
         # Without ports, or with -1 for them, it is every port.
-        low, high = (0 if first in (None, -1) else int(first)), (65535 if last in (None, -1) else int(last))
+        low, high = (0 if first is None or first == -1 else int(first)), (65535 if last is None or last == -1 else int(last))
         if not 0 <= low <= high <= 65535:
             raise ParseError(f"ports {first}-{last}")
         return low, high
@@ -247,15 +247,16 @@ def _interface(identity: str, known: Eni | None, raw: Raw, holder: Instance) -> 
 
 def vpc(raw: Raw, scope: str) -> Vpc:
     """Return one VPC of DescribeVpcs, with the blocks that are associated now."""
-    four = {canonical(one["CidrBlock"]) for one in raw.get("CidrBlockAssociationSet") or () if _associated(one, "CidrBlockState")}
-    six = {canonical(one["Ipv6CidrBlock"]) for one in raw.get("Ipv6CidrBlockAssociationSet") or () if _associated(one, "Ipv6CidrBlockState")}
+    four = _blocks(raw.get("CidrBlockAssociationSet"), "CidrBlock")
+    six = _blocks(raw.get("Ipv6CidrBlockAssociationSet"), "Ipv6CidrBlock")
     if raw.get("CidrBlock"):
         four.add(canonical(raw["CidrBlock"]))
     return Vpc(str(raw["VpcId"]), scope, (*sorted(four), *sorted(six)), bool(six), bool(raw.get("IsDefault")))
 
 
-def _associated(raw: Raw, state: str) -> bool:
-    return (raw.get(state) or {}).get("State", "associated") in ("associated", "associating")
+def _blocks(raw: Iterable[Raw] | None, field: str) -> set[str]:
+    now = ("associated", "associating")
+    return {canonical(one[field]) for one in raw or () if (one.get(f"{field}State") or {}).get("State", "associated") in now}
 
 
 def peerings(raw: Iterable[Raw], region: str) -> frozenset[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A step's payload as the call that is sent: `{"call": SDK method, "args": its arguments}` with `{new:KEY}` where an id is not known yet."""
+"""A step's payload as the call that is sent: `{"call": SDK method, "args": its arguments}` with `{new:KEY}` where an id is missing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 from cloudsync.adapter import Step
 from cloudsync_aws.limits import WRITE_CALLS
+
+Json = Any
+"""A JSON value."""
 
 _NEW = re.compile(r"\{new:(.+)\}")
 
@@ -51,7 +54,7 @@ def key_of(text: str) -> str:
     return match[1] if match else text
 
 
-def _put(value: Any, bindings: Mapping[str, str]) -> Any:
+def _put(value: Json, bindings: Mapping[str, str]) -> Json:
     if isinstance(value, dict):
         return {name: _put(inner, bindings) for name, inner in value.items()}
     if isinstance(value, list):
@@ -60,7 +63,7 @@ def _put(value: Any, bindings: Mapping[str, str]) -> Any:
     return value if match is None else bindings.get(match[1], bindings.get(value, value))
 
 
-def _missing(value: Any) -> set[str]:
+def _missing(value: Json) -> set[str]:
     if isinstance(value, dict):
         return set().union(*map(_missing, value.values()))
     if isinstance(value, list):

@@ -92,7 +92,7 @@ def _wrong(target: TargetSettings) -> Iterator[tuple[str, str, str]]:
         yield "BAD-ENDPOINT", f"endpoint {target.endpoint} is neither https nor on this machine", "plain http is for the lab on loopback"
 
 
-def _wrong_regions(regions: Any) -> Iterator[tuple[str, str, str]]:
+def _wrong_regions(regions: object) -> Iterator[tuple[str, str, str]]:
     if not isinstance(regions, list | tuple) or not regions:
         yield "AWS-REGIONS", "regions is missing or empty", "name at least one: regions: [us-east-1]"
         return
@@ -103,7 +103,7 @@ def _wrong_regions(regions: Any) -> Iterator[tuple[str, str, str]]:
         yield "AWS-REGIONS", "a Region stands twice", "name each Region once"
 
 
-def _wrong_vpcs(vpcs: Any) -> Iterator[tuple[str, str, str]]:
+def _wrong_vpcs(vpcs: object) -> Iterator[tuple[str, str, str]]:
     if vpcs == "all":
         return
     if not isinstance(vpcs, list | tuple) or not vpcs:
@@ -143,12 +143,12 @@ def _wrong_numbers(options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     if quotas and limits.rules_per_group * limits.groups_per_eni > RULES_TIMES_GROUPS_MAX:
         yield (
             "AWS-QUOTA",
-            f"{limits.rules_per_group} rules per group x {limits.groups_per_eni} groups per interface is more than {RULES_TIMES_GROUPS_MAX}",
+            f"{limits.rules_per_group} rules per group x {limits.groups_per_eni} groups per interface: more than {RULES_TIMES_GROUPS_MAX}",
             "EC2 never grants that; write what Service Quotas shows",
         )
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -1,0 +1,68 @@
+# Everything a developer or an operator does, one word each. `make` alone lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SEED   ?= 1
+WORKERS ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+CODE := cloudsync adapters tests $(wildcard bench)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format bench schema sim lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## .venv with cloudsync, every extra and the tools, from the hash-pinned lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "cloudsync needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## the whole main job against a simulated estate on loopback
+	$(BIN)/python -m cloudsync.lab.demo
+
+test: $(STAMP) ## the tests that take seconds
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+test-all: $(STAMP) ## every test, the long ones too
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+check: $(STAMP) ## format, lint, types, walls, tidiness
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -s tests/tidy
+
+format: $(STAMP) ## let ruff format and mend what it can
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(STAMP) ## measure, with ratios against a plain script in the same run
+	$(BIN)/python -m bench
+
+schema: $(STAMP) ## write the JSON Schemas again from the document types
+	$(BIN)/cloudsync schema --write config/schema
+
+sim: $(STAMP) ## replay one seeded simulation: make sim SEED=7
+	$(BIN)/python -m pytest -q tests/sim --sim-seed $(SEED)
+
+# uv resolves for every platform at once; the lock names neither an index nor a path, so that it works behind any mirror.
+lock: ## resolve again and write requirements.lock
+	@echo '# Made by `make lock` from pyproject.toml: hash-pinned, for every platform and Python >= 3.11. Do not edit.' > requirements.lock.new
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet >> requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## remove what can be made again
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
