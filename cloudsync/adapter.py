@@ -466,6 +466,9 @@ class Adapter(Protocol):
     def entries(self, table: Table, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
         """Return the native rules that act on these points, ours and foreign, in a stable order."""
 
+    def owned(self, table: Table) -> Mapping[str, int]:
+        """Return how many native rules of our own each scope holds."""
+
     def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
         """Return the desired table: foreign objects copied as they are, ours as wanted, stable where nothing changed."""
 

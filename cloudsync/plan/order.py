@@ -91,8 +91,8 @@ def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, .
         if len(waiting) == before:
             return ()
         turn += 1
-    names = dict.fromkeys(name for name, _ in closing)  # deleting what nothing carries any more comes last
-    last = (Phase(name, tuple(step for label, step in closing if label == name)) for name in names)
+    closers = dict.fromkeys(name for name, _ in closing)  # deleting what nothing carries any more comes last
+    last = (Phase(name, tuple(step for label, step in closing if label == name)) for name in closers)
     return (*found, *last)
 
 

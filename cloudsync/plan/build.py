@@ -1,0 +1,238 @@
+"""One target's plan: the actual table, what is wanted, the order between them, and everything the guards want to know. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloudsync import diff
+from cloudsync.adapter import Access, Adapter, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
+from cloudsync.compile.intent import Actual as ActualState
+from cloudsync.compile.intent import Recorded, Wanted, past, wanted
+from cloudsync.compile.universe import Universe
+from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.mode import TargetMode
+from cloudsync.model.packets import PacketSet
+from cloudsync.model.service import ANY_SERVICE
+from cloudsync.model.workload import Labels, PointId, WorkloadId
+from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.order import choose
+from cloudsync.plan.values import (
+    SHUT,
+    Adoption,
+    IdentityCheck,
+    InventoryScope,
+    ManagementLoss,
+    ScopeRules,
+    TargetPlan,
+    TouchedPoint,
+)
+from cloudsync.proof.certificate import certify
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the last verified inventory says, for the guards: who is new, and whose addresses came or went."""
+
+    workloads: frozenset[WorkloadId] | None = None
+    """Ids of the last verified inventory; None when there never was one."""
+    churn: AddressSet = NOWHERE
+    unseen: AddressSet = NOWHERE
+    scopes: tuple[InventoryScope, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything one target's plan is made from."""
+
+    adapter: Adapter
+    identity: IdentityCheck
+    snapshot: Snapshot
+    intent: Intent
+    universe: Universe
+    actual: ActualState
+    recorded: Mapping[PointId, Recorded]
+    limits: GuardLimits
+    before: Before
+    policy_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A plan with the tables it leads from and to; the tables are not part of the plan's document."""
+
+    plan: TargetPlan
+    actual: Table
+    final: Table
+    encoding: Encoding
+
+
+def build(case: Case) -> Built:
+    """Return one target's plan. Deterministic: equal inputs give equal plans."""
+    adapter, snapshot, intent = case.adapter, case.snapshot, case.intent
+    encoding = adapter.encode(intent, snapshot)
+    blocked = any(problem.code != "NOTE" for problem in encoding.problems)
+    desired = snapshot.table if blocked else encoding.table
+    addresses = {point.id: point.addresses for point in case.actual.points.values()}
+    order = choose(adapter, snapshot.table, desired, addresses)
+    final = order.final
+    after = adapter.decode(final, Whose.ALL)
+    must = _held(case, wanted(intent))
+    certificate = None
+    if not blocked:
+        certificate = certify(adapter, final, must, encoding.left_out or {}, reached=final == desired)
+    owners = diff.Owners.of(case.universe)
+    moved = diff.point_changes(owners, case.actual.everything, after)
+    touched = _touched(case, owners, moved, _Way(final, after, order.phases))
+    adoptions = () if blocked else _adoptions(case, touched)
+    plan = TargetPlan(
+        target=intent.target,
+        mode=intent.mode,
+        owner=intent.owner,
+        identity=case.identity,
+        limits=case.limits,
+        snapshot_digest=snapshot.digest,
+        desired_digest=digest_of(adapter.dump(desired)),
+        policy_digest=case.policy_digest,
+        scopes=tuple(scope.scope for scope in snapshot.scopes),
+        method=order.method or "none",
+        phases=order.phases,
+        changes=diff.changes(case.universe, owners, intent, moved),
+        points=touched,
+        workloads=len({point.point for point in intent.points}),
+        churn=case.before.churn,
+        rules=_rules(adapter, snapshot.table, final, order.phases),
+        inventory=case.before.scopes,
+        unseen=case.before.unseen,
+        adoptions=adoptions,
+        certificate=certificate,
+        replay=order.replay,
+        management_losses=tuple(_management(case, touched)),
+        problems=(*encoding.problems, *_unfaithful(encoding)),
+        fidelity=encoding.fidelity,
+        notes=encoding.notes,
+    )
+    return Built(plan, snapshot.table, final, encoding)
+
+
+def digest_of(document: object) -> str:
+    """Return the SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _held(case: Case, everything: dict[PointId, Wanted]) -> dict[PointId, Wanted]:
+    """Leave out points that cannot be held to the policy in this run: skipped by the adapter, or in a scope that was not read whole."""
+    partial = case.intent.incomplete
+    held: dict[PointId, Wanted] = {}
+    for name, want in everything.items():
+        point = case.actual.points.get(name)
+        if point is not None and not point.skipped and point.scope not in partial:
+            held[name] = want
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where the steps lead: the final table, what its points let through, and the steps."""
+
+    final: Table
+    after: Mapping[PointId, Access]
+    phases: tuple[Phase, ...]
+
+
+def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...], way: _Way) -> tuple[TouchedPoint, ...]:
+    changed = {change.point for change in moved}
+    named = {point for phase in way.phases for step in phase.steps for point in step.points}
+    names = sorted(changed | named)
+    before_ours = case.adapter.decode(case.snapshot.table, Whose.OURS, names)
+    after_ours = case.adapter.decode(way.final, Whose.OURS, names)
+    enforced = {point.point for point in case.intent.points if point.mode.enforced}
+    siblings = _siblings(case, owners)
+    found: list[TouchedPoint] = []
+    for name in names:
+        owner = owners.by_point.get(name)
+        point = case.actual.points.get(name)
+        workload = owner[1] if owner else None
+        network = point.network if point else ""
+        is_new = workload is not None and case.before.workloads is not None and workload.id not in case.before.workloads
+        found.append(
+            TouchedPoint(
+                point=name,
+                workload=workload.id if workload else None,
+                name=workload.name if workload else (point.name if point else name),
+                labels=workload.labels if workload else Labels(),
+                scope=point.scope if point else "",
+                network=network,
+                before=case.actual.everything.get(name, SHUT),
+                after=way.after.get(name, SHUT),
+                ours_before=before_ours.get(name, SHUT),
+                ours_after=after_ours.get(name, SHUT),
+                enforced=name in enforced,
+                sibling=siblings.get((owner[0], network)) if owner and is_new else None,
+            )
+        )
+    return tuple(found)
+
+
+def _siblings(case: Case, owners: diff.Owners) -> dict[tuple[int, str], Access]:
+    """Return, per class and network, what an enforced member that was verified before lets through today."""
+    known = case.before.workloads
+    if known is None:
+        return {}
+    found: dict[tuple[int, str], Access] = {}
+    for intent in case.intent.points:
+        owner, point = owners.by_point.get(intent.point), case.actual.points.get(intent.point)
+        if owner is not None and point is not None and intent.mode.enforced and owner[1].id in known and point.ours:
+            found.setdefault((owner[0], point.network), case.actual.everything.get(intent.point, SHUT))
+    return found
+
+
+def _adoptions(case: Case, touched: tuple[TouchedPoint, ...]) -> tuple[Adoption, ...]:
+    """Record every enforced point of an exclusive target that is not on record yet and is about to be written."""
+    if case.intent.mode is not TargetMode.EXCLUSIVE:
+        return ()
+    names = {point.point for point in touched}
+    found: list[Adoption] = []
+    for intent in case.intent.points:
+        point = case.actual.points.get(intent.point)
+        if not intent.mode.enforced or point is None or intent.point in case.recorded or intent.point not in names or point.skipped:
+            continue
+        before = past(intent.point, case.actual, case.recorded)
+        found.append(Adoption(intent.point, before.original, before.inbound, before.outbound))
+    return tuple(found)
+
+
+def _rules(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRules, ...]:
+    before, after = adapter.owned(actual), adapter.owned(final)
+    removed: dict[str, int] = {}
+    for phase in phases:
+        for step in phase.steps:
+            if not step.temporary:
+                removed[step.scope] = removed.get(step.scope, 0) + step.removes
+    return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
+
+
+def _management(case: Case, touched: tuple[TouchedPoint, ...]) -> list[ManagementLoss]:
+    """Return management flows that are open today and not after: every state on the way keeps what both let through."""
+    if not case.limits.management:
+        return []
+    protected = PacketSet.of(case.limits.management, ANY_SERVICE)
+    found: list[ManagementLoss] = []
+    for point in touched:
+        lost = (point.before.inbound - point.after.inbound) & protected
+        if lost:
+            found.append(ManagementLoss(point.point, f"{lost.text()} to {point.name}", "the state after the plan"))
+    return found
+
+
+def _unfaithful(encoding: Encoding) -> list[Problem]:
+    """Return a problem for every rule that a platform cannot say, or says too loosely without the rule accepting it."""
+    told = {rule for problem in encoding.problems for rule in problem.rules}
+    return [
+        Problem("FIDELITY", f"rule {one.rule} on {one.target}: {one.verdict.value}: {one.reason}", rules=(one.rule,))
+        for one in encoding.fidelity
+        if one.rule not in told and (one.verdict is Verdict.CANNOT or (one.verdict is Verdict.LOOSER and not one.accepted))
+    ]

@@ -1,0 +1,180 @@
+"""Drift in packets: what is open that should not be, what is cut that should be open, at which workloads, because of which native rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from cloudsync.adapter import Access, Adapter, Entry, Table
+from cloudsync.compile.intent import Wanted
+from cloudsync.compile.universe import Universe
+from cloudsync.diff import Owners
+from cloudsync.model.mode import TargetMode
+from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ANY_SERVICE, TCP, ServiceSet
+from cloudsync.model.workload import Domain, Labels, PointId
+from cloudsync.proof.words import Names, reaches_internet
+
+
+class Kind(Enum):
+    """What kind of difference it is."""
+
+    EXCESS = "not in the policy"
+    MISSING = "wanted, but not let through"
+    SHADOW = "let in by foreign rules beside ours (shadow allow)"
+    WOULD_BLOCK = "would be blocked in mode full"
+    WOULD_OPEN = "would be opened in mode full"
+
+
+class Severity(Enum):
+    """How bad it is, by what it opens; the order is worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One finding: the same packets at the same class, in words of packets, with the native rules behind it."""
+
+    target: str
+    kind: Kind
+    severity: Severity
+    direction: str
+    packets: PacketSet
+    points: tuple[PointId, ...]
+    workloads: tuple[str, ...]
+    labels: Labels
+    words: str
+    """The packets, e.g. `tcp/22 from the internet`."""
+    entries: tuple[Entry, ...]
+
+    def text(self) -> str:
+        """Return the sentence for people; what is wrong first, whose rule it is last."""
+        count = len(self.workloads)
+        whom = f"{count} workload{'' if count == 1 else 's'} {self.labels.text()}"
+        way = "to" if self.direction == "inbound" else "sent by"
+        by = "; ".join(f"{entry.native} in {entry.object_name}, {'ours' if entry.ours else 'not ours'}" for entry in self.entries[:3])
+        if len(self.entries) > 3:
+            by += f"; and {len(self.entries) - 3} more rules"
+        return f"{self.words} {way} {whom}: {self.kind.value}" + (f", let in by {by}" if by else "")
+
+
+SENSITIVE = ServiceSet.union_all(
+    ServiceSet.ports(TCP, first, last)
+    for first, last in (
+        (22, 23),
+        (135, 139),
+        (445, 445),
+        (1433, 1434),
+        (1521, 1521),
+        (2375, 2376),
+        (2379, 2380),
+        (3306, 3306),
+        (3389, 3389),
+        (5432, 5432),
+        (5900, 5901),
+        (5985, 5986),
+        (6379, 6379),
+        (6443, 6443),
+        (9200, 9300),
+        (10250, 10250),
+        (11211, 11211),
+        (27017, 27019),
+    )
+)
+"""Remote administration and databases: open to the internet they are critical."""
+
+
+def severity(packets: PacketSet, kind: Kind) -> Severity:
+    """Grade by what is open: administration or databases to the internet worst, small private openings least."""
+    if kind in (Kind.MISSING, Kind.WOULD_OPEN):
+        return Severity.MEDIUM if kind is Kind.MISSING else Severity.LOW
+    worst = Severity.LOW
+    for peers, services in packets.products():
+        if reaches_internet(peers):
+            worst = min(worst, Severity.CRITICAL if services & SENSITIVE or services == ANY_SERVICE else Severity.HIGH, key=_rank)
+        elif peers.size > 1 << 16:
+            worst = min(worst, Severity.MEDIUM, key=_rank)
+    return worst
+
+
+def _rank(one: Severity) -> int:
+    return list(Severity).index(one)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What drift is looked for in: one target's table and what it lets through, with what is wanted of each point."""
+
+    target: str
+    mode: TargetMode
+    adapter: Adapter
+    table: Table
+    access: Mapping[PointId, Access]
+    wanted: Mapping[PointId, Wanted]
+    universe: Universe
+    owners: Owners
+    would: Mapping[PointId, Access]
+    """For points that are only watched (visibility): what mode full would let through."""
+
+
+def find(scene: Scene) -> tuple[Drift, ...]:
+    """Return all drift of a target, worst first, then by class."""
+    groups: dict[tuple[int, Domain, Kind, str, PacketSet], list[PointId]] = {}
+    memo: dict[tuple[int, int], tuple[tuple[Kind, str, PacketSet], ...]] = {}
+    hold: list[object] = []
+    for point, access in sorted(scene.access.items()):
+        want, would = scene.wanted.get(point), scene.would.get(point)
+        owner = scene.owners.by_point.get(point)
+        if owner is None or (want is None and would is None):
+            continue
+        key = (id(access), id(want if want is not None else would))
+        if key not in memo:
+            hold.append((access, want, would))
+            memo[key] = tuple(_differences(access, want, would))
+        for kind, direction, packets in memo[key]:
+            groups.setdefault((owner[0], owner[2], kind, direction, packets), []).append(point)
+    names = Names(scene.universe)
+    found = [_drift(scene, names, key, tuple(points)) for key, points in groups.items()]
+    return tuple(sorted(found, key=lambda one: (_rank(one.severity), one.kind.value, one.labels.pairs, one.direction, one.points)))
+
+
+def _differences(access: Access, want: Wanted | None, would: Access | None) -> Iterator[tuple[Kind, str, PacketSet]]:
+    if want is None:
+        assert would is not None
+        yield from _some(Kind.WOULD_BLOCK, "inbound", access.inbound - would.inbound)
+        yield from _some(Kind.WOULD_OPEN, "inbound", would.inbound - access.inbound)
+        return
+    excess = Kind.SHADOW if want.ours_only else Kind.EXCESS
+    yield from _some(excess, "inbound", access.inbound - want.most.inbound)
+    yield from _some(Kind.MISSING, "inbound", want.least.inbound - access.inbound)
+    if not want.ours_only:
+        yield from _some(excess, "outbound", access.outbound - want.most.outbound)
+        yield from _some(Kind.MISSING, "outbound", want.least.outbound - access.outbound)
+
+
+def _some(kind: Kind, direction: str, packets: PacketSet) -> Iterator[tuple[Kind, str, PacketSet]]:
+    if packets:
+        yield kind, direction, packets
+
+
+def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, PacketSet], points: tuple[PointId, ...]) -> Drift:
+    number, domain, kind, direction, packets = key
+    group = scene.universe.classes[number]
+    workloads = tuple(dict.fromkeys(scene.owners.by_point[point][1].name for point in points))
+    entries: tuple[Entry, ...] = ()
+    if kind not in (Kind.MISSING, Kind.WOULD_OPEN):
+        entries = tuple(_behind(scene.adapter.entries(scene.table, points), direction, packets))
+    words = names.packets(packets, domain, inbound=direction == "inbound")
+    labels = group.labels
+    return Drift(scene.target, kind, severity(packets, kind), direction, packets, points, workloads, labels, words, entries)
+
+
+def _behind(entries: Iterable[Entry], direction: str, packets: PacketSet) -> Iterator[Entry]:
+    """Yield the native rules that let some of the packets through, foreign ones first."""
+    hit = [entry for entry in entries if entry.direction == direction and entry.packets & packets != NO_PACKETS]
+    yield from sorted(hit, key=lambda entry: entry.ours)
