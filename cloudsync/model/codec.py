@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -189,7 +189,7 @@ def to_json(value: Anything, pool: Pool | None = None) -> Json:
             return {str(key): to_json(item, pool) for key, item in value.items()}
         case _ if is_dataclass(value):
             kept = {}
-            for field, _ in _shape(type(value)):
+            for field, _ in _shape(cast("Anything", type(value))):
                 item = getattr(value, field.name)
                 if field.default is MISSING or item != field.default:
                     kept[field.name] = to_json(item, pool)
@@ -204,10 +204,9 @@ def from_json(kind: type[T], document: Json, pool: Pool | None = None) -> T:
 
 
 @cache
-def _shape(kind: Hashable) -> tuple[tuple[Field[Any], Any], ...]:
-    made = cast("type", kind)
-    hints = get_type_hints(made)
-    return tuple((field, hints[field.name]) for field in fields(made))
+def _shape(kind: Anything) -> tuple[tuple[Field[Any], Any], ...]:
+    hints = get_type_hints(kind)
+    return tuple((field, hints[field.name]) for field in fields(kind))
 
 
 def _read(kind: Anything, document: Json, pool: Pool | None) -> Json:
@@ -215,14 +214,10 @@ def _read(kind: Anything, document: Json, pool: Pool | None) -> Json:
     origin = get_origin(kind)
     if origin is not None:
         return _read_generic(kind, origin, document, pool)
-    if kind is Any:
-        return document
-    if kind is PacketSet:
-        return packets_of(document) if pool is None else pool.at(document)
-    if kind is AddressSet:
-        return addresses_of(document)
-    if kind is ServiceSet:
-        return services_of(document)
+    if kind is PacketSet and pool is not None:
+        return pool.at(document)
+    if kind in _SETS:
+        return _SETS[kind](document)
     if kind is float and isinstance(document, int) and not isinstance(document, bool):
         return float(document)
     if is_dataclass(kind):
@@ -235,6 +230,9 @@ def _read(kind: Anything, document: Json, pool: Pool | None) -> Json:
     if type(document) is not kind:
         raise CodecError(f"{document!r} is no {kind.__name__}")
     return document
+
+
+_SETS: dict[Anything, Callable[[Json], Anything]] = {PacketSet: packets_of, AddressSet: addresses_of, ServiceSet: services_of}
 
 
 def _read_generic(kind: Anything, origin: Anything, document: Json, pool: Pool | None) -> Json:
