@@ -107,18 +107,36 @@ class AddressSet:
         """Return a short text for people: up to `most` prefixes, then how many more."""
         if self == ANYWHERE:
             return "anywhere"
-        cidrs = self.cidrs()
-        shown = ", ".join(cidr.removesuffix("/32").removesuffix("/128") for cidr in cidrs[:most])
-        return shown if len(cidrs) <= most else f"{shown} and {len(cidrs) - most} more"
+        shown: list[str] = []
+        more = 0
+        for family, value, length in self.prefixes():
+            if len(shown) == most:
+                more += 1
+            else:
+                shown.append(address_text(family, value) if length == family.width else prefix_text(family, value, length))
+        return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 NOWHERE = AddressSet()
 ANYWHERE = AddressSet((0, 1 << 32), (0, 1 << 128))
 
 _NOT_GLOBAL_V4 = (
-    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 "
-    "192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
-).split()
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
 _GLOBAL_V4_AFTER_ALL = ("192.0.0.9/32", "192.0.0.10/32")
 _NOT_GLOBAL_V6 = ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 _GLOBAL_V6_AFTER_ALL = (

@@ -118,12 +118,39 @@ class PacketSet:
                 yield peers, ServiceSet(intervals.from_ranges(spans))
 
     def text(self, most: int = 3) -> str:
-        """Return a short text for people, e.g. `tcp/22 from anywhere`; at most `most` parts."""
-        merged: dict[ServiceSet, AddressSet] = {}
-        for peers, services in self.products():
-            merged[services] = merged.get(services, AddressSet()) | peers
-        parts = [f"{services.text()} from {peers.text()}" for services, peers in merged.items()]
-        return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
+        """Return a short text for people, e.g. `tcp/22 from anywhere`; at most `most` parts, `nothing` when empty."""
+        parts = [f"{_services_text(services, peers)} from {peers.text()}" for peers, services in _merged(self)]
+        shown = "; ".join(parts[:most]) or "nothing"
+        return shown if len(parts) <= most else f"{shown}; and {len(parts) - most} more"
+
+
+def _merged(packets: PacketSet) -> list[tuple[AddressSet, ServiceSet]]:
+    """Return boxes for people: the same services of both families are one box, ICMP beside its ICMPv6 twin."""
+    by_services: dict[ServiceSet, AddressSet] = {}
+    for peers, services in packets.products():
+        by_services[services] = by_services.get(services, AddressSet()) | peers
+    found = [(peers, services) for services, peers in by_services.items()]
+    for at, (peers, services) in enumerate(found):
+        if peers.v6:
+            continue
+        for other, (peers6, services6) in enumerate(found):
+            both = services | services6
+            if not peers6.v4 and both & possible(Family.V4) == services and both & possible(Family.V6) == services6:
+                found[at] = (AddressSet(peers.v4, peers6.v6), both)
+                del found[other]
+                break
+    return found
+
+
+def _services_text(services: ServiceSet, peers: AddressSet) -> str:
+    """Return the services, said as an exception where that is shorter: `any service except tcp/22`."""
+    every = ServiceSet.union_all(possible(family) for family in Family if peers.family(family))
+    left_out = every - services
+    if not left_out:
+        return ANY_SERVICE.text()
+    if len(left_out.points) < len(services.points) or sum(1 for _ in services.ranges()) > 100:
+        return f"any service except {left_out.text()}"
+    return services.text()
 
 
 def _services_in(first: int, end: int) -> int:
