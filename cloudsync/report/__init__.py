@@ -1,0 +1,1 @@
+"""Pure rendering: what a run found, as text and as JSON values."""

@@ -1,0 +1,150 @@
+"""A run as JSON values; the shape is documented in docs/json.md and only ever grows within one schema version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cloudsync.adapter import Step
+from cloudsync.diff import Change
+from cloudsync.guard.values import Refusal
+from cloudsync.model.packets import PacketSet
+from cloudsync.plan.document import target_digest
+from cloudsync.plan.values import TargetPlan
+from cloudsync.proof.drift import Drift
+from cloudsync.report.values import RunReport, TargetReport, Unchecked
+
+Json = dict[str, Any]
+
+
+def run_document(report: RunReport) -> Json:
+    """Return a whole run."""
+    return {
+        "verb": report.verb,
+        "run": report.run_id,
+        "owner": report.owner,
+        "policy": report.policy,
+        "workloads": report.workloads,
+        "not_checked": [_unchecked(one) for one in report.incomplete],
+        "label_changes": [{"workload": note.workload, "change": note.text} for note in report.labels],
+        "targets": [target_document(target) for target in report.targets],
+    }
+
+
+def target_document(target: TargetReport) -> Json:
+    """Return one target's part of a run."""
+    applied = target.applied
+    return {
+        "name": target.name,
+        "mode": target.mode.value,
+        "exit": target.code,
+        "error": target.error,
+        "plan": _plan(target.plan) if target.plan is not None else None,
+        "drift": [drift_document(one) for one in target.drift],
+        "refusals": [_refusal(one) for one in target.refusals],
+        "approved": [{"guard": refused.guard, "who": yes.who, "because": yes.because} for refused, yes in target.overridden],
+        "not_checked": [_unchecked(one) for one in target.unchecked],
+        "applied": None
+        if applied is None
+        else {
+            "status": applied.status,
+            "done": applied.done,
+            "failed": applied.failed,
+            "unknown": applied.unknown,
+            "message": applied.message,
+        },
+        "remaining": None if target.remaining is None else [drift_document(one) for one in target.remaining],
+    }
+
+
+def drift_document(one: Drift) -> Json:
+    """Return one drift finding."""
+    return {
+        "kind": one.kind.name.lower().replace("_", "-"),
+        "severity": one.severity.value,
+        "direction": one.direction,
+        "text": one.text(),
+        "packets": packets_document(one.packets),
+        "labels": dict(one.labels.pairs),
+        "workloads": list(one.workloads),
+        "points": list(one.points),
+        "rules": [
+            {
+                "object": entry.object,
+                "name": entry.object_name,
+                "native": entry.native,
+                "ours": entry.ours,
+                "origins": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in entry.origins],
+            }
+            for entry in one.entries
+        ],
+    }
+
+
+def packets_document(packets: PacketSet) -> list[Json]:
+    """Return a packet set as disjoint boxes of peers and services; `size` is the number of packets."""
+    return [
+        {"peers": list(peers.cidrs()), "services": [run.text() for run in services.ranges()], "size": PacketSet.of(peers, services).size}
+        for peers, services in packets.products()
+    ]
+
+
+def _plan(plan: TargetPlan) -> Json:
+    certificate, replay = plan.certificate, plan.replay
+    return {
+        "digest": target_digest(plan),
+        "method": plan.method,
+        "changes": [_change(one) for one in plan.changes],
+        "phases": [{"name": phase.name, "steps": [_step(step) for step in phase.steps]} for phase in plan.phases],
+        "certificate": None
+        if certificate is None
+        else {"holds": certificate.holds, "points": certificate.points, "differences": [one.text() for one in certificate.differences]},
+        "replay": None
+        if replay is None
+        else {"safe": replay.safe, "states": replay.states, "violations": [one.text() for one in replay.violations]},
+        "fidelity": [
+            {"rule": one.rule, "verdict": one.verdict.value, "reason": one.reason, "accepted": one.accepted} for one in plan.fidelity
+        ],
+        "problems": [{"code": one.code, "message": one.message, "hint": one.hint, "rules": list(one.rules)} for one in plan.problems],
+        "notes": list(plan.notes),
+    }
+
+
+def _change(one: Change) -> Json:
+    return {
+        "direction": one.direction,
+        "labels": dict(one.labels.pairs),
+        "workloads": list(one.workloads),
+        "points": list(one.points),
+        "opens": packets_document(one.opens),
+        "closes": packets_document(one.closes),
+        "rules": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in one.origins],
+    }
+
+
+def _step(step: Step) -> Json:
+    return {
+        "key": step.key,
+        "action": step.action,
+        "scope": step.scope,
+        "object": step.object,
+        "title": step.title,
+        "effect": step.effect.value,
+        "request": json.loads(step.payload),
+        "rules": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in step.origins],
+    }
+
+
+def _refusal(one: Refusal) -> Json:
+    return {
+        "guard": one.guard,
+        "scope": one.scope,
+        "message": one.message,
+        "objects": list(one.objects),
+        "more": one.more,
+        "approve": one.approve,
+    }
+
+
+def _unchecked(one: Unchecked) -> Json:
+    return {"what": one.what, "why": one.why}

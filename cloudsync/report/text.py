@@ -1,0 +1,178 @@
+"""A run as text for people: what happened and how bad first, then where, for whom, why, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudsync.adapter import Origin, Step
+from cloudsync.compile.universe import Universe
+from cloudsync.diff import Change, Owners
+from cloudsync.model.workload import DEFAULT_DOMAIN
+from cloudsync.plan.values import TargetPlan
+from cloudsync.proof.drift import Drift
+from cloudsync.proof.words import Names
+from cloudsync.report.values import RunReport, TargetReport
+
+Line = tuple[str, str]
+"""A line and the colour of its meaning: `good`, `bad`, `warn`, `head`, `dim` or empty."""
+
+
+def render(report: RunReport) -> Iterator[Line]:
+    """Yield the lines of a plan, an apply or a drift report."""
+    state = "complete" if not report.incomplete else f"INCOMPLETE ({len(report.incomplete)} scopes)"
+    yield (
+        f"cloudsync {report.verb}  {report.owner}  policy {report.policy}  inventory {state}, {_count(report.workloads, 'workload')}",
+        "head",
+    )
+    for note in report.labels[:12]:
+        yield f"  {note.workload}: {note.text}", "warn"
+    if len(report.labels) > 12:
+        yield f"  and {len(report.labels) - 12} more workloads came, went or changed their labels", "warn"
+    for target in report.targets:
+        yield "", ""
+        yield from _target(report, target)
+    yield "", ""
+    yield from _summary(report)
+
+
+def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:
+    yield f"{target.name}  {target.mode.value}", "head"
+    if target.error:
+        yield f"  {target.error}", "bad"
+    plan = target.plan
+    if report.verb == "drift":
+        yield from _drift(target)
+    elif plan is not None and report.universe is not None and report.owners is not None:
+        yield from _changes(plan, report.universe, report.owners)
+        yield from _shadow(target)
+    for refused in target.refusals:
+        for number, line in enumerate(refused.text().splitlines()):
+            yield f"  {line}", "bad" if number == 0 else ""
+    for refused, yes in target.overridden:
+        yield f"  {refused.guard} approved by {yes.who}: {yes.because}", "warn"
+    if plan is not None:
+        for problem_note in plan.notes:
+            yield f"  note: {problem_note}", "dim"
+    for unseen in target.unchecked:
+        yield f"  not checked: {unseen.what}: {unseen.why}", "warn"
+    if target.applied is not None:
+        yield from _applied(target)
+
+
+def _changes(plan: TargetPlan, universe: Universe, owners: Owners) -> Iterator[Line]:
+    if plan.empty and not plan.problems:
+        yield "  = in sync", "good"
+        return
+    names = Names(universe)
+    for change in plan.changes:
+        domain = owners.by_point[change.points[0]][2] if change.points[0] in owners.by_point else DEFAULT_DOMAIN
+        whom = f"{_count(len(change.workloads), 'workload')} {change.labels.text() if change.class_id else '(not in the inventory)'}"
+        inbound = change.direction == "inbound"
+        if change.opens:
+            what = names.packets(change.opens, domain, inbound=inbound)
+            yield f"  + {what} {_way(inbound)} {whom}{_because(change)}", "good"
+        if change.closes:
+            what = names.packets(change.closes, domain, inbound=inbound)
+            yield f"  - {what} {_way(inbound)} {whom}: no new connections", "warn"
+    yield f"  {calls(plan.steps)} · {_proven(plan)}", "dim"
+
+
+def _way(inbound: bool) -> str:  # noqa: FBT001
+    return "to" if inbound else "sent by"
+
+
+def _because(change: Change) -> str:
+    return "   " + ", ".join(map(origin_text, change.origins[:3])) + (" ..." if len(change.origins) > 3 else "") if change.origins else ""
+
+
+def origin_text(origin: Origin) -> str:
+    """Return `rule (file:line)`."""
+    return f"{origin.rule} ({origin.where.file}:{origin.where.line})" if origin.where else origin.rule
+
+
+def calls(steps: tuple[Step, ...]) -> str:
+    """Return the writes of a plan by kind, e.g. `2 AuthorizeSecurityGroupIngress, 1 CreateSecurityGroup`."""
+    counted: dict[str, int] = {}
+    for step in steps:
+        counted[step.action] = counted.get(step.action, 0) + 1
+    return ", ".join(f"{count} {action}" for action, count in counted.items()) or "no write"
+
+
+def _proven(plan: TargetPlan) -> str:
+    if plan.replay is None or plan.certificate is None:
+        return "not proven"
+    if not plan.replay.safe:
+        return f"NOT SAFE: {plan.replay.violations[0].text()}"
+    method = plan.method.upper()
+    return f"every step safe ({method}, {plan.replay.states} states), enforced = policy on {plan.certificate.points} points"
+
+
+def _shadow(target: TargetReport) -> Iterator[Line]:
+    if target.plan is None or target.plan.mode.value == "exclusive":
+        return
+    for one in target.drift:
+        yield f"  ! [{one.severity.value}] {one.text()}", "warn"
+
+
+def _drift(target: TargetReport) -> Iterator[Line]:
+    if target.plan is None:
+        return
+    if not target.drift:
+        yield "  = no drift", "good"
+    for one in target.drift:
+        yield from drift_lines(one)
+
+
+def drift_lines(one: Drift) -> Iterator[Line]:
+    """Yield one finding: the sentence, then the workloads."""
+    colour = "bad" if one.severity.value in ("critical", "high") else "warn"
+    yield f"  [{one.severity.value}] {one.text()}", colour
+    shown = ", ".join(one.workloads[:6])
+    yield f"      at {shown}" + (f" and {len(one.workloads) - 6} more" if len(one.workloads) > 6 else ""), "dim"
+
+
+def _applied(target: TargetReport) -> Iterator[Line]:
+    applied = target.applied
+    assert applied is not None
+    what = f"{_count(applied.done, 'write')} done" + (f", {applied.failed} failed" if applied.failed else "")
+    what += f", {applied.unknown} of unknown outcome" if applied.unknown else ""
+    colour = "good" if applied.status in ("done", "nothing") else "bad"
+    yield f"  {applied.status}: {what}" + (f"; {applied.message}" if applied.message else ""), colour
+    if target.remaining is not None:
+        if target.remaining:
+            yield f"  read again: {_count(len(target.remaining), 'finding')} remain", "bad"
+            for one in target.remaining[:10]:
+                yield from drift_lines(one)
+        else:
+            yield "  read again: enforced = policy, no drift", "good"
+
+
+def _summary(report: RunReport) -> Iterator[Line]:
+    for gap in report.incomplete:
+        yield f"not checked: {gap.what}: {gap.why}", "warn"
+    plans = [target.plan for target in report.targets if target.plan is not None]
+    steps = sum(len(plan.steps) for plan in plans)
+    refused = sum(1 for target in report.targets if target.refusals)
+    failed = sum(1 for target in report.targets if target.error)
+    if report.verb == "drift":
+        found = [one for target in report.targets for one in target.drift]
+        by: dict[str, int] = {}
+        for one in found:
+            by[one.severity.value] = by.get(one.severity.value, 0) + 1
+        counts = ", ".join(f"{count} {name}" for name, count in by.items()) or "no drift"
+        yield f"{counts} on {_count(len(report.targets), 'target')}" + (f"; {failed} not read" if failed else ""), "head"
+        return
+    points = sum(plan.certificate.points for plan in plans if plan.certificate)
+    differing = sum(len(plan.certificate.differences) for plan in plans if plan.certificate)
+    done = "would be enforced" if report.verb == "plan" else "enforced"
+    yield f"Proof: {done} = policy on {points - differing} of {points} points.", "good" if not differing else "bad"
+    tail = (f", {refused} refused" if refused else "") + (f", {failed} not read" if failed else "")
+    if report.verb == "plan":
+        yield f"{_count(steps, 'write')} on {_count(len(report.targets), 'target')}{tail}", "head"
+    else:
+        done_count = sum(target.applied.done for target in report.targets if target.applied)
+        yield f"{_count(done_count, 'write')} done on {_count(len(report.targets), 'target')}{tail}", "head"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

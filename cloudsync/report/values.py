@@ -1,0 +1,74 @@
+"""What a run found in one target, ready to be rendered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloudsync.compile.universe import Universe
+from cloudsync.diff import Owners
+from cloudsync.guard.values import Approval, Refusal
+from cloudsync.model.mode import TargetMode
+from cloudsync.plan.values import TargetPlan
+from cloudsync.proof.drift import Drift
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """What was not looked at and why: a scope, an interface, a target."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did: `status` is done, nothing, stopped or failed."""
+
+    status: str
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """One target's part of a run. `plan` is None when the target could not be read at all; `error` then says why."""
+
+    name: str
+    mode: TargetMode
+    plan: TargetPlan | None = None
+    drift: tuple[Drift, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    overridden: tuple[tuple[Refusal, Approval], ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    error: str = ""
+    code: str = ""
+    applied: Applied | None = None
+    remaining: tuple[Drift, ...] | None = None
+    """Drift after an apply; None when nothing was applied or it could not be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNote:
+    """One workload that came, went, or changed its labels: a change of access, whoever made it."""
+
+    workload: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Everything of one run. `universe` and `owners` are None when no target could be read."""
+
+    verb: str
+    owner: str
+    policy: str
+    """The policy's version in words: commit, author and subject, or a digest."""
+    workloads: int
+    incomplete: tuple[Unchecked, ...]
+    targets: tuple[TargetReport, ...]
+    universe: Universe | None = None
+    owners: Owners | None = None
+    labels: tuple[LabelNote, ...] = ()
+    run_id: str = ""
