@@ -40,13 +40,49 @@ class RuleKey:
     """Canonical CIDR, group id (or `{new:KEY}`), or prefix list id (or `{new:KEY}`)."""
 
 
+TAG_MANAGED, TAG_OWNER, TAG_CLASS, TAG_SHARD, TAG_LABELS = (
+    "cloudsync:managed",
+    "cloudsync:owner",
+    "cloudsync:class",
+    "cloudsync:shard",
+    "cloudsync:labels",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Our ownership mark, from tags: owner, class id (or a role such as `move`), shard number."""
+    """Our ownership mark, from tags: owner, class id, shard number.
+
+    The class id (tag `cloudsync:class`, taken verbatim) is the policy's class, with `.<variant>` behind it where what is kept of
+    the past tells points of one class apart; `move-...` for temporary groups, `list-...` for prefix lists.
+    """
 
     owner: str
     class_id: str
     shard: int = 0
+
+    @property
+    def base(self) -> str:
+        """The policy's class, without the variant."""
+        return self.class_id.partition(".")[0]
+
+    @property
+    def text(self) -> str:
+        """One text for steps and journals: `owner/class/shard`."""
+        return f"{self.owner}/{self.class_id}/{self.shard}"
+
+    @property
+    def tags(self) -> tuple[tuple[str, str], ...]:
+        """The tags that carry the mark, sorted by key."""
+        return ((TAG_CLASS, self.class_id), (TAG_MANAGED, "true"), (TAG_OWNER, self.owner), (TAG_SHARD, str(self.shard)))
+
+
+def mark_of(tags: Mapping[str, str], owner: str) -> Mark | None:
+    """Return the mark that tags carry; None unless they say managed, our owner, a class and a shard number."""
+    shard = tags.get(TAG_SHARD, "0")
+    if tags.get(TAG_MANAGED) != "true" or tags.get(TAG_OWNER) != owner or not tags.get(TAG_CLASS) or not shard.isdecimal():
+        return None
+    return Mark(owner, tags[TAG_CLASS], int(shard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +132,9 @@ class PrefixList:
     name: str
     family: Family
     weight: int
-    version: int
-    state: str
+    version: int = field(default=1, compare=False)
+    """The number to send with the next change; it moves with every change, so it tells no difference of meaning."""
+    state: str = field(default="create-complete", compare=False)
     entries: Mapping[str, str] = field(default_factory=dict)
     mark: Mark | None = None
     aws: bool = False
@@ -129,7 +166,9 @@ class Quotas:
 class AwsTable:
     """All scopes of one target. `peered`: pairs (vpc, vpc) in both orders whose peering is active and in one Region.
 
-    `members`: what references are to be evaluated with when it differs from what is attached (only in bounds of a transition): ENI -> groups.
+    `members`: what references are to be evaluated with when it differs from what is attached (only in bounds of a transition): ENI -> groups;
+    an ENI that is not in it counts as attached. Keys of `groups`, `enis`, `lists` and `vpcs` are native ids; an object that a step will
+    create stands under `{new:KEY}`.
     """
 
     owner: str
