@@ -1,0 +1,39 @@
+"""The lab's time: real, or stopped and moved by hand."""
+
+from __future__ import annotations
+
+import time
+
+
+class LabClock:
+    """Seconds since the lab began. In manual mode it stands still until it is advanced."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._offset = 0.0
+        self._frozen_at: float | None = None
+
+    def now(self) -> float:
+        """Seconds."""
+        if self._frozen_at is not None:
+            return self._frozen_at
+        return time.monotonic() - self._start + self._offset
+
+    def freeze(self) -> None:
+        """Stop: from now on only `advance` moves the time."""
+        self._frozen_at = self.now()
+
+    def thaw(self) -> None:
+        """Run on from here."""
+        if self._frozen_at is not None:
+            self._offset = self._frozen_at - (time.monotonic() - self._start)
+            self._frozen_at = None
+
+    def advance(self, seconds: float) -> None:
+        """Move on by so many seconds."""
+        if seconds < 0:
+            raise ValueError("time does not run backwards")
+        if self._frozen_at is not None:
+            self._frozen_at += seconds
+        else:
+            self._offset += seconds

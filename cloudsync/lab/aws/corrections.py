@@ -1,0 +1,180 @@
+"""Corrections to moto's own models, for what does not pass the wire: launches by an Auto Scaling group, terminations.
+
+Every function here is installed once, when the server starts, and cites the row it corrects.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+_INSTALLED = False
+
+
+def install() -> None:
+    """Install all corrections; a second call does nothing."""
+    global _INSTALLED  # noqa: PLW0603 (moto's classes are global, so is the fact that they are corrected)
+    if _INSTALLED:
+        return
+    _INSTALLED = True
+    _correct_interfaces()
+    _correct_instances()
+    _correct_lookups()
+
+
+def _correct_interfaces() -> None:
+    from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+
+    # Row 27: the set of the interface is the truth, whatever the instance was launched with.
+    NetworkInterface.group_set = property(lambda eni: eni._group_set)  # type: ignore[method-assign,assignment]
+
+
+def _correct_instances() -> None:
+    from moto.ec2.models.instances import Instance, InstanceBackend
+
+    launched, ended, run = Instance.prep_nics, Instance.terminate, InstanceBackend.run_instances
+    classes: Any = Instance
+    classes.prep_nics = _launching(launched)
+    classes.terminate = _terminating(ended)
+    classes.security_groups = property(_groups_of_primary, _set_groups_of_primary)
+    for name, field in _PRIMARY_FIELDS.items():
+        setattr(classes, name, property(_of_primary(field)))
+    backend: Any = InstanceBackend
+    backend.run_instances = _with_template_interfaces(run)
+    backend.get_instance = _get_instance
+
+
+_PRIMARY_FIELDS = {
+    "private_ip": "private_ip_address",
+    "private_ip_address": "private_ip_address",
+    "public_ip": "public_ip",
+    "public_ip_address": "public_ip",
+}
+
+
+def _of_primary(field: str) -> Callable[[Any], Any]:
+    """A property of the primary interface; a terminated instance has none (row 38)."""
+
+    def read(instance: Any) -> Any:
+        nic = instance.nics.get(0)
+        return None if nic is None else getattr(nic, field)
+
+    return read
+
+
+def _groups_of_primary(instance: Any) -> Any:
+    """Row 27: an instance's groups are those of its primary interface."""
+    nics = instance.__dict__.get("nics")
+    if nics and 0 in nics:
+        return nics[0]._group_set
+    return instance.__dict__.get("_launch_groups", [])
+
+
+def _set_groups_of_primary(instance: Any, groups: list[Any]) -> None:
+    instance.__dict__["_launch_groups"] = groups
+    nics = instance.__dict__.get("nics")
+    if nics and 0 in nics:
+        nics[0]._group_set = list(dict.fromkeys(groups))
+
+
+def _launching(original: Callable[..., None]) -> Callable[..., None]:
+    """Rows 26, 27: twins count once; an interface made by a launch goes with the instance unless told otherwise."""
+
+    def prep_nics(instance: Any, nic_spec: list[dict[str, Any]], *args: Any, **kwargs: Any) -> None:
+        told = {int(spec.get("DeviceIndex", 0)): dict(spec) for spec in nic_spec}
+        original(instance, nic_spec, *args, **kwargs)
+        for index, nic in instance.nics.items():
+            spec = told.get(index, {})
+            nic._group_set = list(dict.fromkeys(nic._group_set))
+            if not spec.get("NetworkInterfaceId"):
+                nic.delete_on_termination = str(spec.get("DeleteOnTermination", "true")).lower() != "false"
+
+    return prep_nics
+
+
+def _terminating(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Row 38: a terminated instance has no interfaces; each is deleted, or available again."""
+
+    def terminate(instance: Any) -> Any:
+        for nic in list(instance.nics.values()):
+            for address in instance.ec2_backend.addresses:
+                if address.eni is nic:
+                    address.eni = address.instance = address.association_id = None
+                    nic.public_ip = None
+            if not nic.delete_on_termination:
+                instance.detach_eni(nic)
+        before = original(instance)
+        for nic in instance.nics.values():
+            instance.ec2_backend.tags.pop(nic.id, None)
+        instance.nics = {}
+        return before
+
+    return terminate
+
+
+def _with_template_interfaces(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A launch template may name its groups on an interface; moto reads only the plain list."""
+
+    def run_instances(backend: Any, image_id: str, count: int, user_data: Any, names: list[str], **kwargs: Any) -> Any:
+        template = kwargs.get("launch_template")
+        if template and not kwargs.get("nics"):
+            specs = backend._get_template_from_args(template).data.get("NetworkInterfaces") or []
+            if specs:
+                nics = copy.deepcopy(specs)
+                for nic in nics:
+                    nic["Groups"] = nic.get("Groups") or nic.get("SecurityGroupId") or []
+                    nic.setdefault("DeviceIndex", 0)
+                    if kwargs.get("subnet_id"):
+                        nic["SubnetId"] = kwargs["subnet_id"]
+                kwargs["nics"] = nics
+        return original(backend, image_id, count, user_data, names, **kwargs)
+
+    return run_instances
+
+
+def _get_instance(backend: Any, instance_id: str) -> Any:
+    """Look up without copying every reservation."""
+    from moto.ec2.exceptions import InvalidInstanceIdError
+
+    for reservation in list(backend.reservations.values()):
+        for instance in reservation.instances:
+            if instance.id == instance_id:
+                return instance
+    raise InvalidInstanceIdError(instance_id)
+
+
+def _correct_lookups() -> None:
+    """moto scans every tag of the account for each resource it shows; large estates need the direct way."""
+    from moto.ec2.models.core import TaggedEC2Resource
+    from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
+    from moto.ec2.models.security_groups import SecurityGroupBackend
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+
+    def get_tags(resource: Any) -> list[dict[str, str]]:
+        found = resource.ec2_backend.tags.get(resource.id) or {}
+        if not found:
+            return []
+        kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "")
+        return [{"resource_id": resource.id, "key": key, "value": value, "resource_type": kind} for key, value in found.items()]
+
+    def get_group(backend: Any, group_id: str) -> Any:
+        for groups in list(backend.groups.values()):
+            if group_id in groups:
+                return groups[group_id]
+        return None
+
+    def get_interface(backend: Any, eni_id: str) -> Any:
+        from moto.ec2.exceptions import InvalidNetworkInterfaceIdError
+
+        found = backend.enis.get(eni_id)
+        if found is None:
+            raise InvalidNetworkInterfaceIdError(eni_id)
+        return found
+
+    tagged: Any = TaggedEC2Resource
+    groups: Any = SecurityGroupBackend
+    interfaces: Any = NetworkInterfaceBackend
+    tagged.get_tags = get_tags
+    groups.get_security_group_from_id = get_group
+    interfaces.get_network_interface = get_interface
