@@ -1,0 +1,63 @@
+"""`cloudsync lab`: the simulated estate on loopback."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cloudsync.cli.output import Output
+
+ACTIONS = (
+    ("up", "start the lab; writes DIR/lab.json"),
+    ("down", "end it"),
+    ("env", "print the shell exports that a real client needs"),
+    ("fault", "make calls fail on purpose, or show what is set"),
+    ("reset", "remove all faults and build the estate again"),
+)
+
+
+def options(_verb: str, parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lab`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in ACTIONS:
+        sub = actions.add_parser(name, help=text, description=text)
+        sub.add_argument("--dir", required=True, type=Path, metavar="DIR", help="the lab's folder")
+        if name == "up":
+            sub.add_argument("--estate", default="small", help="small (about 40 instances in 3 VPCs) or empty (default: small)")
+            sub.add_argument("--background", action="store_true", help="return when it is ready")
+            sub.add_argument("--port", type=int, default=None, help="loopback port (default: a free one)")
+            sub.add_argument("--seed", type=int, default=1, help="seed of the estate (default: 1)")
+            sub.add_argument("--idle-limit", type=float, default=12 * 3600.0, metavar="SECONDS", help="end after so long without a request")
+        if name == "env":
+            sub.add_argument("--account", default=None, help="act in this account (default: the first)")
+        if name == "fault":
+            sub.add_argument("spec", nargs="*", metavar="SPEC", help="ACTION:KIND[:name=value,...]; see docs/lab.md")
+        if name == "reset":
+            sub.add_argument("--estate", default=None, help="build another estate")
+            sub.add_argument("--faults-only", action="store_true", help="keep the cloud, remove the faults")
+
+
+def run(chosen: argparse.Namespace, output: Output) -> int:
+    """Run one action of the lab."""
+    from cloudsync.lab import commands
+
+    say = output.line
+    match chosen.action:
+        case "up":
+            return commands.up(
+                chosen.dir,
+                chosen.estate,
+                say=say,
+                background=chosen.background,
+                port=chosen.port,
+                seed=chosen.seed,
+                idle_limit_s=chosen.idle_limit,
+            )
+        case "down":
+            return commands.down(chosen.dir, say=say)
+        case "env":
+            return commands.env(chosen.dir, say=say, account=chosen.account)
+        case "fault":
+            return commands.fault(chosen.dir, chosen.spec, say=say)
+        case _:
+            return commands.reset(chosen.dir, say=say, estate=chosen.estate, faults_only=chosen.faults_only)
