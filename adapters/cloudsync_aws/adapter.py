@@ -90,7 +90,7 @@ class AwsAdapter:
 
     def _region(self, region: str) -> reading.RegionRead | ScopeState:
         try:
-            return reading.region(self._client, self._owner, region)
+            return reading.whole(self._client, self._owner, region)
         except (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError) as error:
             # KeyError and its kin: an answer without a field that every answer has. Nothing of such a Region can be trusted.
             reason = str(error) if isinstance(error, AdapterError | parse.ParseError) else f"an answer lacks a field: {error!r}"
@@ -107,7 +107,7 @@ class AwsAdapter:
             touched = _touched(requests, bindings)
             try:
                 part = reading.part(self._client, self._owner, region, touched)
-                table = _replaced(table, touched, part, scope, _created_at(requests))
+                table = _replaced(table, touched, part, _created_at(requests))
             except parse.ParseError as error:
                 raise AdapterError(scope, "refresh", str(error)) from error
         return table
@@ -118,7 +118,7 @@ class AwsAdapter:
             region = self._region_of(step.scope)
             request = Request.of(step, bindings)
             arguments = request.bound()
-        except (UnboundError, AdapterError) as error:
+        except (UnboundError, AdapterError, ValueError) as error:
             return Outcome(Status.FAILED, "NotSent", str(error))
         try:
             answer = self._client.write(region, request.call, arguments)
@@ -157,6 +157,14 @@ class AwsAdapter:
         from cloudsync_aws.decode import entries
 
         return entries(table, points)
+
+    def owned(self, table: AwsTable) -> Mapping[str, int]:
+        """Return how many rules of our own each scope holds."""
+        counts = dict.fromkeys(map(self.settings.scope, self.settings.regions), 0)
+        for group in table.groups.values():
+            if group.mark is not None:
+                counts[group.scope] = counts.get(group.scope, 0) + len(group.rules)
+        return counts
 
     def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
         """Return the desired table: foreign groups as they are, ours as wanted, unchanged where nothing changed."""
@@ -253,14 +261,14 @@ def _created_at(requests: Iterable[Request]) -> frozenset[tuple[str, str]]:
     return frozenset((str(vpc), str(name)) for vpc, name in pairs if vpc and name)
 
 
-def _replaced(table: AwsTable, touched: reading.Touched, part: reading.PartRead, scope: str, created: frozenset[tuple[str, str]]) -> AwsTable:
+def _replaced(table: AwsTable, touched: reading.Touched, part: reading.PartRead, created: frozenset[tuple[str, str]]) -> AwsTable:
     groups = {identity: one for identity, one in table.groups.items() if identity not in touched.groups}
     groups |= {one.id: one for one in part.groups.values() if one.id in touched.groups or (one.vpc, one.name) in created}
     lists = {identity: one for identity, one in table.lists.items() if identity not in touched.lists}
     # A prefix list's name is not unique: by name only our own are meant.
     lists |= {one.id: one for one in part.lists.values() if one.id in touched.lists or one.mark is not None}
     enis = {identity: one for identity, one in table.enis.items() if identity not in touched.enis}
-    enis |= {identity: _eni(raw, scope, table.enis.get(identity)) for identity, raw in part.enis.items()}
+    enis |= {identity: _eni(raw, part.scope, table.enis.get(identity)) for identity, raw in part.enis.items()}
     return replace(table, groups=_merged([groups]), lists=_merged([lists]), enis=_merged([enis]))
 
 

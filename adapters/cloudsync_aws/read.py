@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeVar
 
 from cloudsync.adapter import Found
 from cloudsync_aws import parse
@@ -16,6 +17,16 @@ from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, Quotas, Vpc
 
 THREADS = 8
 """Calls of one Region in flight at once: one for each kind of object."""
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Identified)
+Filters = list[dict[str, object]]
+Pages = Future[list[Raw]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,109 +43,125 @@ class RegionRead:
     quotas: Quotas
 
 
-def region(client: Client, owner: str, name: str, tick: Callable[[], None] = lambda: None) -> RegionRead:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads of one Region that run side by side."""
+
+    client: Client
+    region: str
+    owner: str
+    pool: ThreadPoolExecutor
+
+    @property
+    def scope(self) -> str:
+        """The Region's unit of completeness."""
+        return self.client.settings.scope(self.region)
+
+    def start(self, method: str, member: str, filters: Filters | None = None) -> Pages:
+        """Start reading all pages of one call."""
+        return self.pool.submit(self._all, method, member, {"Filters": filters} if filters else {})
+
+    def start_each(self, method: str, member: str, field: str, values: Iterable[str] | None) -> list[Pages]:
+        """Start reading what a filter selects: in as many calls as its values need, all of it when `values` is None."""
+        return [self.start(method, member, filters) for filters in _filters(field, values)]
+
+    def lists(self, raw: Sequence[Raw]) -> dict[str, PrefixList]:
+        """Return prefix lists with their entries, which cost a call for each."""
+        parts = [self.pool.submit(self._entries, str(one["PrefixListId"])) for one in raw]
+        return _by_id(parse.prefix_list(one, part.result(), self.scope, self.owner) for one, part in zip(raw, parts, strict=True))
+
+    def quotas(self) -> dict[str, int]:
+        """Return the account's real limits. A refusal (no permission, unknown code) leaves EC2's defaults; no answer is a failed read."""
+        if self.client.settings.quotas is not None:
+            return {}
+        found: dict[str, int] = {}
+        for field, code in QUOTA_CODES.items():
+            try:
+                answer = self.client.read(self.region, "get_service_quota", ServiceCode="vpc", QuotaCode=code)
+            except CallFailedError as failure:
+                if failure.retryable:
+                    raise
+                continue
+            found[field] = int(answer["Quota"]["Value"])
+        return found
+
+    def _all(self, method: str, member: str, arguments: Mapping[str, object]) -> list[Raw]:
+        return list(self.client.pages(self.region, method, member, **arguments))
+
+    def _entries(self, identity: str) -> list[Raw]:
+        return self._all("get_managed_prefix_list_entries", "Entries", {"PrefixListId": identity})
+
+
+@contextmanager
+def _reader(client: Client, owner: str, region: str) -> Iterator[Reader]:
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{region}")
+    try:
+        yield Reader(client, region, owner, pool)
+    finally:
+        # After a failure what has not started is of no use any more.
+        pool.shutdown(cancel_futures=True)
+
+
+def whole(client: Client, owner: str, region: str) -> RegionRead:
     """Read one Region whole. Raises CallFailedError or ParseError."""
     settings = client.settings
-    with ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{name}") as pool:
-
-        def start(method: str, member: str, filters: list[dict[str, Any]] | None = None) -> Any:
-            return pool.submit(_all, client, name, method, member, filters or [], tick)
-
-        networks = start("describe_vpcs", "Vpcs")
-        peerings = start("describe_vpc_peering_connections", "VpcPeeringConnections")
-        lists = start("describe_managed_prefix_lists", "PrefixLists")
-        quotas = pool.submit(_quotas, client, name)
-        peered: frozenset[tuple[str, str]] | None = None
-        wanted: Collection[str] | None = None
+    with _reader(client, owner, region) as reader:
+        networks = reader.start("describe_vpcs", "Vpcs")
+        peerings = reader.start("describe_vpc_peering_connections", "VpcPeeringConnections")
+        instances = reader.start_each("describe_instances", "Reservations", "vpc-id", settings.vpcs)
+        listed = reader.start("describe_managed_prefix_lists", "PrefixLists")
+        quotas = reader.pool.submit(reader.quotas)
+        wanted: frozenset[str] | None = None
         if settings.vpcs is not None:
             # References reach over peerings: the groups and members beyond belong to the truth, though not to the inventory.
-            peered = parse.peerings(peerings.result(), name)
-            wanted = {*settings.vpcs, *(b for a, b in peered if a in settings.vpcs)}
-        filters = _filters("vpc-id", wanted)
-        groups = [start("describe_security_groups", "SecurityGroups", one) for one in filters]
-        enis = [start("describe_network_interfaces", "NetworkInterfaces", one) for one in filters]
-        own = _filters("vpc-id", settings.vpcs)
-        instances = [start("describe_instances", "Reservations", one) for one in own]
-        scope = settings.scope(name)
-        all_groups = _by_id(parse.group(raw, scope, owner) for part in groups for raw in part.result())
+            across = parse.peerings(peerings.result(), region)
+            wanted = frozenset(settings.vpcs) | {b for a, b in across if a in settings.vpcs}
+        enis = reader.start_each("describe_network_interfaces", "NetworkInterfaces", "vpc-id", wanted)
+        described = reader.start_each("describe_security_groups", "SecurityGroups", "vpc-id", wanted)
+        known = parse.instances(_joined(instances))
+        parsed = _by_id(parse.eni(raw, reader.scope, known, settings.vpcs) for raw in _joined(enis))
+        groups = _by_id(parse.group(raw, reader.scope, owner) for raw in _joined(described))
         return RegionRead(
-            scope=scope,
-            **_workloads(settings.account, scope, settings.vpcs, _joined(instances), _joined(enis)),
-            groups=all_groups,
-            lists=_lists(client, name, owner, lists.result(), all_groups.values(), pool),
-            vpcs=_by_id(parse.vpc(raw, scope) for raw in networks.result() if wanted is None or raw.get("VpcId") in wanted),
-            peered=parse.peerings(peerings.result(), name) if peered is None else peered,
+            scope=reader.scope,
+            workloads=_workloads(settings.account, reader.scope, known, parsed.values()),
+            groups=groups,
+            enis=parsed,
+            lists=reader.lists(_needed(listed.result(), groups.values(), owner)),
+            vpcs=_by_id(parse.vpc(raw, reader.scope) for raw in networks.result() if wanted is None or raw["VpcId"] in wanted),
+            peered=parse.peerings(peerings.result(), region),
             quotas=settings.limits(quotas.result()),
         )
 
 
-def _workloads(account: str, scope: str, vpcs: Collection[str] | None, reservations: list[Raw], raw_enis: list[Raw]) -> dict[str, Any]:
-    known = parse.instances(reservations)
-    enis = _by_id(parse.eni(raw, scope, known, vpcs) for raw in raw_enis)
+def _workloads(account: str, scope: str, known: Mapping[str, parse.Instance], enis: Iterable[Eni]) -> tuple[Found, ...]:
     held: dict[str, list[Eni]] = {}
-    for one in enis.values():
-        if one.instance:
-            held.setdefault(one.instance, []).append(one)
+    for one in enis:
+        held.setdefault(one.instance, []).append(one)
     alive = (known[identity] for identity in sorted(known) if known[identity].alive)
-    return {"enis": enis, "workloads": tuple(parse.found(one, account, scope, held.get(one.id, ())) for one in alive)}
+    return tuple(parse.found(one, account, scope, held.get(one.id, ())) for one in alive)
 
 
-def _all(client: Client, name: str, method: str, member: str, filters: list[dict[str, Any]], tick: Callable[[], None]) -> list[Raw]:
-    arguments = {"Filters": filters} if filters else {}
-    found = list(client.pages(name, method, member, **arguments))
-    tick()
-    return found
+def _needed(raw: Iterable[Raw], groups: Iterable[Group], owner: str) -> list[Raw]:
+    """Return our prefix lists and those that rules refer to."""
+    used = {rule.peer for one in groups for rule in one.rules if rule.kind == PeerKind.LIST.value}
+    return [one for one in raw if one["PrefixListId"] in used or parse.mark(parse.tags(one.get("Tags")), owner) is not None]
 
 
-def _joined(parts: Iterable[Any]) -> list[Raw]:
+def _joined(parts: Iterable[Pages]) -> list[Raw]:
     return [raw for part in parts for raw in part.result()]
 
 
-def _filters(name: str, values: Iterable[str] | None) -> list[list[dict[str, Any]]]:
-    """Return filter lists that together select these values, each small enough for one call; one empty list for all."""
+def _filters(name: str, values: Iterable[str] | None) -> list[Filters]:
+    """Return filters that together select these values, each small enough for one call; one without a filter for all."""
     if values is None:
         return [[]]
     kept = sorted(set(values))
     return [[{"Name": name, "Values": kept[at : at + FILTER_VALUES_MAX]}] for at in range(0, len(kept), FILTER_VALUES_MAX)]
 
 
-def _by_id(items: Iterable[Any]) -> dict[str, Any]:
+def _by_id(items: Iterable[Item]) -> dict[str, Item]:
     found = {item.id: item for item in items}
     return {identity: found[identity] for identity in sorted(found)}
-
-
-def _lists(client: Client, name: str, owner: str, raw: list[Raw], groups: Iterable[Group], pool: ThreadPoolExecutor) -> dict[str, PrefixList]:
-    """Return our lists and those that rules refer to, with their entries: the rest of the account's lists cost a call each."""
-    used = {rule.peer for one in groups for rule in one.rules if rule.kind == PeerKind.LIST.value}
-    wanted = [one for one in raw if one.get("PrefixListId") in used or parse.mark(parse.tags(one.get("Tags")), owner) is not None]
-    return _with_entries(client, name, owner, wanted, pool)
-
-
-def _with_entries(client: Client, name: str, owner: str, raw: list[Raw], pool: ThreadPoolExecutor) -> dict[str, PrefixList]:
-    scope = client.settings.scope(name)
-    parts = [pool.submit(_entries, client, name, str(one["PrefixListId"])) for one in raw]
-    return _by_id(parse.prefix_list(one, part.result(), scope, owner) for one, part in zip(raw, parts, strict=True))
-
-
-def _entries(client: Client, name: str, identity: str) -> list[Raw]:
-    return list(client.pages(name, "get_managed_prefix_list_entries", "Entries", PrefixListId=identity))
-
-
-def _quotas(client: Client, name: str) -> dict[str, int]:
-    """Return the account's real limits. A refusal (no permission, unknown code) leaves EC2's defaults; no answer is a failed read."""
-    if client.settings.quotas is not None:
-        return {}
-    found: dict[str, int] = {}
-    for field, code in QUOTA_CODES.items():
-        try:
-            answer = client.read(name, "get_service_quota", ServiceCode="vpc", QuotaCode=code)
-            found[field] = int(answer["Quota"]["Value"])
-        except CallFailedError as failure:
-            if not failure.answered or failure.throttled:
-                raise
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
 
 
 # --- again, in part --------------------------------------------------------------------------------------------------
@@ -144,38 +171,35 @@ def _quotas(client: Client, name: str) -> dict[str, int]:
 class Touched:
     """Ids (and, for objects whose id a lost answer kept from us, names) that steps in one Region touch."""
 
-    groups: frozenset[str] = frozenset()
-    group_names: frozenset[str] = frozenset()
-    enis: frozenset[str] = frozenset()
-    lists: frozenset[str] = frozenset()
-    list_names: frozenset[str] = frozenset()
+    groups: Collection[str] = ()
+    group_names: Collection[str] = ()
+    enis: Collection[str] = ()
+    lists: Collection[str] = ()
+    list_names: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PartRead:
     """What is there now of what was touched; an object that is gone, or not visible yet, is missing."""
 
+    scope: str
     groups: Mapping[str, Group]
     enis: Mapping[str, Raw]
     lists: Mapping[str, PrefixList]
 
 
-def part(client: Client, owner: str, name: str, touched: Touched) -> PartRead:
+def part(client: Client, owner: str, region: str, touched: Touched) -> PartRead:
     """Read touched objects of one Region. Filters are used, not id parameters: those fail on an id that is not visible yet."""
-    scope = client.settings.scope(name)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{name}") as pool:
-
-        def start(method: str, member: str, field: str, values: frozenset[str]) -> list[Any]:
-            return [pool.submit(_all, client, name, method, member, one, lambda: None) for one in _filters(field, values)]
-
-        groups = start("describe_security_groups", "SecurityGroups", "group-id", touched.groups)
-        groups += start("describe_security_groups", "SecurityGroups", "group-name", touched.group_names)
-        enis = start("describe_network_interfaces", "NetworkInterfaces", "network-interface-id", touched.enis)
-        lists = start("describe_managed_prefix_lists", "PrefixLists", "prefix-list-id", touched.lists)
-        lists += start("describe_managed_prefix_lists", "PrefixLists", "prefix-list-name", touched.list_names)
+    with _reader(client, owner, region) as reader:
+        groups = reader.start_each("describe_security_groups", "SecurityGroups", "group-id", touched.groups)
+        groups += reader.start_each("describe_security_groups", "SecurityGroups", "group-name", touched.group_names)
+        enis = reader.start_each("describe_network_interfaces", "NetworkInterfaces", "network-interface-id", touched.enis)
+        lists = reader.start_each("describe_managed_prefix_lists", "PrefixLists", "prefix-list-id", touched.lists)
+        lists += reader.start_each("describe_managed_prefix_lists", "PrefixLists", "prefix-list-name", touched.list_names)
         found = {str(raw["PrefixListId"]): raw for raw in _joined(lists)}
         return PartRead(
-            groups=_by_id(parse.group(raw, scope, owner) for raw in _joined(groups)),
+            scope=reader.scope,
+            groups=_by_id(parse.group(raw, reader.scope, owner) for raw in _joined(groups)),
             enis={str(raw["NetworkInterfaceId"]): raw for raw in _joined(enis)},
-            lists=_with_entries(client, name, owner, [found[identity] for identity in sorted(found)], pool),
+            lists=reader.lists([found[identity] for identity in sorted(found)]),
         )
