@@ -148,6 +148,16 @@ class Ruleset:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredObject:
+    """A label group, iplist or service, and whether anything names it."""
+
+    kind: str
+    name: str
+    where: Where
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A whole policy. `labels` is the closed vocabulary; `enforcement` ends with the default line (scope None)."""
 
@@ -158,6 +168,7 @@ class Policy:
     tests: tuple[PolicyTest, ...]
     files: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    objects: tuple[DeclaredObject, ...] = ()
 
     def values(self, key: str) -> tuple[str, ...]:
         """Return the vocabulary of a label key, empty when the key is not declared."""
