@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +39,7 @@ def up(
     if not background:
         say(f"lab starting in {folder}; Ctrl-C ends it. Its address will be in {folder / state.FILE}")
         try:
-            serve(folder, replace(wanted, parent=os.getppid()))
+            serve(folder, wanted)
         except (LabError, OSError) as error:
             say(f"the lab could not start: {error}")
             return ERROR
@@ -57,9 +55,10 @@ def up(
 
 
 def _problem(folder: Path, estate: str) -> str | None:
-    known = ("empty", "small")
-    if estate not in known:
-        return f"no estate {estate!r}: want one of {', '.join(known)}"
+    from .aws.estate import ESTATES
+
+    if estate not in ESTATES:
+        return f"no estate {estate!r}: want one of {', '.join(sorted(ESTATES))}"
     if folder.exists() and not folder.is_dir():
         return f"{folder} is not a folder"
     try:

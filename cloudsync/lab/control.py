@@ -7,10 +7,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from .aws import faults
 from .aws.estate import build
+from .aws.native import Json
 from .aws.refusal import Refusal
 from .aws.shim import Shim
 from .http import Answer, Request
@@ -44,10 +44,10 @@ class Control:
         except (ValueError, KeyError, TypeError, AttributeError, Refusal) as error:
             return _json(400, {"error": str(error)})
 
-    def _health(self, _given: Any) -> Any:
+    def _health(self, _given: Json) -> Json:
         return {"ok": True, "estate": self.estate, "seed": self.seed}
 
-    def _faults(self, given: Any) -> Any:
+    def _faults(self, given: Json) -> Json:
         """None reads; a list replaces all; one object adds one."""
         with self.shim.lock:
             if isinstance(given, list):
@@ -59,14 +59,14 @@ class Control:
                 for each in self.shim.faults.plan
             ]
 
-    def _calls(self, given: Any) -> Any:
+    def _calls(self, given: Json) -> Json:
         with self.shim.lock:
             counts = dict(self.shim.journal.counts)
             if given and given.get("clear"):
                 self.shim.journal.clear()
             return counts
 
-    def _log(self, given: Any) -> Any:
+    def _log(self, given: Json) -> Json:
         wanted = given or {}
         with self.shim.lock:
             found = [
@@ -78,7 +78,7 @@ class Control:
                 self.shim.journal.clear()
             return found
 
-    def _clock(self, given: Any) -> Any:
+    def _clock(self, given: Json) -> Json:
         clock = self.shim.world.clock
         for name, value in (given or {}).items():
             match name:
@@ -92,7 +92,7 @@ class Control:
                     raise ValueError(f"clock: {name}={value!r}: want mode=manual|real or advance=SECONDS")
         return {"now": clock.now()}
 
-    def _quotas(self, given: Any) -> Any:
+    def _quotas(self, given: Json) -> Json:
         wanted = dict(given or {})
         account = wanted.pop("account", self.shim.accounts.main)
         region = wanted.pop("region", self.shim.default_region)
@@ -106,7 +106,7 @@ class Control:
 
             return {each.name: quotas.value(each.name) for each in KNOWN}
 
-    def _buckets(self, given: Any) -> Any:
+    def _buckets(self, given: Json) -> Json:
         buckets = self.shim.buckets
         if given:
             buckets.enabled = bool(given.get("enabled", True))
@@ -114,7 +114,7 @@ class Control:
             buckets.refill()
         return {"enabled": buckets.enabled, "scale": buckets.scale}
 
-    def _settings(self, given: Any) -> Any:
+    def _settings(self, given: Json) -> Json:
         settings = self.shim.world.settings
         for name, value in (given or {}).items():
             if name not in ("list_settle_reads", "unpaged_limit"):
@@ -122,7 +122,7 @@ class Control:
             setattr(settings, name, None if value is None else int(value))
         return {"list_settle_reads": settings.list_settle_reads, "unpaged_limit": settings.unpaged_limit}
 
-    def _act(self, given: Any) -> Any:
+    def _act(self, given: Json) -> Json:
         """One EC2 action by a third party, past all faults."""
         body = self.shim.act(
             given["action"],
@@ -133,16 +133,13 @@ class Control:
         )
         return {"xml": body}
 
-    def _held(self, _given: Any) -> Any:
-        return [
-            {"id": hold.hold_id, "action": hold.action, "moment": hold.moment}
-            for hold in list(self.shim.carrier.holds.values())
-        ]
+    def _held(self, _given: Json) -> Json:
+        return [{"id": hold.hold_id, "action": hold.action, "moment": hold.moment} for hold in list(self.shim.carrier.holds.values())]
 
-    def _release(self, given: Any) -> Any:
+    def _release(self, given: Json) -> Json:
         return {"released": self.shim.carrier.release(drop=bool((given or {}).get("drop")))}
 
-    def _reset(self, given: Any) -> Any:
+    def _reset(self, given: Json) -> Json:
         """Empty the cloud, faults and counters, and build an estate again."""
         wanted = given or {}
         self.estate = wanted.get("estate", self.estate)
@@ -151,7 +148,7 @@ class Control:
             restart(self.shim, self.estate, self.seed)
         return {"estate": self.estate, "seed": self.seed}
 
-    def _stop(self, _given: Any) -> Any:
+    def _stop(self, _given: Json) -> Json:
         self.stop()
         return {"stopping": True}
 
@@ -168,7 +165,8 @@ def restart(shim: Shim, estate: str, seed: int) -> None:
     from moto.moto_api._internal import mock_random
 
     # moto's own reset builds every backend anew before it throws it away; forgetting them is the same and costs nothing.
-    for backends in list(BackendDict._instances):  # noqa: SLF001 (moto offers only the slow way)
+    used: Json = BackendDict
+    for backends in list(used._instances):
         backends.clear()
     reset_model_data()
     mock_random.seed(seed)
@@ -183,7 +181,7 @@ def restart(shim: Shim, estate: str, seed: int) -> None:
     shim.journal.sequence = 0
 
 
-def _json(status: int, values: Any) -> Answer:
+def _json(status: int, values: Json) -> Answer:
     return Answer(status, json.dumps(values).encode(), JSON)
 
 
@@ -198,7 +196,7 @@ class ControlClient:
     endpoint: str
     token: str
 
-    def ask(self, verb: str, given: Any = None) -> Any:
+    def ask(self, verb: str, given: Json = None) -> Json:
         """One control request; ControlError with the lab's own words."""
         body = None if given is None else json.dumps(given).encode()
         request = urllib.request.Request(  # noqa: S310 (the endpoint is http on loopback, from lab.json)
@@ -213,7 +211,7 @@ class ControlClient:
         except OSError as error:
             raise ControlError(f"no answer from {self.endpoint}: {error}") from None
 
-    def fault(self, action: str, kind: str, **options: Any) -> None:
+    def fault(self, action: str, kind: str, **options: Json) -> None:
         """Add one fault."""
         self.ask("faults", {"action": action, "kind": kind, **options})
 
@@ -226,15 +224,15 @@ class ControlClient:
         found: dict[str, int] = self.ask("calls", {"clear": clear})
         return found
 
-    def log(self, *, reads: bool = False, after: int = 0) -> list[dict[str, Any]]:
+    def log(self, *, reads: bool = False, after: int = 0) -> list[dict[str, Json]]:
         """Every mutating call (or every call) in order, with params, outcome and whether it took effect."""
-        found: list[dict[str, Any]] = self.ask("log", {"reads": reads, "after": after})
+        found: list[dict[str, Json]] = self.ask("log", {"reads": reads, "after": after})
         return found
 
     def reset(self, estate: str = "empty", seed: int = 1) -> None:
         """Empty the cloud and build an estate."""
         self.ask("reset", {"estate": estate, "seed": seed})
 
-    def act(self, action: str, params: Mapping[str, Any], **where: str) -> str:
+    def act(self, action: str, params: Mapping[str, Json], **where: str) -> str:
         """One EC2 action by a third party; parameter names as on the wire (Filter, GroupId, IpPermissions...)."""
         return str(self.ask("act", {"action": action, "params": params, **where})["xml"])

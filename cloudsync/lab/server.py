@@ -139,12 +139,17 @@ def start(folder: Path, wanted: Wanted) -> LabState:
         if process.poll() is not None:
             break
         if (folder / state.FILE).exists():
+            _STARTED[process.pid] = process
             return state.read(folder)
         time.sleep(0.02)
     process.kill()
     process.wait()
     tail = (folder / state.LOG).read_text(encoding="utf-8", errors="replace")[-2000:]
     raise LabError(f"the lab did not start; the end of {folder / state.LOG}:\n{tail}")
+
+
+_STARTED: dict[int, subprocess.Popen[bytes]] = {}
+"""Our own children, so that ending one also takes its exit status."""
 
 
 def _options(wanted: Wanted) -> list[str]:
@@ -162,23 +167,25 @@ def stop(folder: Path, *, patience_s: float = 10.0) -> LabState:
         (folder / state.FILE).unlink(missing_ok=True)
         raise LabError(f"the lab of {folder} is not running (process {found.pid} is gone); its {state.FILE} is removed")
     os.kill(found.pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        _reap(found.pid)
-        if not state.is_running(found):
-            break
-        time.sleep(0.02)
-    else:
+    if not _ended(found, patience_s):
         os.kill(found.pid, signal.SIGKILL)
-        _reap(found.pid)
+        _ended(found, patience_s)
     (folder / state.FILE).unlink(missing_ok=True)
     return found
 
 
-def _reap(pid: int) -> None:
-    """If the lab was our own child, take its exit status, so that it does not stay as a zombie."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _ended(found: LabState, patience_s: float) -> bool:
+    """Wait until the process is gone; a child of ours leaves no zombie."""
+    child = _STARTED.get(found.pid)
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if child is not None and child.poll() is not None:
+            del _STARTED[found.pid]
+            return True
+        if not state.is_running(found):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @contextlib.contextmanager

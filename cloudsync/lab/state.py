@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from .aws.native import Json
 
 FILE = "lab.json"
 LOG = "lab.log"
@@ -46,7 +47,7 @@ class LabState:
     estate: str
     seed: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """The file's content."""
         others = {
             each.account: {
@@ -73,12 +74,11 @@ class LabState:
         }
 
 
-def of_json(found: Mapping[str, Any]) -> LabState:
+def of_json(found: Mapping[str, Json]) -> LabState:
     """Read lab.json's content."""
     aws = found["aws"]
     accounts = tuple(
-        Account(account, one["access_key_id"], one["secret_access_key"], one["role_arn"])
-        for account, one in aws["accounts"].items()
+        Account(account, one["access_key_id"], one["secret_access_key"], one["role_arn"]) for account, one in aws["accounts"].items()
     )
     return LabState(
         endpoint=aws["endpoint"],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from . import groups, instances, interfaces, lists, references, rules, tagging
 from .book import Book
+from .native import Native
 from .permissions import ANY, Kind, Match
 from .refusal import Refusal
 from .wire import Value
@@ -113,7 +113,7 @@ def _after_associate_block(world: World, call: Call) -> None:
             _add_ipv6_egress(book, group)
 
 
-def _add_ipv6_egress(book: Book, group: Any) -> None:
+def _add_ipv6_egress(book: Book, group: Native) -> None:
     held = book.rules_of(group)
     if list(held.egress) == [Match(ANY, None, None, Kind.V4.value, "0.0.0.0/0")]:
         book.add_rule(held, book.default_rule(group.id, Kind.V6, "::/0", egress=True))

@@ -6,8 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from .native import Native
 from .permissions import ANY, Kind, Match
 from .quota import Quotas
 from .refusal import Refusal
@@ -91,7 +91,7 @@ class PrefixList:
 class Book:
     """One account and region. The `backend` is moto's, every other field is the lab's own."""
 
-    def __init__(self, account: str, region: str, backend: Any, new_hex: Any) -> None:
+    def __init__(self, account: str, region: str, backend: Native, new_hex: Native) -> None:
         self.account = account
         self.region = region
         self.backend = backend
@@ -120,11 +120,11 @@ class Book:
 
     # --- groups ----------------------------------------------------------------------------------
 
-    def groups(self) -> list[Any]:
+    def groups(self) -> list[Native]:
         """Every group of the account and region, in the order of creation inside each VPC."""
         return [group for groups in list(self.backend.groups.values()) for group in list(groups.values())]
 
-    def group_or_none(self, group_id: str) -> Any | None:
+    def group_or_none(self, group_id: str) -> Native | None:
         """moto's group object of an id."""
         for groups in list(self.backend.groups.values()):
             found = groups.get(group_id)
@@ -132,7 +132,7 @@ class Book:
                 return found
         return None
 
-    def group(self, group_id: str) -> Any:
+    def group(self, group_id: str) -> Native:
         """The group of an id, or EC2's refusal (row 31)."""
         found = self.group_or_none(group_id)
         if found is None or self.is_hidden(group_id):
@@ -140,7 +140,7 @@ class Book:
             raise Refusal.group_not_found(group_id)
         return found
 
-    def group_named(self, name: str, vpc_id: str | None = None) -> Any:
+    def group_named(self, name: str, vpc_id: str | None = None) -> Native:
         """The group of a name in one VPC, by default the default VPC; names differ not only by case (row 16)."""
         where = vpc_id or self.default_vpc_id()
         for group in list(self.backend.groups.get(where, {}).values()):
@@ -155,14 +155,14 @@ class Book:
                 return str(vpc.id)
         raise Refusal("VPCIdNotSpecified", "No default VPC for this user")
 
-    def vpc(self, vpc_id: str) -> Any:
+    def vpc(self, vpc_id: str) -> Native:
         """moto's VPC, or InvalidVpcID.NotFound (row 18)."""
         found = self.backend.vpcs.get(vpc_id)
         if found is None:
             raise Refusal("InvalidVpcID.NotFound", f"The vpc ID '{vpc_id}' does not exist")
         return found
 
-    def rules_of(self, group: Any) -> RuleSet:
+    def rules_of(self, group: Native) -> RuleSet:
         """The rules of a group; a group that moto has just made gets the rules EC2 would give it (row 25)."""
         found = self.rules.get(group.id)
         if found is None:
@@ -235,7 +235,7 @@ class Book:
             self.hidden[resource_id] = left - 1
         return True
 
-    def visible(self, found: list[Any]) -> list[Any]:
+    def visible(self, found: list[Native]) -> list[Native]:
         """Leave out what is not visible yet."""
         if not self.hidden:
             return found

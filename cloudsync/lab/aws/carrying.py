@@ -6,11 +6,12 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..http import Answer, Cut
 from .faults import Fault, Kind
 from .journal import Entry
+from .native import Native
 from .refusal import Refusal
 from .wire import Fragment, Value
 
@@ -256,7 +257,7 @@ def _body_key(asked: Asked) -> tuple[str, ...]:
 
 
 def _refusal_of(fault: Fault, asked: Asked) -> Refusal | None:
-    option: Any = fault.option
+    option: Native = fault.option
     match fault.kind:
         case Kind.THROTTLE:
             return Refusal("RequestLimitExceeded", "Request limit exceeded.", 503)
@@ -269,6 +270,8 @@ def _refusal_of(fault: Fault, asked: Asked) -> Refusal | None:
         case Kind.EXPIRED:
             return Refusal(str(option("code", "RequestExpired")), "Request has expired.", int(option("status", 400)))
         case Kind.REFUSED:
-            return Refusal(str(option("code", "InvalidParameterValue")), str(option("message", "refused by the lab")), int(option("status", 400)))
+            return Refusal(
+                str(option("code", "InvalidParameterValue")), str(option("message", "refused by the lab")), int(option("status", 400))
+            )
         case _:
             return None

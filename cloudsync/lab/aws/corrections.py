@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+
+from .native import Native
 
 _INSTALLED = False
 
@@ -34,13 +35,13 @@ def _correct_instances() -> None:
     from moto.ec2.models.instances import Instance, InstanceBackend
 
     launched, ended, run = Instance.prep_nics, Instance.terminate, InstanceBackend.run_instances
-    classes: Any = Instance
+    classes: Native = Instance
     classes.prep_nics = _launching(launched)
     classes.terminate = _terminating(ended)
     classes.security_groups = property(_groups_of_primary, _set_groups_of_primary)
     for name, field in _PRIMARY_FIELDS.items():
         setattr(classes, name, property(_of_primary(field)))
-    backend: Any = InstanceBackend
+    backend: Native = InstanceBackend
     backend.run_instances = _with_template_interfaces(run)
     backend.get_instance = _get_instance
 
@@ -53,17 +54,17 @@ _PRIMARY_FIELDS = {
 }
 
 
-def _of_primary(field: str) -> Callable[[Any], Any]:
+def _of_primary(field: str) -> Callable[[Native], Native]:
     """A property of the primary interface; a terminated instance has none (row 38)."""
 
-    def read(instance: Any) -> Any:
+    def read(instance: Native) -> Native:
         nic = instance.nics.get(0)
         return None if nic is None else getattr(nic, field)
 
     return read
 
 
-def _groups_of_primary(instance: Any) -> Any:
+def _groups_of_primary(instance: Native) -> Native:
     """Row 27: an instance's groups are those of its primary interface."""
     nics = instance.__dict__.get("nics")
     if nics and 0 in nics:
@@ -71,7 +72,7 @@ def _groups_of_primary(instance: Any) -> Any:
     return instance.__dict__.get("_launch_groups", [])
 
 
-def _set_groups_of_primary(instance: Any, groups: list[Any]) -> None:
+def _set_groups_of_primary(instance: Native, groups: list[Native]) -> None:
     instance.__dict__["_launch_groups"] = groups
     nics = instance.__dict__.get("nics")
     if nics and 0 in nics:
@@ -81,7 +82,7 @@ def _set_groups_of_primary(instance: Any, groups: list[Any]) -> None:
 def _launching(original: Callable[..., None]) -> Callable[..., None]:
     """Rows 26, 27: twins count once; an interface made by a launch goes with the instance unless told otherwise."""
 
-    def prep_nics(instance: Any, nic_spec: list[dict[str, Any]], *args: Any, **kwargs: Any) -> None:
+    def prep_nics(instance: Native, nic_spec: list[dict[str, Native]], *args: Native, **kwargs: Native) -> None:
         told = {int(spec.get("DeviceIndex", 0)): dict(spec) for spec in nic_spec}
         original(instance, nic_spec, *args, **kwargs)
         for index, nic in instance.nics.items():
@@ -93,10 +94,10 @@ def _launching(original: Callable[..., None]) -> Callable[..., None]:
     return prep_nics
 
 
-def _terminating(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _terminating(original: Callable[[Native], Native]) -> Callable[[Native], Native]:
     """Row 38: a terminated instance has no interfaces; each is deleted, or available again."""
 
-    def terminate(instance: Any) -> Any:
+    def terminate(instance: Native) -> Native:
         for nic in list(instance.nics.values()):
             for address in instance.ec2_backend.addresses:
                 if address.eni is nic:
@@ -113,10 +114,10 @@ def _terminating(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return terminate
 
 
-def _with_template_interfaces(original: Callable[..., Any]) -> Callable[..., Any]:
+def _with_template_interfaces(original: Callable[..., Native]) -> Callable[..., Native]:
     """A launch template may name its groups on an interface; moto reads only the plain list."""
 
-    def run_instances(backend: Any, image_id: str, count: int, user_data: Any, names: list[str], **kwargs: Any) -> Any:
+    def run_instances(backend: Native, image_id: str, count: int, user_data: Native, names: list[str], **kwargs: Native) -> Native:
         template = kwargs.get("launch_template")
         if template and not kwargs.get("nics"):
             specs = backend._get_template_from_args(template).data.get("NetworkInterfaces") or []
@@ -133,7 +134,7 @@ def _with_template_interfaces(original: Callable[..., Any]) -> Callable[..., Any
     return run_instances
 
 
-def _get_instance(backend: Any, instance_id: str) -> Any:
+def _get_instance(backend: Native, instance_id: str) -> Native:
     """Look up without copying every reservation."""
     from moto.ec2.exceptions import InvalidInstanceIdError
 
@@ -151,20 +152,20 @@ def _correct_lookups() -> None:
     from moto.ec2.models.security_groups import SecurityGroupBackend
     from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
-    def get_tags(resource: Any) -> list[dict[str, str]]:
+    def get_tags(resource: Native) -> list[dict[str, str]]:
         found = resource.ec2_backend.tags.get(resource.id) or {}
         if not found:
             return []
         kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "")
         return [{"resource_id": resource.id, "key": key, "value": value, "resource_type": kind} for key, value in found.items()]
 
-    def get_group(backend: Any, group_id: str) -> Any:
+    def get_group(backend: Native, group_id: str) -> Native:
         for groups in list(backend.groups.values()):
             if group_id in groups:
                 return groups[group_id]
         return None
 
-    def get_interface(backend: Any, eni_id: str) -> Any:
+    def get_interface(backend: Native, eni_id: str) -> Native:
         from moto.ec2.exceptions import InvalidNetworkInterfaceIdError
 
         found = backend.enis.get(eni_id)
@@ -172,9 +173,9 @@ def _correct_lookups() -> None:
             raise InvalidNetworkInterfaceIdError(eni_id)
         return found
 
-    tagged: Any = TaggedEC2Resource
-    groups: Any = SecurityGroupBackend
-    interfaces: Any = NetworkInterfaceBackend
+    tagged: Native = TaggedEC2Resource
+    groups: Native = SecurityGroupBackend
+    interfaces: Native = NetworkInterfaceBackend
     tagged.get_tags = get_tags
     groups.get_security_group_from_id = get_group
     interfaces.get_network_interface = get_interface

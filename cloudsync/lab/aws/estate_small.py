@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .native import Native
 
 if TYPE_CHECKING:
     from .shim import Shim
@@ -37,7 +39,7 @@ class Builder:
     ids: dict[str, str] = field(default_factory=dict)
     next_public: int = 10
 
-    def act(self, action: str, params: dict[str, Any], *fields: str) -> str:
+    def act(self, action: str, params: dict[str, Native], *fields: str) -> str:
         """One action; return the first of the named fields from its answer."""
         answer = self.shim.act(action, params, by="estate")
         for name in fields:
@@ -46,7 +48,7 @@ class Builder:
                 return found[1]
         return ""
 
-    def tagged(self, kind: str, name: str, **tags: str) -> dict[str, Any]:
+    def tagged(self, kind: str, name: str, **tags: str) -> dict[str, Native]:
         """A TagSpecification."""
         pairs = [{"Key": "Name", "Value": name}, *({"Key": key, "Value": value} for key, value in tags.items())]
         return {"TagSpecification": [{"ResourceType": kind, "Tag": pairs}]}
@@ -90,7 +92,7 @@ _SUBNETS = (
 def _networks(builder: Builder) -> None:
     ids, region = builder.ids, builder.shim.default_region
     for name, block, v6 in _VPCS:
-        params: dict[str, Any] = {"CidrBlock": block, **builder.tagged("vpc", name, Environment=name.title())}
+        params: dict[str, Native] = {"CidrBlock": block, **builder.tagged("vpc", name, Environment=name.title())}
         if v6:
             params["AmazonProvidedIpv6CidrBlock"] = True
         ids[f"vpc:{name}"] = builder.act("CreateVpc", params, "vpcId")
@@ -115,7 +117,7 @@ def _networks(builder: Builder) -> None:
     builder.act("AcceptVpcPeeringConnection", {"VpcPeeringConnectionId": peering})
 
 
-def _v6_prefix(vpc: Any) -> str:
+def _v6_prefix(vpc: Native) -> str:
     """The first 56 bits of the VPC's block, ready for two more digits."""
     block = str(vpc.get_cidr_block_association_set(ipv6=True)[0]["cidr_block"]).partition("/")[0]
     head = block.rstrip(":").split(":")
@@ -205,7 +207,7 @@ _INGRESS = (
 
 def _rules(builder: Builder) -> None:
     for group, protocol, first, last, peer, note in _INGRESS:
-        permission: dict[str, Any] = {"IpProtocol": protocol, **_peer(builder, peer, note)}
+        permission: dict[str, Native] = {"IpProtocol": protocol, **_peer(builder, peer, note)}
         if first is not None:
             permission |= {"FromPort": first, "ToPort": last}
         builder.act("AuthorizeSecurityGroupIngress", {"GroupId": builder.ids[f"sg:{group}"], "IpPermissions": [permission]})
@@ -216,7 +218,7 @@ def _rules(builder: Builder) -> None:
     builder.act("AuthorizeSecurityGroupEgress", {"GroupId": strict, "IpPermissions": [allowed]})
 
 
-def _peer(builder: Builder, peer: str, note: str | None) -> dict[str, Any]:
+def _peer(builder: Builder, peer: str, note: str | None) -> dict[str, Native]:
     text = {"Description": note} if note else {}
     if peer.startswith("sg:"):
         return {"Groups": [{"GroupId": builder.ids[peer], **text}]}
@@ -264,7 +266,9 @@ def _db_hosts() -> list[Host]:
         backup = ("prod-private-a", f"10.20.10.{200 + number}", ("internal-wide",)) if number < 3 else None
         groups = ("db", "legacy-admin") if number == 1 else ("db",)
         out.append(Host(f"db-{number}", "prod-db-a", f"10.20.20.{10 + number}", groups, tags, second=backup))
-    out.append(Host("cache-1", "prod-private-a", "10.20.10.60", ("cache",), {"Role": "cache", "Application": "shop", "Environment": "prod"}))
+    out.append(
+        Host("cache-1", "prod-private-a", "10.20.10.60", ("cache",), {"Role": "cache", "Application": "shop", "Environment": "prod"})
+    )
     out.append(Host("Legacy-FTP", "prod-public-a", "10.20.0.99", ("launch-wizard-1", "old-vpn"), {}, public=True))
     out.append(Host("batch-1", "prod-private-b", "10.20.11.90", ("internal-wide",), {"role": "batch", "Environment": "prod"}, stopped=True))
     return out
@@ -304,7 +308,7 @@ def _launch(builder: Builder, host: Host) -> None:
     nics = [_nic(builder, 0, (host.subnet, host.address, host.groups))]
     if host.second:
         nics.append(_nic(builder, 1, host.second))
-    params: dict[str, Any] = {
+    params: dict[str, Native] = {
         "ImageId": IMAGE,
         "MinCount": 1,
         "MaxCount": 1,
@@ -327,7 +331,7 @@ def _launch(builder: Builder, host: Host) -> None:
         builder.act("StopInstances", {"InstanceId": [instance]})
 
 
-def _nic(builder: Builder, index: int, where: tuple[str, str, tuple[str, ...]]) -> dict[str, Any]:
+def _nic(builder: Builder, index: int, where: tuple[str, str, tuple[str, ...]]) -> dict[str, Native]:
     subnet, address, groups = where
     return {
         "DeviceIndex": index,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Any
 
 from .buckets import is_read
+from .native import Json
 
 
 class Kind(Enum):
@@ -58,18 +58,13 @@ class Fault:
     page: int | None = None
     account: str | None = None
     region: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Json] = field(default_factory=dict)
     seen: int = 0
     fired: int = 0
 
     def counts(self, action: str, account: str, region: str, page: int) -> bool:
         """Is this call one of those the fault counts?"""
-        return (
-            self._names(action)
-            and self.account in (None, account)
-            and self.region in (None, region)
-            and self.page in (None, page)
-        )
+        return self._names(action) and self.account in (None, account) and self.region in (None, region) and self.page in (None, page)
 
     def _names(self, action: str) -> bool:
         if self.action in ("@read", "@write"):
@@ -89,7 +84,7 @@ class Fault:
         """Has it fired as often as it may?"""
         return self.times != 0 and self.fired >= self.times
 
-    def option(self, name: str, default: Any = None) -> Any:
+    def option(self, name: str, default: Json = None) -> Json:
         """A further setting of this kind of fault."""
         return self.options.get(name, default)
 
@@ -97,7 +92,7 @@ class Fault:
 _FIELDS = ("action", "kind", "nth", "times", "page", "account", "region")
 
 
-def of_json(spec: Mapping[str, Any]) -> Fault:
+def of_json(spec: Mapping[str, Json]) -> Fault:
     """Read one fault; what is not a common field is an option of its kind."""
     try:
         kind = Kind(str(spec.get("kind")))
@@ -117,13 +112,13 @@ def of_json(spec: Mapping[str, Any]) -> Fault:
     )
 
 
-def of_text(spec: str) -> dict[str, Any]:
+def of_text(spec: str) -> dict[str, Json]:
     """Read `ACTION:KIND[:name=value,...]` as typed on a command line."""
     action, colon, rest = spec.partition(":")
     kind, _, options = rest.partition(":")
     if not action or not colon or not kind:
         raise ValueError(f"{spec!r}: want ACTION:KIND or ACTION:KIND:name=value,name=value")
-    found: dict[str, Any] = {"action": action, "kind": kind}
+    found: dict[str, Json] = {"action": action, "kind": kind}
     for pair in filter(None, options.split(",")):
         name, equals, value = pair.partition("=")
         if not equals:
@@ -142,9 +137,7 @@ class Faults:
     def firing(self, action: str, account: str, region: str, page: int) -> list[Fault]:
         """Count a call against every fault; return those that fire on it. Stale ones count when they are served."""
         return [
-            fault
-            for fault in self.plan
-            if fault.kind is not Kind.STALE and fault.counts(action, account, region, page) and fault.meets()
+            fault for fault in self.plan if fault.kind is not Kind.STALE and fault.counts(action, account, region, page) and fault.meets()
         ]
 
     def stale(self, action: str, account: str, region: str) -> Fault | None:

@@ -45,9 +45,7 @@ def parse(form: Form) -> list[Filter]:
         if not values:
             raise Refusal.value(f"The filter '{name}' must have at least one value")
         wild = [value for value in values if any(mark in value for mark in "*?\\")]
-        parsed.append(
-            Filter(name, frozenset(set(values) - set(wild)), tuple(re.compile(_pattern(value), re.DOTALL) for value in wild))
-        )
+        parsed.append(Filter(name, frozenset(set(values) - set(wild)), tuple(re.compile(_pattern(value), re.DOTALL) for value in wild)))
     return parsed
 
 

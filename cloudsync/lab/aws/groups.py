@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from . import filters, paging, rule_text, tagging, wire
 from .book import Book, Rule, check_group_id
+from .native import Native
 from .permissions import Kind
 from .quota import GROUPS
 from .refusal import Refusal
@@ -45,12 +45,13 @@ def create(world: World, call: Call) -> dict[str, Value]:
     }
 
 
-def make(book: Book, name: str, text: str, vpc_id: str) -> Any:
+def make(book: Book, name: str, text: str, vpc_id: str) -> Native:
     """A new group in moto's store, with the rules EC2 gives it in ours."""
     from moto.ec2.models.security_groups import SecurityGroup
     from moto.ec2.utils import random_security_group_id
 
-    group = SecurityGroup(book.backend, random_security_group_id(), name, text, vpc_id=vpc_id)
+    kind: Native = SecurityGroup
+    group = kind(book.backend, random_security_group_id(), name, text, vpc_id=vpc_id)
     book.backend.groups[vpc_id][group.id] = group
     book.rules_of(group)
     return group
@@ -70,12 +71,11 @@ def _check_texts(name: str, text: str) -> None:
         raise Refusal.value("Cannot use reserved security group name: default")
     if len(text) > 255 or not _TEXT.fullmatch(text):
         raise Refusal.value(
-            "Invalid security group description. Valid descriptions are strings less than 256 characters from the following set: "
-            f" {_SET}"
+            f"Invalid security group description. Valid descriptions are strings less than 256 characters from the following set:  {_SET}"
         )
 
 
-def chosen(world: World, call: Call) -> tuple[Book, Any]:
+def chosen(world: World, call: Call) -> tuple[Book, Native]:
     """The one group a call is about, by id or by name in the default VPC (row 12)."""
     book, form = world.of(call), call.form
     group_id, name = form.text("GroupId"), form.text("GroupName")
@@ -103,13 +103,13 @@ def delete(world: World, call: Call) -> dict[str, Value]:
     return {"return": True, "groupId": group.id}
 
 
-def _holds_it(other: Book, referring: str, group: Any) -> bool:
+def _holds_it(other: Book, referring: str, group: Native) -> bool:
     """A reference inside the VPC holds a group; one over a peering only goes stale."""
     found = other.group_or_none(referring)
     return found is not None and found.vpc_id == group.vpc_id
 
 
-def remove(book: Book, group: Any) -> None:
+def remove(book: Book, group: Native) -> None:
     """Take a group and its rules out of every index."""
     rules = book.rules_of(group)
     for rule in list(rules.all()):
@@ -126,9 +126,7 @@ def describe(world: World, call: Call) -> dict[str, Value]:
     """DescribeSecurityGroups with filters and real pages (rows 12, 30, 31)."""
     book, form = world.of(call), call.form
     groups = _by_id_and_name(book, form)
-    found = filters.select(
-        groups, filters.parse(form), fields=_fields(book), identity=lambda group: str(group.id), tags=book.tags
-    )
+    found = filters.select(groups, filters.parse(form), fields=_fields(book), identity=lambda group: str(group.id), tags=book.tags)
     page = paging.page(call.action, form, found, lambda group: str(group.id))
     return {
         "securityGroupInfo": Fragment("".join([f"<item>{rule_text.group(world, book, each)}</item>" for each in page.found])),
@@ -136,7 +134,7 @@ def describe(world: World, call: Call) -> dict[str, Value]:
     }
 
 
-def _by_id_and_name(book: Book, form: Form) -> list[Any]:
+def _by_id_and_name(book: Book, form: Form) -> list[Native]:
     ids, names = form.texts("GroupId", "GroupIds"), form.texts("GroupName", "GroupNames")
     if not ids and not names:
         return book.visible(book.groups())
@@ -149,8 +147,8 @@ def _by_id_and_name(book: Book, form: Form) -> list[Any]:
     return groups + [book.group_named(each) for each in names]
 
 
-def _fields(book: Book) -> dict[str, Callable[[Any], Iterable[str]]]:
-    fields: dict[str, Callable[[Any], Iterable[str]]] = {
+def _fields(book: Book) -> dict[str, Callable[[Native], Iterable[str]]]:
+    fields: dict[str, Callable[[Native], Iterable[str]]] = {
         "description": lambda group: (group.description,),
         "group-id": lambda group: (group.id,),
         "group-name": lambda group: (group.name,),
@@ -163,10 +161,8 @@ def _fields(book: Book) -> dict[str, Callable[[Any], Iterable[str]]]:
     return fields
 
 
-def _over_rules(book: Book, read: Callable[[Rule], Iterable[str]], *, egress: bool) -> Callable[[Any], Iterable[str]]:
-    return lambda group: [
-        value for rule in book.rules_of(group).side(egress=egress).values() for value in read(rule)
-    ]
+def _over_rules(book: Book, read: Callable[[Rule], Iterable[str]], *, egress: bool) -> Callable[[Native], Iterable[str]]:
+    return lambda group: [value for rule in book.rules_of(group).side(egress=egress).values() for value in read(rule)]
 
 
 def _rule_fields(book: Book) -> dict[str, Callable[[Rule], Iterable[str]]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from . import filters, interfaces, paging, wire
 from .book import Book
+from .native import Native
 from .refusal import Refusal
 from .wire import Fragment, Value
 from .world import Call, World
@@ -32,9 +32,7 @@ def describe(world: World, call: Call) -> dict[str, Value]:
     book, form = world.of(call), call.form
     ids = form.texts("InstanceId", "InstanceIds")
     if ids and form.has("MaxResults"):
-        raise Refusal(
-            "InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults"
-        )
+        raise Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
     owners = {each.id: (each, reservation) for reservation in list(book.backend.reservations.values()) for each in reservation.instances}
     found = [each for each, _ in owners.values()]
     if ids:
@@ -56,9 +54,9 @@ def _not_found(ids: list[str]) -> Refusal:
     return Refusal("InvalidInstanceID.NotFound", f"The instance IDs '{', '.join(ids)}' do not exist")
 
 
-def _reservations(book: Book, found: Iterable[Any], owners: dict[str, tuple[Any, Any]]) -> list[Value]:
+def _reservations(book: Book, found: Iterable[Native], owners: dict[str, tuple[Native, Native]]) -> list[Value]:
     addresses = interfaces.elastic_addresses(book)
-    grouped: dict[str, list[Any]] = {}
+    grouped: dict[str, list[Native]] = {}
     for each in found:
         grouped.setdefault(owners[each.id][1].id, []).append(each)
     return [
@@ -72,17 +70,17 @@ def _reservations(book: Book, found: Iterable[Any], owners: dict[str, tuple[Any,
     ]
 
 
-def nics(instance: Any) -> list[Any]:
+def nics(instance: Native) -> list[Native]:
     """The interfaces of an instance. EC2 promises no order; the lab shows the primary last to prove that nobody relies on one."""
     return [instance.nics[index] for index in sorted(instance.nics, reverse=True)]
 
 
-def primary(instance: Any) -> Any | None:
+def primary(instance: Native) -> Native | None:
     """The interface with device index 0, None once the instance is terminated."""
     return instance.nics.get(0)
 
 
-def view(book: Book, instance: Any, addresses: dict[str, Any]) -> dict[str, Value]:
+def view(book: Book, instance: Native, addresses: dict[str, Native]) -> dict[str, Value]:
     """One instance of DescribeInstances."""
     nic = primary(instance)
     stopped = instance.state_reason.code or None
@@ -122,7 +120,7 @@ def view(book: Book, instance: Any, addresses: dict[str, Any]) -> dict[str, Valu
     }
 
 
-def _metadata(instance: Any) -> dict[str, Value]:
+def _metadata(instance: Native) -> dict[str, Value]:
     options = instance.metadata_options
     return {
         "state": options.state,
@@ -134,24 +132,29 @@ def _metadata(instance: Any) -> dict[str, Value]:
     }
 
 
-def _profile(instance: Any) -> dict[str, Value] | None:
+def _profile(instance: Native) -> dict[str, Value] | None:
     profile = instance.iam_instance_profile
     if not isinstance(profile, dict) or "Arn" not in profile:
         return None
     return {"arn": str(profile["Arn"]), "id": str(profile.get("Id", ""))}
 
 
-def _disks(instance: Any) -> list[Value]:
+def _disks(instance: Native) -> list[Value]:
     out: list[Value] = []
     for name, disk in instance.get_block_device_mapping:
         attached = disk.attach_time
         when = attached.strftime("%Y-%m-%dT%H:%M:%S.000Z") if hasattr(attached, "strftime") else attached
-        ebs = {"volumeId": disk.volume_id, "status": "attached", "attachTime": when, "deleteOnTermination": bool(disk.delete_on_termination)}
+        ebs = {
+            "volumeId": disk.volume_id,
+            "status": "attached",
+            "attachTime": when,
+            "deleteOnTermination": bool(disk.delete_on_termination),
+        }
         out.append({"deviceName": name, "ebs": ebs})
     return out
 
 
-def _nic(book: Book, eni: Any, addresses: dict[str, Any]) -> dict[str, Value]:
+def _nic(book: Book, eni: Native, addresses: dict[str, Native]) -> dict[str, Value]:
     public = interfaces.association(book, eni.public_ip, addresses)
     return {
         "networkInterfaceId": eni.id,
@@ -172,12 +175,12 @@ def _nic(book: Book, eni: Any, addresses: dict[str, Any]) -> dict[str, Value]:
     }
 
 
-def _over_nics(read: Callable[[Any], Iterable[Any]]) -> Callable[[Any], Iterable[str]]:
+def _over_nics(read: Callable[[Native], Iterable[Native]]) -> Callable[[Native], Iterable[str]]:
     return lambda instance: [str(value) for nic in instance.nics.values() for value in read(nic) if value is not None]
 
 
-def _of_primary(read: Callable[[Any], Any]) -> Callable[[Any], Iterable[str]]:
-    def values(instance: Any) -> Iterable[str]:
+def _of_primary(read: Callable[[Native], Native]) -> Callable[[Native], Iterable[str]]:
+    def values(instance: Native) -> Iterable[str]:
         nic = primary(instance)
         value = None if nic is None else read(nic)
         return () if value is None else (str(value),)
@@ -185,7 +188,7 @@ def _of_primary(read: Callable[[Any], Any]) -> Callable[[Any], Iterable[str]]:
     return values
 
 
-def _fields(owners: dict[str, tuple[Any, Any]]) -> dict[str, Callable[[Any], Iterable[str]]]:
+def _fields(owners: dict[str, tuple[Native, Native]]) -> dict[str, Callable[[Native], Iterable[str]]]:
     return {
         "instance-id": lambda each: (each.id,),
         "instance-state-name": lambda each: (each.state,),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from . import filters, paging, quota, wire
 from .book import Book
+from .native import Native
 from .refusal import Refusal, different_networks
 from .wire import Fragment, Value
 from .world import Call, World
@@ -14,7 +14,7 @@ from .world import Call, World
 DELEGATED_TYPES = frozenset({"lambda", "branch", "transit_gateway", "nat_gateway", "network_load_balancer", "vpc_endpoint"})
 
 
-def groups_for(world: World, book: Book, vpc_id: str, group_ids: list[str]) -> list[Any]:
+def groups_for(world: World, book: Book, vpc_id: str, group_ids: list[str]) -> list[Native]:
     """Check a whole group set: known, of this VPC, no more than the quota; twins count once (row 26)."""
     unique = list(dict.fromkeys(group_ids))
     groups = [book.group(each) for each in unique]
@@ -30,7 +30,7 @@ def groups_for(world: World, book: Book, vpc_id: str, group_ids: list[str]) -> l
     return groups
 
 
-def find(book: Book, eni_id: str) -> Any:
+def find(book: Book, eni_id: str) -> Native:
     """moto's interface, or EC2's refusal."""
     found = book.backend.enis.get(eni_id)
     if found is None or book.is_hidden(eni_id):
@@ -87,9 +87,7 @@ def describe(world: World, call: Call) -> dict[str, Value]:
     ids = form.texts("NetworkInterfaceId", "NetworkInterfaceIds")
     found = [find(book, each) for each in dict.fromkeys(ids)] if ids else book.visible(list(book.backend.enis.values()))
     addresses = elastic_addresses(book)
-    found = filters.select(
-        found, filters.parse(form), fields=_fields(book), identity=lambda eni: str(eni.id), tags=book.tags
-    )
+    found = filters.select(found, filters.parse(form), fields=_fields(book), identity=lambda eni: str(eni.id), tags=book.tags)
     refuse_unpaged(world, call, len(found))
     page = paging.page(call.action, form, found, lambda eni: str(eni.id))
     views: list[Value] = [view(book, each, addresses) for each in page.found]
@@ -104,12 +102,12 @@ def refuse_unpaged(world: World, call: Call, size: int) -> None:
         raise Refusal("OperationNotPermitted", "The maximum number of resources was exceeded. Use pagination or filters.")
 
 
-def elastic_addresses(book: Book) -> dict[str, Any]:
+def elastic_addresses(book: Book) -> dict[str, Native]:
     """Public address -> moto's elastic address."""
     return {each.public_ip: each for each in list(book.backend.addresses)}
 
 
-def association(book: Book, public_ip: str | None, addresses: dict[str, Any]) -> dict[str, Value] | None:
+def association(book: Book, public_ip: str | None, addresses: dict[str, Native]) -> dict[str, Value] | None:
     """How a public address is tied to an interface."""
     if not public_ip:
         return None
@@ -126,12 +124,12 @@ def association(book: Book, public_ip: str | None, addresses: dict[str, Any]) ->
     }
 
 
-def groups_view(eni: Any) -> list[Value]:
+def groups_view(eni: Native) -> list[Value]:
     """The group set of one interface."""
     return [{"groupId": group.id, "groupName": group.name} for group in eni.group_set]
 
 
-def addresses_view(eni: Any, public: dict[str, Value] | None) -> list[Value]:
+def addresses_view(eni: Native, public: dict[str, Value] | None) -> list[Value]:
     """Every private IPv4 address, the primary with its public one."""
     out: list[Value] = []
     for each in eni.private_ip_addresses:
@@ -141,12 +139,12 @@ def addresses_view(eni: Any, public: dict[str, Value] | None) -> list[Value]:
     return out
 
 
-def ipv6_view(eni: Any) -> list[Value]:
+def ipv6_view(eni: Native) -> list[Value]:
     """Every IPv6 address."""
     return [{"ipv6Address": str(each)} for each in eni.ipv6_addresses if each]
 
 
-def attachment_view(eni: Any, *, with_instance: bool) -> dict[str, Value] | None:
+def attachment_view(eni: Native, *, with_instance: bool) -> dict[str, Value] | None:
     """The attachment; only of interfaces that are attached."""
     if not eni.attachment_id or eni.instance is None:
         return None
@@ -162,7 +160,7 @@ def attachment_view(eni: Any, *, with_instance: bool) -> dict[str, Value] | None
     }
 
 
-def view(book: Book, eni: Any, addresses: dict[str, Any]) -> dict[str, Value]:
+def view(book: Book, eni: Native, addresses: dict[str, Native]) -> dict[str, Value]:
     """One interface of DescribeNetworkInterfaces."""
     public = association(book, eni.public_ip, addresses)
     return {
@@ -189,11 +187,11 @@ def view(book: Book, eni: Any, addresses: dict[str, Any]) -> dict[str, Value]:
     }
 
 
-def _maybe(value: Any) -> Iterable[str]:
+def _maybe(value: Native) -> Iterable[str]:
     return () if value is None or value == "" else (str(value),)
 
 
-def _fields(book: Book) -> dict[str, Callable[[Any], Iterable[str]]]:
+def _fields(book: Book) -> dict[str, Callable[[Native], Iterable[str]]]:
     return {
         "network-interface-id": lambda eni: (eni.id,),
         "subnet-id": lambda eni: (eni.subnet.id,),

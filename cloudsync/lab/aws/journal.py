@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+
+from .native import Json
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Entry:
     targets: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tags of the groups, lists and interfaces it wrote to, as they were at that moment."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Json]:
         """All fields."""
         return {name: getattr(self, name) for name in self.__slots__}
 

@@ -11,6 +11,7 @@ from .wire import Form, Fragment, Value
 from .world import Call, World
 
 MOST_CHANGES = 100
+ASSOCIATION_LIMITS = paging.Limits(5, 255)
 
 
 def create(world: World, call: Call) -> dict[str, Value]:
@@ -141,7 +142,7 @@ def delete(world: World, call: Call) -> dict[str, Value]:
     if book.list_uses.get(found.list_id):
         raise Refusal.dependency(found.list_id)
     _begin(world, found, "delete")
-    answer = {"prefixList": _view(book, found)}
+    answer: dict[str, Value] = {"prefixList": _view(book, found)}
     if not found.state.endswith("-in-progress"):
         _gone(book, found)
     return answer
@@ -177,9 +178,7 @@ def describe(world: World, call: Call) -> dict[str, Value]:
         found = [_find(book, each) for each in dict.fromkeys(ids)]
     else:
         found = [each for each in book.lists.values() if not book.is_hidden(each.list_id)]
-    found = filters.select(
-        found, filters.parse(form), fields=_FIELDS, identity=lambda each: each.list_id, tags=book.tags
-    )
+    found = filters.select(found, filters.parse(form), fields=_FIELDS, identity=lambda each: each.list_id, tags=book.tags)
     page = paging.page(call.action, form, found, lambda each: each.list_id, paging.LISTS)
     views: list[Value] = [_view(book, each) for each in page.found]
     for each in page.found:
@@ -214,9 +213,6 @@ def associations(world: World, call: Call) -> dict[str, Value]:
     page = paging.page(call.action, form, users, str, ASSOCIATION_LIMITS)
     shown: list[Value] = [{"resourceId": each, "resourceOwner": book.account} for each in page.found]
     return {"prefixListAssociationSet": shown, "nextToken": page.token}
-
-
-ASSOCIATION_LIMITS = paging.Limits(5, 255)
 
 
 def _view(book: Book, found: PrefixList) -> dict[str, Value]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
 
 from ..http import Answer, Request
+from .native import Native
 
 
 class MotoGate:
@@ -16,14 +16,14 @@ class MotoGate:
         os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-        self._app: Any = DomainDispatcherApplication(create_backend_app)
+        self._app: Native = DomainDispatcherApplication(create_backend_app)
 
     def ask(self, request: Request, account: str) -> Answer:
         """Let moto answer in the name of one account. An exception inside moto becomes status 500."""
-        told: dict[str, Any] = {}
+        told: dict[str, Native] = {}
 
-        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
-            told.update(status=int(status.split()[0]), headers=headers)
+        def start_response(status: str, headers: list[tuple[str, str]], _error: Native = None) -> Native:
+            told.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
             return lambda _data: None
 
         try:
@@ -38,8 +38,8 @@ class MotoGate:
         return Answer(told["status"], body, headers)
 
 
-def _environ(request: Request, account: str) -> dict[str, Any]:
-    environ: dict[str, Any] = {
+def _environ(request: Request, account: str) -> dict[str, Native]:
+    environ: dict[str, Native] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": request.path,

@@ -59,9 +59,7 @@ def _bad_token(token: str) -> Refusal:
     return Refusal("InvalidPaginationToken", f"The token '{token}' is not valid")
 
 
-def page(
-    action: str, form: Form, found: Sequence[T], identity: Callable[[T], str], limits: Limits = COMMON
-) -> Page[T]:
+def page(action: str, form: Form, found: Sequence[T], identity: Callable[[T], str], limits: Limits = COMMON) -> Page[T]:
     """Cut the page that the request asks for; without MaxResults everything that is left is one page.
 
     The next page starts after the last item of this one, wherever that has moved to meanwhile.

@@ -78,9 +78,7 @@ def cidr(text: str, *, v6: bool) -> str:
 def protocol(text: str | None) -> str:
     """The name EC2 keeps for a protocol: tcp, udp, icmp, icmpv6, -1, or a number (rows 12-14)."""
     if not text:
-        raise Refusal.value(
-            "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
-        )
+        raise Refusal.value("Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.")
     known = _NAMES.get(text.lower())
     if known:
         return known
@@ -163,8 +161,8 @@ def _flat(form: Form) -> Iterator[Wanted]:
     """The old way to say one rule, without IpPermissions."""
     source = form.text("SourceSecurityGroupName")
     if source:
-        for name, first, last in (("tcp", 0, 65535), ("udp", 0, 65535), ("icmp", -1, -1)):
-            yield Wanted(Match(name, first, last, Kind.GROUP.value, source), None, form.text("SourceSecurityGroupOwnerId"))
+        for known, low, high in (("tcp", 0, 65535), ("udp", 0, 65535), ("icmp", -1, -1)):
+            yield Wanted(Match(known, low, high, Kind.GROUP.value, source), None, form.text("SourceSecurityGroupOwnerId"))
         return
     block = form.text("CidrIp")
     if block is None:

@@ -59,9 +59,7 @@ class Quotas:
         rules = changed.get(RULES, BY_NAME[RULES].default)
         groups = changed.get(GROUPS_PER_INTERFACE, BY_NAME[GROUPS_PER_INTERFACE].default)
         if name in (RULES, GROUPS_PER_INTERFACE) and rules * groups > PRODUCT_LIMIT:
-            raise Refusal(
-                "IllegalArgumentException", f"{rules} rules x {groups} groups per interface is more than {PRODUCT_LIMIT}"
-            )
+            raise Refusal("IllegalArgumentException", f"{rules} rules x {groups} groups per interface is more than {PRODUCT_LIMIT}")
         self.values = changed
 
 

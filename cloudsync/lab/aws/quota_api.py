@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ..http import Answer
 from . import quota
+from .native import Json
 from .refusal import Refusal
 from .world import Call, World
 
@@ -25,14 +25,14 @@ def answer_quota_request(world: World, call: Call, body: bytes) -> Answer:
     return Answer(200, json.dumps(values).encode(), JSON)
 
 
-def _values(world: World, call: Call, params: dict[str, Any]) -> dict[str, Any]:
+def _values(world: World, call: Call, params: dict[str, Json]) -> dict[str, Json]:
     book = world.of(call)
     if params.get("ServiceCode") != "vpc":
         if call.action in ("GetServiceQuota", "ListServiceQuotas", "GetAWSDefaultServiceQuota", "ListAWSDefaultServiceQuotas"):
             raise Refusal("NoSuchResourceException", "The lab knows the quotas of the service vpc only.")
         raise Refusal("UnknownOperationException", call.action)
 
-    def shown(known: quota.Known, value: int) -> dict[str, Any]:
+    def shown(known: quota.Known, value: int) -> dict[str, Json]:
         return {
             "ServiceCode": "vpc",
             "ServiceName": "Amazon Virtual Private Cloud (Amazon VPC)",
@@ -67,7 +67,7 @@ def _values(world: World, call: Call, params: dict[str, Any]) -> dict[str, Any]:
     raise Refusal("UnknownOperationException", call.action)
 
 
-def _known(params: dict[str, Any]) -> quota.Known:
+def _known(params: dict[str, Json]) -> quota.Known:
     known = quota.BY_CODE.get(str(params.get("QuotaCode")))
     if known is None:
         raise Refusal("NoSuchResourceException", f"There is no quota {params.get('QuotaCode')!r}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import filters, paging, rule_text, wire
 from .book import Book, Rule
+from .native import Native
 from .refusal import Refusal
 from .wire import Fragment, Value
 from .world import Call, World
@@ -41,7 +40,7 @@ def _is_stale(world: World, book: Book, rule: Rule) -> bool:
     return world.book(rule.peering.owner, book.region).group_or_none(rule.match.peer) is None
 
 
-def _stale_view(world: World, book: Book, group: Any, rules: list[Rule]) -> dict[str, Value]:
+def _stale_view(world: World, book: Book, group: Native, rules: list[Rule]) -> dict[str, Value]:
     inside = [rule for rule in rules if not rule.egress]
     outside = [rule for rule in rules if rule.egress]
     return {
@@ -140,7 +139,7 @@ def disassociate(world: World, call: Call) -> dict[str, Value]:
     return {"state": "disassociating"}
 
 
-def _association(world: World, call: Call) -> tuple[Book, Any, str]:
+def _association(world: World, call: Call) -> tuple[Book, Native, str]:
     book, form = world.of(call), call.form
     group_id, vpc_id = form.text("GroupId"), form.text("VpcId")
     if not group_id or not vpc_id:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from . import wire
 from .book import Book, Rule, RuleSet
+from .native import Native
 from .permissions import ANY, Kind, Match
 from .wire import Fragment, Value
 from .world import World
@@ -78,7 +78,7 @@ def both_sides(world: World, book: Book, rules: RuleSet) -> str:
     return text
 
 
-def group(world: World, book: Book, found: Any) -> Fragment:
+def group(world: World, book: Book, found: Native) -> Fragment:
     """One group of DescribeSecurityGroups."""
     arn = f"arn:aws:ec2:{book.region}:{book.account}:security-group/{found.id}"
     return Fragment(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from . import filters, paging, permissions, quota, rule_text, tagging, wire
 from .book import Book, Peering, Rule, RuleSet
 from .groups import chosen
+from .native import Native
 from .permissions import Kind, Match, Wanted
 from .refusal import Refusal
 from .wire import Form, Fragment, Value
@@ -48,7 +48,7 @@ def check_room(book: Book, matches: Iterable[Match]) -> None:
         raise quota.too_many_rules()
 
 
-def _resolve(world: World, book: Book, group: Any, wanted: Wanted) -> tuple[Match, Peering | None]:
+def _resolve(world: World, book: Book, group: Native, wanted: Wanted) -> tuple[Match, Peering | None]:
     """Names become ids; a peer that does not exist or cannot be reached is refused (rows 19-21)."""
     match = wanted.match
     if match.kind is Kind.LIST:
@@ -63,7 +63,7 @@ def _resolve(world: World, book: Book, group: Any, wanted: Wanted) -> tuple[Matc
     return match, world.resolve_reference(book, group, match.peer, wanted.owner)
 
 
-def _with_id(book: Book, group: Any, match: Match) -> Match:
+def _with_id(book: Book, group: Native, match: Match) -> Match:
     if match.kind is not Kind.GROUP or match.peer.startswith("sg-"):
         return match
     return replace(match, peer=str(book.group_named(match.peer, group.vpc_id).id))
@@ -137,7 +137,7 @@ def _check_modified(book: Book, rules: RuleSet, changed: list[tuple[Rule, Rule]]
     check_room(book, after)
 
 
-def _changed(world: World, book: Book, group: Any, before: tuple[Rule, Form]) -> Rule:
+def _changed(world: World, book: Book, group: Native, before: tuple[Rule, Form]) -> Rule:
     old, body = before
     given = [(kind, body.text(name)) for kind, name in _TARGETS if body.has(name)]
     if len(given) != 1:
@@ -222,7 +222,7 @@ def _known(book: Book, rule_id: str) -> Rule:
     return found
 
 
-def _groups_of(book: Book, wanted: list[filters.Filter]) -> list[Any]:
+def _groups_of(book: Book, wanted: list[filters.Filter]) -> list[Native]:
     """The groups a filter on group-id leaves, found by id and not by looking at every rule."""
     for each in wanted:
         if each.name == "group-id" and not each.patterns:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from ..http import Answer, Request
@@ -16,6 +15,7 @@ from .carrying import Carrier, Dropped
 from .faults import Faults
 from .journal import Entry, Journal
 from .moto_gate import MotoGate
+from .native import Native
 from .quota_api import answer_quota_request
 from .refusal import Refusal
 from .wire import Form, Fragment, Value
@@ -165,13 +165,11 @@ class Shim:
 
     # --- for the estate builder, third-party edits and calls that arrive late ---------------------------------
 
-    def act(self, action: str, params: dict[str, Any], *, account: str | None = None, region: str | None = None, by: str = "lab") -> str:
+    def act(self, action: str, params: dict[str, Native], *, account: str | None = None, region: str | None = None, by: str = "lab") -> str:
         """Run one EC2 action inside the process; return the XML, raise Refusal."""
         flat = {"Action": action, "Version": "2016-11-15", **wire.flatten(params)}
         request = Request("POST", "/", "", _signed(account or self.accounts.main, region or self.default_region), b"")
-        asked = Asked(
-            request, account or self.accounts.main, region or self.default_region, "ec2", action, flat, wire.form_of(flat)
-        )
+        asked = Asked(request, account or self.accounts.main, region or self.default_region, "ec2", action, flat, wire.form_of(flat))
         with self.lock:
             entry = self.journal.begin(_entry(asked, by=by))
             answer, _ = self.perform(asked, entry)

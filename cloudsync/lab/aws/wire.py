@@ -170,6 +170,4 @@ def error(code: str, message: str, request_id: str) -> bytes:
 
 def tags(pairs: Mapping[str, str]) -> Fragment:
     """The items of a tagSet."""
-    return Fragment(
-        "".join([f"<item><key>{text(key)}</key><value>{text(value)}</value></item>" for key, value in pairs.items()])
-    )
+    return Fragment("".join([f"<item><key>{text(key)}</key><value>{text(value)}</value></item>" for key, value in pairs.items()]))

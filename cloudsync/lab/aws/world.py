@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from . import lists_seed
 from .accounts import Accounts
 from .book import Book, Peering
 from .clock import LabClock
+from .native import Native
 from .refusal import Refusal, different_networks
 from .wire import Form
 
@@ -56,7 +56,7 @@ class World:
         """The book of a call."""
         return self.book(call.account, call.region)
 
-    def find_group(self, region: str, group_id: str, home: Book) -> tuple[Book, Any] | None:
+    def find_group(self, region: str, group_id: str, home: Book) -> tuple[Book, Native] | None:
         """A group of any account in one region, the home account first."""
         found = home.group_or_none(group_id)
         if found is not None:
@@ -77,7 +77,7 @@ class World:
                 return str(connection.id)
         return None
 
-    def resolve_reference(self, home: Book, group: Any, peer_id: str, owner: str | None) -> Peering | None:
+    def resolve_reference(self, home: Book, group: Native, peer_id: str, owner: str | None) -> Peering | None:
         """Check that `group` may refer to a peer group: None in the same VPC, else the peering (rows 19, 20)."""
         found = self.find_group(home.region, peer_id, home)
         if found is None or (owner is not None and found[0].account != owner):
@@ -105,11 +105,11 @@ class World:
         self.settings = Settings()
 
 
-def ec2_backend(account: str, region: str) -> Any:
+def ec2_backend(account: str, region: str) -> Native:
     """moto's EC2 of one account and region."""
     from moto.ec2.models import ec2_backends
 
-    backend: Any = ec2_backends[account][region]
+    backend: Native = ec2_backends[account][region]
     return backend
 
 
