@@ -133,10 +133,7 @@ def _rectangles(packets: PacketSet, family: Family) -> Iterator[tuple[Points, Po
     for peers, spans in by_peers.items():
         own = intervals.from_ranges(spans)
         wider = [
-            span
-            for other, spans in by_peers.items()
-            if sizes[other] > sizes[peers] and intervals.is_subset(peers, other)
-            for span in spans
+            span for other, spans in by_peers.items() if sizes[other] > sizes[peers] and intervals.is_subset(peers, other) for span in spans
         ]
         yield peers, (_closed(own, intervals.from_ranges((*intervals.ranges(own), *wider)), family) if wider else own)
 

@@ -1,0 +1,88 @@
+"""Entries into groups under their quota: an entry stays where it is, new ones go where old and new fit together, then into shards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from cloudsync_aws.quota import Sums, sums, weight
+from cloudsync_aws.table import PrefixList, RuleKey
+
+
+@dataclass(slots=True)
+class _Shard:
+    now: frozenset[RuleKey]
+    rules: list[RuleKey] = field(default_factory=list)
+    final: Sums = Sums()
+    peak: Sums = Sums()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Entries per shard number. `over`: entries that found no room in any; `tight`: entries that fit only after others are gone."""
+
+    shards: Mapping[int, tuple[RuleKey, ...]]
+    over: tuple[RuleKey, ...] = ()
+    tight: tuple[RuleKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The limits of a packing: entries per sum and group, and groups in all; `lists` weigh what they weigh at the peak."""
+
+    entries: int
+    groups: int
+    lists: Mapping[str, PrefixList]
+
+
+def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], room: Room) -> Packed:
+    """Assign every wanted entry to a shard; `now` is what the groups hold, by shard number. Stable and deterministic."""
+    shards = {number: _Shard(frozenset(rules), peak=sums(rules, room.lists)) for number, rules in sorted(now.items())}
+    shards.setdefault(0, _Shard(frozenset()))
+    shards = dict(sorted(shards.items()))
+    homeless: list[RuleKey] = []
+    for key in sorted(wanted):
+        home = next((shard for shard in shards.values() if key in shard.now), None)
+        if home is None or not _put(home, key, room, peak=False):
+            homeless.append(key)
+    over: list[RuleKey] = []
+    tight: list[RuleKey] = []
+    for key in homeless:
+        if any(_put(shard, key, room, peak=True) for shard in shards.values()):
+            continue
+        used = sum(1 for shard in shards.values() if shard.rules or shard is shards[0])
+        number = next((free for free in range(room.groups + len(shards)) if free not in shards), None)
+        if used < room.groups and number is not None:
+            shards[number] = _Shard(frozenset())
+            if _put(shards[number], key, room, peak=True):
+                continue
+            del shards[number]
+        if any(_put(shard, key, room, peak=False) for shard in shards.values()):
+            tight.append(key)
+            continue
+        over.append(key)
+        shards[0].rules.append(key)
+    return Packed({number: tuple(shard.rules) for number, shard in shards.items()}, tuple(over), tuple(tight))
+
+
+def _put(shard: _Shard, key: RuleKey, room: Room, *, peak: bool) -> bool:
+    if peak and key in shard.now:
+        return False
+    one = weight(key, room.lists)
+    final = shard.final + one
+    if not _fits(final, one, room.entries):
+        return False
+    if key not in shard.now:
+        top = shard.peak + one
+        if peak and not _fits(top, one, room.entries):
+            return False
+        shard.peak = top
+    shard.final = final
+    shard.rules.append(key)
+    return True
+
+
+def _fits(total: Sums, one: Sums, most: int) -> bool:
+    """Tell whether the sums that an entry adds to stay within the quota."""
+    pairs = ((total.in_v4, one.in_v4), (total.in_v6, one.in_v6), (total.out_v4, one.out_v4), (total.out_v6, one.out_v6))
+    return all(have <= most for have, add in pairs if add)
