@@ -14,8 +14,8 @@ from typing import Any
 
 from cloudsync.model.finding import Finding, Where
 from cloudsync.policy.characters import shown
-from cloudsync.policy.nearest import did_you_mean
 from cloudsync.policy.strict import Mapping, Node, Scalar, Sequence
+from cloudsync.policy.words import did_you_mean
 
 Schema = Table[str, Any]
 KEYWORDS = frozenset(
@@ -155,8 +155,9 @@ class _Walker:
         elif isinstance(node, Sequence):
             if len(node.items) < schema.get("minItems", 0):
                 yield _finding(node.where, "BAD-VALUE", f"{_quoted(name)} is an empty list", schema)
+            inside = name if name.startswith("an entry of ") else f"an entry of '{shown(name)}'"
             for item in node.items:
-                yield from self.walk(item, schema.get("items", {}), name)
+                yield from self.walk(item, schema.get("items", {}), inside if isinstance(item, Mapping) else name)
         elif not _scalar_fits(node.text, schema):
             yield _bad_value(node, name, [schema])
 
@@ -184,7 +185,7 @@ class _Walker:
 
 
 def _quoted(name: str) -> str:
-    return name if name.startswith(("this ", "a ", "the ")) else f"'{shown(name)}'"
+    return name if name.startswith(("this ", "an entry of ", "the ")) else f"'{shown(name)}'"
 
 
 def _finding(where: Where, code: str, message: str, schema: Schema) -> Finding:
@@ -194,10 +195,9 @@ def _finding(where: Where, code: str, message: str, schema: Schema) -> Finding:
 def _bad_value(node: Scalar, name: str, choices: List[Schema]) -> Finding:
     words = [str(word) for one in choices for word in _words(one)]
     want = next((one["x-want"] for one in choices if "x-want" in one), "")
-    if not want and words:
-        want = did_you_mean(node.text, words) or f"one of: {', '.join(dict.fromkeys(words))}"
-    if not want:
-        want = f"want {_kind(choices[0])}"
+    if words:
+        want = did_you_mean(node.text, words) or want or f"one of: {', '.join(dict.fromkeys(words))}"
+    want = want or f"want {_kind(choices[0])}"
     return Finding(node.where, "BAD-VALUE", f"'{shown(node.text)}' is no valid {name or 'value'}", want)
 
 
@@ -241,4 +241,7 @@ def _scalar_fits(text: str, schema: Schema) -> bool:
     if not schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text)):
         return False
     pattern = schema.get("pattern")
-    return pattern is None or re.search(pattern, text) is not None
+    if pattern is None:
+        return True
+    # In a JSON Schema `$` is the very end; in Python it also stands before a last line break.
+    return re.search(pattern.removesuffix("$") + (r"\Z" if pattern.endswith("$") else ""), text) is not None

@@ -1,0 +1,135 @@
+"""How cloudsync.yaml looks: the source of its JSON Schema. What the fields come to is in `values`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from cloudsync.policy.documents import FORBID
+from cloudsync.policy.forms import Count, Duration, Flag, Form, Name, Percent, Text, Texts, Word, about
+
+MODES = (
+    "choose one: observe reads and reports, additive writes only our own rules and leaves all others, "
+    "exclusive owns the enforcement points and removes foreign rules there"
+)
+Path = Annotated[str, Form(r"^[^\n\\]+$", "want a folder inside the repository, e.g. policy/")]
+Owner = Annotated[str, Form(r"^[a-z0-9][a-z0-9-]{0,38}$", "want a-z, 0-9 and '-', at most 39, the first a letter or a digit")]
+State = Annotated[
+    str, Form(r"^(sqlite:///.+|postgresql://.+)$", "want sqlite:///PATH (one machine) or postgresql://HOST/DATABASE (several)")
+]
+Smtp = Annotated[
+    str,
+    Form(
+        r"^(smtp\+starttls|smtps|smtp)://([^/@\s]+@)?[^/@\s:]+(:[0-9]{1,5})?/?$",
+        "want smtp+starttls://HOST:PORT or smtps://HOST:PORT; plain smtp:// only to this machine",
+    ),
+]
+Address = Annotated[str, Form(r"^[^@\s]+@[^@\s]+$", "want a mail address")]
+Secret = Annotated[
+    str,
+    Form(r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:.+)$", "want env:NAME, file:PATH or credential:NAME, never the secret itself"),
+]
+Cron = Annotated[
+    str, Form(r"^[0-9*/,-]+( [0-9*/,-]+){4}$", "want five fields of digits and * / , - : minute hour day month weekday, in UTC")
+]
+
+
+@dataclass(frozen=True)  # no slots: an adapter's own keys stand beside these
+class Target:
+    """One account of one platform. Further keys are the adapter's own."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "allow"}
+    name: Name = field(
+        metadata=about("the target's name in reports and on the command line", want="every target has a name, e.g. aws-prod")
+    )
+    adapter: Name = field(metadata=about("the platform", want="e.g. aws"))
+    mode: Literal["observe", "additive", "exclusive"] = field(metadata=about("what we may do there; no default", want=MODES))
+    endpoint: Text | None = field(default=None, metadata=about("URL to use instead of the platform's own"))
+    outrank: Flag | None = field(default=None, metadata=about("additive: may our allows stand above foreign denies; false by default"))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEntry:
+    """One label source; exactly one of tag, name, account."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    label: Name = field(metadata=about("the label key to set", want="e.g. label: role"))
+    tag: Text | None = field(default=None, metadata=about("tag key to read"))
+    name: Text | None = field(default=None, metadata=about("pattern on the workload's name; its first group is the text"))
+    account: Word | None = field(default=None, metadata=about("applies to the workloads of this account, project, subscription or device"))
+    value: Word | None = field(default=None, metadata=about("text to use instead of what was picked"))
+    lower: Flag | None = field(default=None, metadata=about("lower the text"))
+    map: dict[Text, Word] | None = field(default=None, metadata=about("text to label value; absent means unchanged"))
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEntry:
+    """Networks that route to each other."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    name: Name = field(metadata=about("the domain's name", want="e.g. name: prod"))
+    members: list[Word] = field(metadata=about("targets, network ids or accounts", want="target names, network ids or accounts"))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """When `run` works; exactly one of every, cron."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    every: Duration | None = field(default=None, metadata=about("time between runs"))
+    jitter: Duration | None = field(default=None, metadata=about("random delay of at most this"))
+    cron: Cron | None = field(default=None, metadata=about("five fields, UTC"))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardsEntry:
+    """How much a plan may change before a person has to say yes."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    max_gone_workloads: Percent | None = field(default=None, metadata=about("G-SHRINK: workloads of a scope that may be gone; 30%"))
+    max_removed_rules: Percent | None = field(default=None, metadata=about("G-CAP: own rules of a scope that may be removed; 30%"))
+    max_affected_workloads: Percent | None = field(default=None, metadata=about("G-AFFECTED: workloads whose packets may change; 10%"))
+    open_to_internet: Literal["approve", "allow"] | None = field(default=None, metadata=about("G-OPEN: new openings to any source"))
+    management: Texts | None = field(default=None, metadata=about("G-MGMT: CIDRs of the operators, which never lose access"))
+    quota_reserve: Percent | None = field(default=None, metadata=about("G-QUOTA: share of every quota to keep free; 5%"))
+    max_restores: Count | None = field(default=None, metadata=about("restores of one object a day before we only report; 3"))
+
+
+@dataclass(frozen=True, slots=True)
+class MailEntry:
+    """Where reports go. Sent on change, not on every run."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    smtp: Smtp = field(metadata=about("mail server", want="e.g. smtp+starttls://mail.acme.example:587"))
+    from_: Address = field(metadata=about("sender", want="e.g. from: cloudsync@acme.example", name="from"))
+    to: Address | list[Address] = field(metadata=about("receivers", want="e.g. to: [netsec@acme.example]"))
+    on: list[Literal["drift", "refused", "failed", "recovered", "applied"]] | None = field(
+        default=None, metadata=about("events to write about; drift, refused, failed, recovered by default")
+    )
+    user: Text | None = field(default=None, metadata=about("login name"))
+    password: Secret | None = field(default=None, metadata=about("reference to the password"))
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """cloudsync.yaml."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    owner: Owner = field(
+        metadata=about(
+            "stamped on everything we write; two deployments never share one", want="name this deployment, e.g. owner: acme-prod"
+        )
+    )
+    targets: list[Target] = field(metadata=about("what to keep in line", want="at least one target: {name, adapter, mode, ...}"))
+    version: Literal[1, "1"] | None = field(default=None, metadata=about("version of this file"))
+    policy: Path | None = field(default=None, metadata=about("folder of the policy; policy/ by default"))
+    inventory: Path | None = field(default=None, metadata=about("folder of the static inventory; inventory/ by default"))
+    labels_from: list[LabelEntry] | None = field(default=None, metadata=about("where labels come from; first match wins for each label"))
+    label_locks: dict[Name, Literal["static", "tag", "name", "account"]] | None = field(
+        default=None, metadata=about("labels that may come from one kind of source only")
+    )
+    routing_domains: list[DomainEntry] | None = field(default=None, metadata=about("which networks route to each other; all, by default"))
+    schedule: ScheduleEntry | None = field(default=None, metadata=about("when the daemon works"))
+    state: State | None = field(default=None, metadata=about("where the state is kept; .cloudsync/state.db in the repository by default"))
+    guards: GuardsEntry | None = field(default=None, metadata=about("how much a plan may change before a person has to say yes"))
+    mail: MailEntry | None = field(default=None, metadata=about("where reports go"))

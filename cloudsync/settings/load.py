@@ -1,0 +1,297 @@
+"""cloudsync.yaml: bytes in, Settings or findings out. Nothing is contacted; an adapter's schema is asked for, never its code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cloudsync.adapter import TargetSettings
+from cloudsync.inventory.labels import LabelSource, Pick
+from cloudsync.inventory.rules import InventoryRules, RoutingDomain
+from cloudsync.model.address import AddressSet
+from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.mode import TargetMode
+from cloudsync.model.workload import Domain
+from cloudsync.plan.limits import GuardLimits
+from cloudsync.policy import schema, strict
+from cloudsync.policy.addresses import read_entries
+from cloudsync.policy.characters import shown
+from cloudsync.settings import endpoint
+from cloudsync.settings.values import FILE, Mail, Schedule, SecretReference, Settings
+
+Json = Any
+OptionsSchema = Callable[[str], Mapping[str, Json] | Finding]
+"""An adapter's name to the JSON Schema of its own target keys, or a finding when there is none (its place is filled in here)."""
+
+_CORE_KEYS = frozenset({"name", "adapter", "mode", "endpoint", "outrank"})
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MAIL_EVENTS = ("drift", "refused", "failed", "recovered")
+_PORTS = {"smtp+starttls": ("starttls", 587), "smtps": ("tls", 465), "smtp": ("plain", 25)}
+
+
+def packaged_schema(name: str) -> Mapping[str, Json]:
+    """Return one of our JSON Schemas: settings, policy or inventory."""
+    found: dict[str, Json] = json.loads((Path(__file__).parent.parent / "schema" / f"{name}.schema.json").read_bytes())
+    return found
+
+
+def load_settings(content: bytes, options_schema: OptionsSchema, *, file: str = FILE) -> tuple[Settings | None, tuple[Finding, ...]]:
+    """Return the settings, and findings in file order; the settings are None when one of the findings is an error."""
+    node, findings = strict.load_node(file, content)
+    if node is None:
+        empty = Finding(Where(file), "EMPTY-SETTINGS", "nothing stands here", "cloudsync init writes a commented start")
+        return None, findings or (empty,)
+    findings += schema.check(node, packaged_schema("settings"), name=f"the file {file}")
+    if not isinstance(node, strict.Mapping):
+        return None, findings
+    reader = _Reader(node, findings, options_schema)
+    settings = reader.settings()
+    ordered = tuple(sorted(reader.findings, key=lambda finding: (finding.where.line, finding.where.col, finding.code)))
+    broken = any(finding.severity is Severity.ERROR for finding in ordered)
+    return (None if broken else settings), ordered
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads what the schema let through; what it did not let through is skipped, a finding has said so."""
+
+    root: strict.Mapping
+    findings: list[Finding]
+    options_schema: OptionsSchema
+
+    def __init__(self, root: strict.Mapping, findings: tuple[Finding, ...], options_schema: OptionsSchema) -> None:
+        self.root, self.findings, self.options_schema = root, list(findings), options_schema
+
+    def settings(self) -> Settings:
+        targets = tuple(self._targets())
+        settings = Settings(
+            owner=_text(self.root, "owner"),
+            targets=targets,
+            policy=self._folder("policy"),
+            inventory=self._folder("inventory"),
+            rules=InventoryRules(tuple(self._sources()), tuple(self._locks()), tuple(self._domains())),
+            outrank=frozenset(_text(node, "name") for node in _maps(self.root, "targets") if _text(node, "outrank") == "true"),
+            schedule=self._schedule(),
+            state=self._state(),
+            guards=self._guards(),
+            mail=self._mail(),
+            where=self.root.where,
+        )
+        guards = _map(self.root, "guards")
+        restores = _text(guards, "max_restores") if guards else ""
+        return replace(settings, max_restores=int(restores)) if restores.isdecimal() else settings
+
+    def _report(self, where: Where, code: str, message: str, hint: str = "", severity: Severity = Severity.ERROR) -> None:
+        self.findings.append(Finding(where, code, message, hint, severity))
+
+    # --- folders -----------------------------------------------------------------------------------------------------
+
+    def _folder(self, key: str) -> str:
+        node = self.root.get(key)
+        if not isinstance(node, strict.Scalar) or node.missing:
+            return key
+        parts: list[str] = []
+        for part in node.text.split("/"):
+            if part == ".." and (not parts or parts.pop() is None):
+                break
+            if part not in ("", ".", ".."):
+                parts.append(part)
+        else:
+            if not node.text.startswith(("/", "~")) and parts:
+                return "/".join(parts)
+        hint = "it must be a folder inside the repository, e.g. policy/"
+        self._report(node.where, "OUTSIDE-ROOT", f"'{shown(node.text)}' is not inside the repository", hint)
+        return key
+
+    # --- targets -----------------------------------------------------------------------------------------------------
+
+    def _targets(self) -> Iterator[TargetSettings]:
+        listed = self.root.get("targets")
+        if isinstance(listed, strict.Sequence) and not listed.items:
+            self._report(listed.where, "NO-TARGETS", "no target stands here", "name at least one account: {name, adapter, mode, ...}")
+        seen: dict[str, Where] = {}
+        for node in _maps(self.root, "targets"):
+            self._once(seen, "target", node.get("name"))
+            target = self._target(node)
+            if target is not None:
+                yield target
+
+    def _once(self, seen: dict[str, Where], what: str, name: strict.Node | None) -> None:
+        if not isinstance(name, strict.Scalar) or name.missing:
+            return
+        if name.text in seen:
+            message = f"{what} '{shown(name.text)}' again (first at line {seen[name.text].line})"
+            self._report(name.where, "DUPLICATE-NAME", message, "give each its own name")
+        seen.setdefault(name.text, name.where)
+
+    def _target(self, node: strict.Mapping) -> TargetSettings | None:
+        name, adapter, mode = (_text(node, key) for key in ("name", "adapter", "mode"))
+        self._endpoint(node.get("endpoint"))
+        options = self._options(node, adapter) if adapter else {}
+        if not name or not adapter or mode not in {word.value for word in TargetMode}:
+            return None
+        return TargetSettings(name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"))
+
+    def _options(self, node: strict.Mapping, adapter: str) -> dict[str, Json]:
+        found = self.options_schema(adapter)
+        if isinstance(found, Finding):
+            value = node.get("adapter")
+            self.findings.append(replace(found, where=value.where if value else node.where))
+            return {}
+        own = strict.Mapping(tuple((key, value) for key, value in node.entries if key.text not in _CORE_KEYS), node.where)
+        wrong = schema.check(own, found, name=f"the {adapter} target")
+        self.findings += wrong
+        return {} if wrong else schema.plain(own, found)
+
+    def _endpoint(self, node: strict.Node | None) -> None:
+        if isinstance(node, strict.Scalar) and not node.missing:
+            wrong = ", ".join(endpoint.complaints(node.text))
+            if wrong:
+                self._report(node.where, "BAD-ENDPOINT", wrong, endpoint.WANT)
+
+    # --- inventory rules ---------------------------------------------------------------------------------------------
+
+    def _sources(self) -> Iterator[LabelSource]:
+        for node in _maps(self.root, "labels_from"):
+            picks = [pick for pick in (Pick.TAG, Pick.NAME, Pick.ACCOUNT) if node.get(pick.value) is not None]
+            if len(picks) != 1:
+                hint = "say where the text comes from: tag, name or account"
+                self._report(node.where, "LABEL-SOURCE", f"exactly one of tag, name, account is wanted, not {len(picks)}", hint)
+                continue
+            key = node.get(picks[0].value)
+            label = _text(node, "label")
+            if not isinstance(key, strict.Scalar) or key.missing or not label:
+                continue
+            if picks[0] is Pick.NAME and not self._pattern(key, has_value=bool(_text(node, "value"))):
+                continue
+            table = _map(node, "map")
+            pairs = [(word.text, value.text) for word, value in table.entries if isinstance(value, strict.Scalar)] if table else []
+            lower = _text(node, "lower") == "true"
+            yield LabelSource(label, picks[0], key.text, node.where, _text(node, "value"), lower, tuple(pairs))
+
+    def _pattern(self, key: strict.Scalar, *, has_value: bool) -> bool:
+        try:
+            groups = re.compile(key.text).groups
+        except (re.error, RecursionError, OverflowError) as error:
+            self._report(key.where, "BAD-PATTERN", f"'{shown(key.text)}': {error}", "want a regular expression of Python's re")
+            return False
+        if not groups and not has_value:
+            hint = 'put the part that is the label in ( ), e.g. "^(web|app)-", or add value:'
+            self._report(key.where, "BAD-PATTERN", f"'{shown(key.text)}' has no group", hint)
+            return False
+        return True
+
+    def _locks(self) -> Iterator[tuple[str, Pick]]:
+        node = _map(self.root, "label_locks")
+        words = {pick.value: pick for pick in Pick}
+        for key, value in node.entries if node else ():
+            if isinstance(value, strict.Scalar) and value.text in words:
+                yield key.text, words[value.text]
+
+    def _domains(self) -> Iterator[RoutingDomain]:
+        names: dict[str, Where] = {}
+        members: dict[str, Where] = {}
+        for node in _maps(self.root, "routing_domains"):
+            self._once(names, "routing domain", node.get("name"))
+            listed = node.get("members")
+            items = [item for item in listed.items if isinstance(item, strict.Scalar)] if isinstance(listed, strict.Sequence) else []
+            for item in items:
+                self._once(members, "member", item)
+            name = _text(node, "name")
+            if name:
+                yield RoutingDomain(Domain(name), tuple(item.text for item in items), node.where)
+
+    # --- the rest ----------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> Schedule | None:
+        node = _map(self.root, "schedule")
+        if node is None:
+            return None
+        every, jitter, cron = (_text(node, key) for key in ("every", "jitter", "cron"))
+        if bool(every) == bool(cron):
+            self._report(node.where, "BAD-SCHEDULE", "exactly one of every, cron is wanted", "e.g. {every: 5m, jitter: 30s}")
+        return Schedule(_seconds(every), _seconds(jitter), cron)
+
+    def _state(self) -> str:
+        node = self.root.get("state")
+        if not isinstance(node, strict.Scalar):
+            return ""
+        if re.match(r"[a-z+]+://[^/@\s]*:[^/@\s]*@", node.text):
+            hint = "use the database's own password file or a socket"
+            self._report(node.where, "INLINE-SECRET", "a password never stands in the settings", hint)
+        return node.text
+
+    def _guards(self) -> GuardLimits:
+        node = _map(self.root, "guards")
+        if node is None:
+            return GuardLimits()
+        shares: dict[str, int] = {}
+        for key in ("max_gone_workloads", "max_removed_rules", "max_affected_workloads", "quota_reserve"):
+            text = _text(node, key).removesuffix("%")
+            if text.isdecimal() and int(text) <= 100:
+                shares[key] = int(text)
+        allow = _text(node, "open_to_internet") == "allow"
+        return GuardLimits(**shares, open_to_internet=allow, management=self._management(node))
+
+    def _management(self, node: strict.Mapping) -> AddressSet:
+        listed = node.get("management")
+        items = listed.items if isinstance(listed, strict.Sequence) else (listed,)
+        texts = [(item.text, item.where) for item in items if isinstance(item, strict.Scalar) and not item.missing]
+        addresses, wrong = read_entries(texts)
+        self.findings += wrong
+        return addresses
+
+    def _mail(self) -> Mail | None:
+        node = _map(self.root, "mail")
+        if node is None:
+            return None
+        match = re.fullmatch(r"([a-z+]+)://(?:([^/@\s]+)@)?([^/@\s:]+)(?::([0-9]{1,5}))?/?", _text(node, "smtp"))
+        if match is None or match[1] not in _PORTS:
+            return None
+        security, port = _PORTS[match[1]]
+        server = node.get("smtp")
+        assert server is not None, "its text was just matched"
+        if match[2]:
+            hint = "use user: NAME and password: env:NAME, file:PATH or credential:NAME"
+            self._report(server.where, "INLINE-SECRET", "credentials never stand in a URL", hint)
+        if security == "plain" and not endpoint.is_loopback(match[3]):
+            self._report(
+                server.where, "BAD-ENDPOINT", "mail without TLS", "plain smtp:// only to this machine; use smtp+starttls:// or smtps://"
+            )
+        kind, _, name = _text(node, "password").partition(":")
+        events = frozenset(_texts(node, "on")) or frozenset(_MAIL_EVENTS)
+        password = SecretReference(kind, name) if name else None
+        sender, to = _text(node, "from"), _texts(node, "to")
+        return Mail(match[3], int(match[4] or port), security, sender, to, events, _text(node, "user"), password)
+
+
+def _text(node: strict.Mapping | None, key: str) -> str:
+    value = node.get(key) if node else None
+    return value.text if isinstance(value, strict.Scalar) else ""
+
+
+def _texts(node: strict.Mapping, key: str) -> tuple[str, ...]:
+    value = node.get(key)
+    if isinstance(value, strict.Sequence):
+        return tuple(item.text for item in value.items if isinstance(item, strict.Scalar))
+    return (value.text,) if isinstance(value, strict.Scalar) and not value.missing else ()
+
+
+def _map(node: strict.Mapping, key: str) -> strict.Mapping | None:
+    value = node.get(key)
+    return value if isinstance(value, strict.Mapping) else None
+
+
+def _maps(node: strict.Mapping, key: str) -> Iterator[strict.Mapping]:
+    value = node.get(key)
+    for item in value.items if isinstance(value, strict.Sequence) else ():
+        if isinstance(item, strict.Mapping):
+            yield item
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * _SECONDS[text[-1]] if re.fullmatch(r"[0-9]{1,6}[smhd]", text) else 0

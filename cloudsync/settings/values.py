@@ -1,0 +1,71 @@
+"""What cloudsync.yaml comes to: frozen values with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cloudsync.adapter import TargetSettings
+from cloudsync.inventory.rules import InventoryRules
+from cloudsync.model.finding import Where
+from cloudsync.plan.limits import GuardLimits
+
+FILE = "cloudsync.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When the daemon works: every so many seconds plus a random delay of at most `jitter_s`, or by a cron line in UTC."""
+
+    every_s: int = 0
+    jitter_s: int = 0
+    cron: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is: `env:NAME`, `file:PATH` or `credential:NAME` (systemd). Never the secret."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Where reports go."""
+
+    host: str
+    port: int
+    security: str
+    """`starttls`, `tls`, or `plain` (this machine only)."""
+    sender: str
+    to: tuple[str, ...]
+    on: frozenset[str]
+    user: str = ""
+    password: SecretReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole cloudsync.yaml. Targets stand in file order."""
+
+    owner: str
+    targets: tuple[TargetSettings, ...]
+    policy: str = "policy"
+    """Folder of the policy, relative to the repository, normalised, inside it."""
+    inventory: str = "inventory"
+    rules: InventoryRules = field(default_factory=InventoryRules)
+    """Label sources, label locks and routing domains."""
+    outrank: frozenset[str] = frozenset()
+    """Additive targets where our allows may stand above foreign denies."""
+    schedule: Schedule | None = None
+    state: str = ""
+    """State URL as written; empty for the default inside the repository."""
+    guards: GuardLimits = field(default_factory=GuardLimits)
+    max_restores: int = 3
+    """Restores of one object a day before its drift is only reported."""
+    mail: Mail | None = None
+    where: Where = field(default_factory=lambda: Where(FILE))
+
+    def target(self, name: str) -> TargetSettings | None:
+        """Return a target by name."""
+        return next((target for target in self.targets if target.name == name), None)
