@@ -6,7 +6,7 @@ object of ours could show are left open until there is one, and said to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 from cloudsync.adapter import Check, Clock
@@ -15,7 +15,9 @@ from cloudsync_aws import parse
 from cloudsync_aws import read as reading
 from cloudsync_aws.client import CallFailedError, Client, Sdk
 from cloudsync_aws.limits import QUOTA_CODES, WRITE_CALLS
-from cloudsync_aws.table import Eni, Group, PeerKind, Quotas, RuleKey
+from cloudsync_aws.payload import Accounts, permissions, tag_specification
+from cloudsync_aws.quota import sums
+from cloudsync_aws.table import Eni, Group, Mark, PeerKind, Quotas, RuleKey
 
 SKEW_MAX_S = 300
 """AWS refuses requests whose signature is older or younger than this."""
@@ -74,16 +76,16 @@ def _rights(client: Client, owner: str, region: str, found: reading.RegionRead) 
 
 def _probes(owner: str, found: reading.RegionRead) -> dict[str, dict[str, Sdk]]:
     probes: dict[str, dict[str, Sdk]] = {}
-    tags = [{"Key": parse.MANAGED, "Value": "true"}, {"Key": parse.OWNER, "Value": owner}, {"Key": parse.CLASS, "Value": "doctor"}]
+    tags = Mark(owner, "doctor").tags
     vpc = next(iter(found.vpcs), None)
     if vpc is not None:
-        spec = [{"ResourceType": "security-group", "Tags": tags}]
+        spec = tag_specification("security-group", tags)
         probes["create_security_group"] = {"GroupName": "cs-doctor", "Description": "probe", "VpcId": vpc, "TagSpecifications": spec}
     probes["create_managed_prefix_list"] = {
         "PrefixListName": "cs-doctor",
         "AddressFamily": "IPv4",
         "MaxEntries": 1,
-        "TagSpecifications": [{"ResourceType": "prefix-list", "Tags": tags}],
+        "TagSpecifications": tag_specification("prefix-list", tags),
     }
     ours = next((group for group in found.groups.values() if group.mark is not None), None)
     if ours is not None:
@@ -101,25 +103,18 @@ def _as_it_is(eni: Eni) -> dict[str, Sdk]:
 def _group_probes(group: Group) -> dict[str, dict[str, Sdk]]:
     """Probes on a group of ours. Deletion is not among them: only DryRun itself would stand between the probe and the group."""
     probes: dict[str, dict[str, Sdk]] = {}
+    own = Accounts(group.scope.partition("/")[0])
     for egress, word in ((False, "ingress"), (True, "egress")):
         there = next((rule for rule in group.rules if rule.egress is egress and rule.kind == PeerKind.CIDR4.value), None)
         if there is None:
             continue
-        same = {"GroupId": group.id, "IpPermissions": [_permission(there, group.rules[there])]}
+        same = {"GroupId": group.id, "IpPermissions": permissions({there: group.rules[there]}, own)}
         # Authorising what is there is a duplicate; revoking waits for a rule that is not there: an address nobody uses (RFC 5737).
         probes[f"authorize_security_group_{word}"] = same
         probes[f"update_security_group_rule_descriptions_{word}"] = same
         absent = RuleKey(egress, 253, -1, -1, PeerKind.CIDR4.value, "192.0.2.255/32")
-        probes[f"revoke_security_group_{word}"] = {"GroupId": group.id, "IpPermissions": [_permission(absent, "")]}
+        probes[f"revoke_security_group_{word}"] = {"GroupId": group.id, "IpPermissions": permissions({absent: ""}, own)}
     return probes
-
-
-def _permission(rule: RuleKey, description: str) -> dict[str, Sdk]:
-    peer: dict[str, Sdk] = {"CidrIp": rule.peer} | ({"Description": description} if description else {})
-    permission: dict[str, Sdk] = {"IpProtocol": str(rule.protocol), "IpRanges": [peer]}
-    if rule.protocol in {1, 6, 17, 58}:
-        permission |= {"FromPort": rule.first, "ToPort": rule.last}
-    return permission
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
@@ -130,7 +125,7 @@ def _room(client: Client, region: str, found: reading.RegionRead) -> Iterator[Ch
     quotas = found.quotas
     yield _quota_source(client, region, quotas)
     fullest = max(
-        ((max(four_sums(group.rules, found)), group) for group in found.groups.values() if group.mark is not None),
+        ((sums(group.rules, found.lists).most, group) for group in found.groups.values() if group.mark is not None),
         key=lambda pair: (pair[0], pair[1].id),
         default=None,
     )
@@ -158,15 +153,3 @@ def _quota_source(client: Client, region: str, quotas: Quotas) -> Check:
         hint = "grant servicequotas:GetServiceQuota, or write `quotas:` in the settings"
         return Check(name, ok=False, detail=f"EC2's defaults are assumed; {failure}", hint=hint)
     return Check(name, ok=True, detail=f"from Service Quotas: {quotas.rules_per_group} rules, {quotas.groups_per_eni} groups")
-
-
-def four_sums(rules: Mapping[RuleKey, str], found: reading.RegionRead) -> tuple[int, int, int, int]:
-    """Return what a group counts against its quota: inbound IPv4, inbound IPv6, outbound IPv4, outbound IPv6."""
-    sums = {(False, 4): 0, (False, 6): 0, (True, 4): 0, (True, 6): 0}
-    for rule in rules:
-        listed = found.lists.get(rule.peer)
-        weight = listed.weight if rule.kind == PeerKind.LIST.value and listed is not None else 1
-        for family in (4, 6):
-            if rule.kind not in (PeerKind.CIDR4.value, PeerKind.CIDR6.value) or rule.kind == f"cidr{family}":
-                sums[rule.egress, family] += weight
-    return sums[False, 4], sums[False, 6], sums[True, 4], sums[True, 6]

@@ -14,11 +14,10 @@ from typing import Any
 from cloudsync.adapter import Found, FoundInterface
 from cloudsync.model.address import AddressSet, Family
 from cloudsync_aws.limits import aws_list_weight
-from cloudsync_aws.table import Eni, Group, Mark, PeerKind, PrefixList, RuleKey, Vpc
+from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, RuleKey, Vpc, mark_of
 
 Raw = Mapping[str, Any]
 
-MANAGED, OWNER, CLASS, SHARD = "cloudsync:managed", "cloudsync:owner", "cloudsync:class", "cloudsync:shard"
 _PROTOCOLS = {"-1": -1, "all": -1, "icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 _WITH_PORTS = frozenset({6, 17})
 _WITH_TYPES = frozenset({1, 58})
@@ -57,15 +56,6 @@ def tags(raw: Iterable[Raw] | None) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((str(tag["Key"]), str(tag.get("Value", ""))) for tag in raw or ()))
 
 
-def mark(pairs: Iterable[tuple[str, str]], owner: str) -> Mark | None:
-    """Return our ownership mark; None for objects of nobody or of another owner, and for a mark that somebody damaged."""
-    found = dict(pairs)
-    shard = found.get(SHARD, "0")
-    if found.get(MANAGED) != "true" or found.get(OWNER) != owner or CLASS not in found or not (shard.isascii() and shard.isdecimal()):
-        return None
-    return Mark(owner, found[CLASS], int(shard))
-
-
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +73,7 @@ def group(raw: Raw, scope: str, owner: str) -> Group:
         vpc=str(raw.get("VpcId", "")),
         name=str(raw.get("GroupName", "")),
         rules={rule: found[rule] for rule in sorted(found)},
-        mark=mark(pairs, owner),
+        mark=mark_of(dict(pairs), owner),
         tags=pairs,
         is_default=raw.get("GroupName") == "default",
     )
@@ -289,6 +279,6 @@ def prefix_list(raw: Raw, entries: Iterable[Raw], scope: str, owner: str) -> Pre
         version=int(raw.get("Version") or 0),
         state=str(raw.get("State", "")),
         entries={cidr: members[cidr] for cidr in sorted(members)},
-        mark=mark(tags(raw.get("Tags")), owner),
+        mark=mark_of(dict(tags(raw.get("Tags"))), owner),
         aws=aws,
     )

@@ -26,7 +26,7 @@ def _lines(table: AwsTable, discovery: Discovery) -> Iterator[str]:
         yield repr([(identity, enis[identity]) for identity in sorted(enis)])
     for identity in sorted(table.lists):
         one = table.lists[identity]
-        yield repr((one.id, one.scope, one.name, int(one.family), one.weight, one.version, one.state, one.mark, one.aws))
+        yield repr((one.id, one.scope, one.name, int(one.family), one.weight, one.version, one.mark, one.aws))
         yield repr(sorted(one.entries.items()))
     yield repr(sorted(table.peered))
     yield repr(discovery)

@@ -13,7 +13,7 @@ from cloudsync_aws import parse
 from cloudsync_aws.client import CallFailedError, Client
 from cloudsync_aws.limits import FILTER_VALUES_MAX, QUOTA_CODES
 from cloudsync_aws.parse import Raw
-from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, Quotas, Vpc
+from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, Quotas, Vpc, mark_of
 
 THREADS = 8
 """Calls of one Region in flight at once: one for each kind of object."""
@@ -144,7 +144,7 @@ def _workloads(account: str, scope: str, known: Mapping[str, parse.Instance], en
 def _needed(raw: Iterable[Raw], groups: Iterable[Group], owner: str) -> list[Raw]:
     """Return our prefix lists and those that rules refer to."""
     used = {rule.peer for one in groups for rule in one.rules if rule.kind == PeerKind.LIST.value}
-    return [one for one in raw if one["PrefixListId"] in used or parse.mark(parse.tags(one.get("Tags")), owner) is not None]
+    return [one for one in raw if one["PrefixListId"] in used or mark_of(dict(parse.tags(one.get("Tags"))), owner) is not None]
 
 
 def _joined(parts: Iterable[Pages]) -> list[Raw]:

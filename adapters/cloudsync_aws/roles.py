@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cloudsync_aws.limits import PERMISSIONS
-from cloudsync_aws.parse import MANAGED, OWNER
 from cloudsync_aws.settings import AwsSettings
+from cloudsync_aws.table import TAG_MANAGED, TAG_OWNER
 
 _Statement = dict[str, Any]
 
@@ -40,8 +40,8 @@ def _writes(targets: Sequence[AwsSettings], owner: str) -> Iterable[_Statement]:
     vpcs = _each(targets, _vpc_arns)
     creates = _actions("Create", "SecurityGroup")
     creates_list = _actions("Create", "ManagedPrefixList")
-    tagged = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true", f"aws:RequestTag/{OWNER}": owner}}
-    owned = {"StringEquals": {f"aws:ResourceTag/{OWNER}": owner}}
+    tagged = {"StringEquals": {f"aws:RequestTag/{TAG_MANAGED}": "true", f"aws:RequestTag/{TAG_OWNER}": owner}}
+    owned = {"StringEquals": {f"aws:ResourceTag/{TAG_OWNER}": owner}}
     rules = [*_actions("Authorize", ""), *_actions("Revoke", "")]
     descriptions = _actions("UpdateSecurityGroupRuleDescriptions", "")
     delete = _actions("Delete", "SecurityGroup")

@@ -15,8 +15,10 @@ from cloudsync_aws.table import Quotas
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _VPC = re.compile(r"vpc-[0-9a-f]{8,17}")
+_DURATION = re.compile(r"([0-9]{1,5})([smh])")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/[\w+=,.@/-]+")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+LONGEST_WAIT_S = 3600
 RULES_TIMES_GROUPS_MAX = 1000
 """EC2 refuses quotas whose product (rules per group x groups per interface) is greater."""
 
@@ -60,8 +62,8 @@ class AwsSettings:
             external_id=options.get("external_id", ""),
             pace=float(options.get("pace", 0.8)),
             quotas=None if quotas is None else dict(quotas),
-            settle=float(options.get("settle", 5)),
-            max_wait=float(options.get("max_wait", 120)),
+            settle=seconds(options.get("settle", "5s")),
+            max_wait=seconds(options.get("max_wait", "2m")),
             endpoint=target.endpoint,
         )
 
@@ -130,14 +132,14 @@ def _wrong_numbers(options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     if not _number(pace) or not 0 < pace <= 1:
         yield "AWS-PACE", f"pace {pace!r} is not above 0 and at most 1", "0.8 leaves a fifth of the request rate to others"
     for name in ("settle", "max_wait"):
-        value = options.get(name, 1)
-        if not _number(value) or not 0 <= value <= 3600:
-            yield "AWS-WAIT", f"{name} {value!r} is not between 0 and 3600 seconds", f"write {name}: 30"
+        value = options.get(name, "1s")
+        if not isinstance(value, str) or not _DURATION.fullmatch(value) or seconds(value) > LONGEST_WAIT_S:
+            yield "AWS-WAIT", f"{name} {value!r} is no time of at most an hour", f"write {name}: 30s"
     quotas = options.get("quotas") or {}
     known = {field.name for field in fields(Quotas)}
     for name, value in quotas.items():
-        if name not in known or not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            yield "AWS-QUOTA", f"quota {name}: {value!r} is not known or not a positive number", f"known: {', '.join(sorted(known))}"
+        if name not in known or not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            yield "AWS-QUOTA", f"quota {name}: {value!r} is not known or no number", f"known: {', '.join(sorted(known))}"
             return
     limits = Quotas(**quotas)
     if quotas and limits.rules_per_group * limits.groups_per_eni > RULES_TIMES_GROUPS_MAX:
@@ -146,6 +148,14 @@ def _wrong_numbers(options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
             f"{limits.rules_per_group} rules per group x {limits.groups_per_eni} groups per interface: more than {RULES_TIMES_GROUPS_MAX}",
             "EC2 never grants that; write what Service Quotas shows",
         )
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of `5s`, `2m` or `1h` (ValueError otherwise)."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r}: want a number with s, m or h")
+    return float(int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
 
 
 def _number(value: object) -> bool:
