@@ -211,13 +211,12 @@ def _shape(kind: Anything) -> tuple[tuple[Field[Any], Any], ...]:
 
 def _read(kind: Anything, document: Json, pool: Pool | None) -> Json:
     kind = getattr(kind, "__supertype__", kind)
-    origin = get_origin(kind)
+    origin: Anything = get_origin(kind)
     if origin is not None:
         return _read_generic(kind, origin, document, pool)
-    if kind is PacketSet and pool is not None:
-        return pool.at(document)
-    if kind in _SETS:
-        return _SETS[kind](document)
+    reader = _SETS.get(kind)
+    if reader is not None:
+        return pool.at(document) if pool is not None and reader is packets_of else reader(document)
     if kind is float and isinstance(document, int) and not isinstance(document, bool):
         return float(document)
     if is_dataclass(kind):

@@ -1,0 +1,382 @@
+"""Journalled execution of one target's plan: the only caller of `Adapter.write`.
+
+Per write: everything that could forbid it is checked, the intent is made durable, the call is sent once, its outcome is recorded. A phase
+ends when a read shows the effect of every step; only then does the next begin. Any doubt stops the target where it is: every prefix of
+a plan is a safe place to stop, and the next run plans from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import assert_never
+
+from cloudsync.adapter import Adapter, Clock, Outcome, Phase, Progress, Seen, Status, Step, Table
+from cloudsync.model.errors import AdapterError
+from cloudsync.plan.document import target_digest
+from cloudsync.plan.journal import Journal, Lease, Op, OpState
+from cloudsync.plan.values import TargetPlan
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
+"""Waits between two looks grow from the first to the longest, doubling."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _quiet(_what: str, _done: int, _of: int) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The effects that an execution may have, besides the platform's."""
+
+    journal: Journal
+    lease: Lease
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How patiently a plan is executed. `settle_s` is waited at each barrier for what no read can show: the data plane."""
+
+    run_id: str
+    settle_s: float = 0.0
+    visible_s: float = 120.0
+    """How long a read may take to show a write that the platform confirmed; afterwards the target stops."""
+    call_s: float = 60.0
+    """How long an unanswered call may still take effect."""
+    throttles: int = 4
+    """How often a write that was refused for being too fast is tried again."""
+    progress: Progress = _quiet
+    stop: Callable[[], bool] = _never
+
+
+class ApplyStatus(Enum):
+    """How an execution ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    """Asked to stop, on hold, or no longer the writer: nothing failed, the rest is for the next run."""
+    FAILED = "failed"
+    """A write failed, or its outcome could not be settled."""
+    MOVED = "moved"
+    """Somebody else changed what the plan was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What an execution came to. Counts are attempts: `writes` = done + failed + unknown (void ones count as unknown)."""
+
+    status: ApplyStatus
+    message: str = ""
+    step: str = ""
+    """Title of the step it stopped at."""
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    reads: int = 0
+    writes: int = 0
+    phases: int = 0
+    """Phases completed, out of the plan's."""
+
+
+class _Halt(Exception):  # noqa: N818  (not an error: the ordinary way out of nested loops, never leaves this module)
+    def __init__(self, status: ApplyStatus, message: str, step: str = "") -> None:
+        self.status, self.message, self.step = status, message, step
+        super().__init__(message)
+
+
+@dataclass(slots=True)
+class _Run:
+    """The moving parts of one execution."""
+
+    plan: TargetPlan
+    adapter: Adapter
+    ports: Ports
+    options: Options
+    table: Table
+    digest: str
+    bindings: dict[str, str] = field(default_factory=dict)
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    reads: int = 0
+    writes: int = 0
+    phases: int = 0
+    sent: int = 0
+    """Steps finished, for progress."""
+
+
+def apply(plan: TargetPlan, adapter: Adapter, table: Table, ports: Ports, options: Options) -> ApplyResult:
+    """Execute a plan from the table it was made from. Never raises for the platform's failures: they end as a status.
+
+    What the journal raises leaves this function: without a journal nothing is written. So do interrupts, after they were recorded.
+    """
+    run = _Run(plan, adapter, ports, options, table, target_digest(plan))
+    try:
+        if not plan.empty:
+            _forbid_open(run)
+            if plan.adoptions:
+                _may_write(run, "")
+                ports.journal.adopt(plan.target, plan.adoptions, options.run_id, ports.clock.now())
+            for phase in plan.phases:
+                if phase.steps:
+                    _phase(run, phase)
+                run.phases += 1
+    except _Halt as halt:
+        return _result(run, halt.status, halt.message, halt.step)
+    except AdapterError as error:
+        return _result(run, ApplyStatus.FAILED, str(error), "")
+    return _result(run, ApplyStatus.DONE, "", "")
+
+
+def _result(run: _Run, status: ApplyStatus, message: str, step: str) -> ApplyResult:
+    return ApplyResult(status, message, step, run.done, run.failed, run.unknown, run.reads, run.writes, run.phases)
+
+
+def _forbid_open(run: _Run) -> None:
+    left = run.ports.journal.open_ops(run.plan.target)
+    if left:
+        raise _Halt(ApplyStatus.FAILED, f"{len(left)} earlier writes are not settled yet, first: {left[0].op.step.title}")
+
+
+# --- one phase -------------------------------------------------------------------------------------------------------
+
+
+def _phase(run: _Run, phase: Phase) -> None:
+    """Check that nothing moved, send every step, then wait until a read shows them all."""
+    _unmoved(run, phase)
+    before = run.table
+    for step in phase.steps:
+        _step(run, step)
+        run.sent += 1
+        run.options.progress(phase.name, run.sent, len(run.plan.steps))
+    _barrier(run, phase, before)
+
+
+def _unmoved(run: _Run, phase: Phase) -> None:
+    """Read again what the phase touches; reads may lag behind our own writes, so a difference gets time to vanish."""
+    steps = _bound(run, phase.steps)
+    limit = run.options.visible_s if run.phases else 0.0
+
+    def same() -> bool:
+        return bool(_refresh(run, steps) == run.table)
+
+    if not _poll(run, same, limit):
+        raise _Halt(ApplyStatus.MOVED, f"reality moved before phase {phase.name}: somebody changed what the plan was made for", "")
+
+
+def _barrier(run: _Run, phase: Phase, before: Table) -> None:
+    """Wait until a read shows every step of the phase, then the settle time."""
+    steps = _bound(run, phase.steps)
+    latest = run.table
+
+    def shown() -> bool:
+        nonlocal latest
+        latest = _refresh(run, steps)
+        verdicts = [run.adapter.seen(latest, step, run.bindings) for step in steps]
+        return all(verdict is Seen.YES for verdict in verdicts)
+
+    if not _poll(run, shown, run.options.visible_s):
+        missing = next((step for step in steps if run.adapter.seen(latest, step, run.bindings) is not Seen.YES), steps[0])
+        other = run.adapter.seen(latest, missing, run.bindings) is Seen.OTHER
+        words = "shows neither the state before nor after it" if other else f"does not show it after {run.options.visible_s:g} s"
+        raise _Halt(ApplyStatus.MOVED if other else ApplyStatus.FAILED, f"a read {words}", missing.title)
+    if not _expected(run, phase, before, latest):
+        raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects", "")
+    run.table = latest
+    if run.options.settle_s:
+        run.ports.clock.sleep(run.options.settle_s)
+
+
+def _expected(run: _Run, phase: Phase, before: Table, latest: Table) -> bool:
+    """Tell whether the phase led where the model says. Where objects were created only `seen` can tell: their ids are the platform's."""
+    steps = _bound(run, phase.steps)
+    if any(not step.mark for step in steps):
+        return True
+    expected = before
+    for step in steps:
+        expected = run.adapter.simulate(expected, step)
+    return bool(expected == latest)
+
+
+def _bound(run: _Run, steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(bind(step, run.bindings) for step in steps)
+
+
+def bind(step: Step, bindings: Mapping[str, str]) -> Step:
+    """Return a step whose payload names native ids instead of `{new:KEY}`, as far as they are known."""
+    payload = step.payload
+    for key, native in bindings.items():
+        payload = payload.replace("{new:" + key + "}", native)
+    return step if payload == step.payload else replace(step, payload=payload)
+
+
+# --- one step --------------------------------------------------------------------------------------------------------
+
+
+def _step(run: _Run, step: Step) -> None:
+    """Send one step; a refusal for being too fast is tried again, as a new op, once a read shows that nothing happened."""
+    bound = bind(step, run.bindings)
+    wait, attempt = FIRST_WAIT_S * 4, 0
+    while True:
+        attempt += 1
+        op_id, outcome = _send(run, bound, attempt)
+        match outcome.status:
+            case Status.DONE:
+                run.done += 1
+                run.bindings.update(outcome.created)
+                return
+            case Status.UNKNOWN:
+                _look(run, bound, op_id, outcome)
+                return
+            case Status.FAILED:
+                if not outcome.throttled or attempt > run.options.throttles:
+                    run.failed += 1
+                    raise _Halt(ApplyStatus.FAILED, f"{outcome.code}: {outcome.reason}".strip(": "), step.title)
+                run.ports.clock.sleep(wait)
+                wait = min(2 * wait, 4 * LONGEST_WAIT_S)
+                if _shown(run, bound) is not Seen.NO:
+                    raise _Halt(ApplyStatus.MOVED, "was refused as too fast, yet a read shows a change", step.title)
+            case _:
+                assert_never(outcome.status)
+
+
+def _send(run: _Run, step: Step, attempt: int) -> tuple[int, Outcome]:
+    """Journal the intent, send once, journal the outcome; whatever leaves the call as an exception is an unknown outcome."""
+    _may_write(run, step.title)
+    clock, journal = run.ports.clock, run.ports.journal
+    now = clock.now()
+    number = run.sent + 1
+    generation = run.ports.lease.generation
+    deadline = now + run.options.call_s
+    op_id = journal.intend(
+        Op(run.options.run_id, generation, run.plan.target, run.digest, number, attempt, step, now, deadline),
+    )
+    try:
+        outcome = run.adapter.write(step, run.bindings)
+    except BaseException as error:
+        run.unknown += 1
+        journal.settle(op_id, OpState.UNKNOWN, f"interrupted by {type(error).__name__}")
+        raise
+    run.writes += 1
+    words = f"{outcome.code} {outcome.reason}".strip()
+    journal.settle(op_id, _STATES[outcome.status], words)
+    return op_id, outcome
+
+
+_STATES = {Status.DONE: OpState.DONE, Status.FAILED: OpState.FAILED, Status.UNKNOWN: OpState.UNKNOWN}
+
+
+def _may_write(run: _Run, step: str) -> None:
+    """Stop unless at this moment everything still permits a write."""
+    lost = run.ports.lease.lost()
+    if lost:
+        raise _Halt(ApplyStatus.STOPPED, f"no longer the writer: {lost}", step)
+    held = run.ports.journal.held(run.plan.target)
+    if held:
+        raise _Halt(ApplyStatus.STOPPED, f"on hold: {held}", step)
+    if run.options.stop():
+        raise _Halt(ApplyStatus.STOPPED, "asked to stop", step)
+
+
+def _look(run: _Run, step: Step, op_id: int, outcome: Outcome) -> None:
+    """Settle an unknown outcome by reading. Never sends again: what did not happen is left to the next run."""
+    verdict = Seen.NO
+
+    def decided() -> bool:
+        nonlocal verdict
+        verdict = _shown(run, step)
+        return verdict is not Seen.NO
+
+    run.unknown += 1
+    words = f"{outcome.code} {outcome.reason}".strip()
+    _poll(run, decided, run.options.call_s)
+    if verdict is Seen.OTHER:
+        raise _Halt(ApplyStatus.MOVED, f"outcome unknown ({words}) and the object is in neither state", step.title)
+    if verdict is Seen.NO:
+        run.ports.journal.settle(op_id, OpState.VOID, "a read after the deadline does not show it")
+        raise _Halt(ApplyStatus.FAILED, f"outcome unknown ({words}); it was not applied", step.title)
+    run.ports.journal.settle(op_id, OpState.DONE, "a read shows it")
+    run.done += 1
+    run.unknown -= 1
+    if not step.mark and not outcome.created:
+        raise _Halt(ApplyStatus.STOPPED, "the object was created but the answer with its id was lost; the next run finds it", step.title)
+    run.bindings.update(outcome.created)
+
+
+def _shown(run: _Run, step: Step) -> Seen:
+    return run.adapter.seen(_refresh(run, (step,)), step, run.bindings)
+
+
+def _refresh(run: _Run, steps: tuple[Step, ...]) -> Table:
+    run.reads += 1
+    return run.adapter.refresh(run.table, steps, run.bindings)
+
+
+def _poll(run: _Run, test: Callable[[], bool], limit_s: float) -> bool:
+    """Repeat a look until it holds or time is up; waits grow. A read that cannot be repeated ends the target."""
+    clock = run.ports.clock
+    end = clock.monotonic() + limit_s
+    wait = FIRST_WAIT_S
+    while True:
+        trouble: AdapterError | None = None
+        try:
+            if test():
+                return True
+        except AdapterError as error:
+            trouble = error
+        late = clock.monotonic() + wait > end
+        if trouble is not None and (late or not trouble.retryable):
+            raise _Halt(ApplyStatus.FAILED, str(trouble)) from trouble
+        if late:
+            return False
+        lost = run.ports.lease.lost()
+        if lost:
+            raise _Halt(ApplyStatus.STOPPED, f"no longer the writer: {lost}")
+        if run.options.stop():
+            raise _Halt(ApplyStatus.STOPPED, "asked to stop")
+        clock.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT_S)
+
+
+# --- after a crash ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of the ops that an earlier run left open. When `waited` is true the target has to be read again."""
+
+    done: int = 0
+    void: int = 0
+    waited: bool = False
+
+
+def recover(target: str, adapter: Adapter, table: Table, ports: Ports) -> Recovered:
+    """Settle every open op of a target by what a fresh read shows, waiting until no call can be under way any more.
+
+    `table` is that fresh read. Raises AdapterError when a second look fails; then the ops stay open and nothing may be written.
+    """
+    done = void = 0
+    waited = False
+    for left in ports.journal.open_ops(target):
+        step = left.op.step
+        verdict = adapter.seen(table, step, {})
+        remaining = left.op.deadline - ports.clock.now()
+        if verdict is not Seen.YES and remaining > 0:
+            # A clock that was set back must not keep us waiting longer than a call may live.
+            ports.clock.sleep(min(remaining, left.op.deadline - left.op.at))
+            waited = True
+            verdict = adapter.seen(adapter.refresh(table, (step,), {}), step, {})
+        if verdict is Seen.YES:
+            done += 1
+            ports.journal.settle(left.id, OpState.DONE, "found applied after an interruption")
+        else:
+            void += 1
+            words = "found not applied after an interruption" if verdict is Seen.NO else "the object is in another state now"
+            ports.journal.settle(left.id, OpState.VOID, words)
+    return Recovered(done, void, waited)
