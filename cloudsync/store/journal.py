@@ -1,0 +1,107 @@
+"""The journal of writes in the state file; implements the port of `cloudsync.plan.journal`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from hashlib import sha256
+
+from cloudsync.adapter import Clock, Step
+from cloudsync.model.codec import canonical, from_json, to_json
+from cloudsync.model.errors import RefusedError
+from cloudsync.plan.journal import Op, OpenOp, OpState
+from cloudsync.plan.values import Adoption
+from cloudsync.store import audit
+from cloudsync.store.database import Database
+
+_OPEN = (OpState.INTENT.value, OpState.UNKNOWN.value)
+
+
+class JournalTable:
+    """Ops in SQLite. Each op and its audit line become durable in one transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+
+    def intend(self, op: Op) -> int:
+        """Make an op durable. Raises RefusedError when a newer writer exists (the intent itself is fenced) or the disk says no."""
+        with self._database.transaction() as connection:
+            _fence(connection, op.generation)
+            cursor = connection.execute(
+                "INSERT INTO op (run, generation, target, digest, number, attempt, step, at, deadline, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')",
+                (
+                    *(op.run_id, op.generation, op.target, op.plan_digest, op.number, op.attempt),
+                    *(canonical(to_json(op.step)), op.at, op.deadline),
+                ),
+            )
+            op_id = cursor.lastrowid
+            assert op_id is not None, "an INSERT has a row id"
+            line = {
+                "op": op_id,
+                "run": op.run_id,
+                "generation": op.generation,
+                "target": op.target,
+                "plan": op.plan_digest,
+                "number": op.number,
+                "attempt": op.attempt,
+                "request": sha256(op.step.payload.encode()).hexdigest(),
+                **{name: getattr(op.step, name) for name in ("key", "action", "scope", "object", "mark", "temporary", "title")},
+            }
+            audit.append(connection, "intent", op.at, line)
+        return op_id
+
+    def settle(self, op_id: int, state: OpState, reason: str = "") -> None:
+        """Record what became of an open op."""
+        with self._database.transaction() as connection:
+            now = self._clock.now()
+            changed = connection.execute(
+                "UPDATE op SET state = ?, reason = ?, settled = ? WHERE id = ? AND state IN (?, ?)",
+                (state.value, reason, now, op_id, *_OPEN),
+            ).rowcount
+            assert changed == 1, f"op {op_id} is not open"
+            audit.append(connection, "outcome", now, {"op": op_id, "state": state.value, "reason": reason})
+
+    def open_ops(self, target: str) -> tuple[OpenOp, ...]:
+        """Return the ops of a target that are not settled, oldest first."""
+        rows = self._database.rows("SELECT * FROM op WHERE target = ? AND state IN ('intent', 'unknown') ORDER BY id", target)
+        return tuple(OpenOp(row["id"], _op(row), OpState(row["state"])) for row in rows)
+
+    def ops(self, run_id: str | None = None) -> tuple[tuple[OpenOp, str], ...]:
+        """Return every op of a run (of all runs: None) with the reason of its state, oldest first."""
+        rows = self._database.rows("SELECT * FROM op WHERE ? IS NULL OR run = ? ORDER BY id", run_id, run_id)
+        return tuple((OpenOp(row["id"], _op(row), OpState(row["state"])), row["reason"]) for row in rows)
+
+    def adopt(self, target: str, adoptions: Iterable[Adoption], run_id: str, at: float) -> None:
+        """Make adoption records durable; a point that has a record keeps its first one."""
+        with self._database.transaction() as connection:
+            for adoption in adoptions:
+                document = canonical(to_json(adoption))
+                added = connection.execute(
+                    "INSERT OR IGNORE INTO original (target, point, document, run, at) VALUES (?, ?, ?, ?, ?)",
+                    (target, adoption.point, document, run_id, at),
+                ).rowcount
+                if added:
+                    line = {"run": run_id, "target": target, "point": adoption.point, "original": list(adoption.original)}
+                    audit.append(connection, "adopt", at, line)
+
+    def held(self, target: str) -> str:
+        """Return why writes to a target are on hold, empty when they are not."""
+        row = self._database.row("SELECT * FROM hold WHERE target IN (?, '*') ORDER BY target LIMIT 1", target)
+        return f"{row['because']} ({row['who']})" if row else ""
+
+
+def _fence(connection: sqlite3.Connection, generation: int) -> None:
+    row = connection.execute("SELECT generation FROM lease WHERE name = 'writer'").fetchone()
+    if row is None or row["generation"] != generation:
+        newest = row["generation"] if row else 0
+        raise RefusedError("PRE-LOCK", f"a newer writer took over: generation {newest}, we are {generation}")
+
+
+def _op(row: sqlite3.Row) -> Op:
+    step = from_json(Step, json.loads(row["step"]))
+    return Op(
+        *(row["run"], row["generation"], row["target"], row["digest"], row["number"], row["attempt"]),
+        *(step, row["at"], row["deadline"]),
+    )

@@ -1,0 +1,263 @@
+"""What runs leave behind for the next one and for people: runs, plans, approvals, holds, verified inventories, originals, findings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cloudsync.guard.values import Approval
+from cloudsync.model.codec import Json, canonical, from_json, to_json
+from cloudsync.model.errors import RefusedError
+from cloudsync.model.workload import PointId
+from cloudsync.plan.document import dump, target_digest
+from cloudsync.plan.values import Adoption, Plan
+from cloudsync.store import audit
+from cloudsync.store.database import Database
+
+PLANS_KEPT = 200
+EVERY_TARGET = "*"
+"""The target of a hold on everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. `ended` and `exit_code` are None while it runs, and for ever when it was killed. Times are UTC seconds."""
+
+    id: str
+    verb: str
+    generation: int
+    policy: str
+    started: float
+    ended: float | None
+    exit_code: int | None
+    summary: Json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it was when it was refused, shown or applied; `document` is a plan file's text."""
+
+    digest: str
+    target: str
+    run: str
+    at: float
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nobody writes to a target (`*`: to any) until it is lifted."""
+
+    target: str
+    who: str
+    because: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedScope:
+    """The last inventory of a scope that was read whole and passed the guards; `document` is the caller's own JSON."""
+
+    target: str
+    scope: str
+    document: Json
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRecord:
+    """One finding over time; `gone` is None while it is there."""
+
+    target: str
+    key: str
+    document: Json
+    first_seen: float
+    last_seen: float
+    gone: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingChanges:
+    """What `observe` saw: findings that are new, that are still there, that went away."""
+
+    new: tuple[FindingRecord, ...]
+    still: tuple[FindingRecord, ...]
+    gone: tuple[FindingRecord, ...]
+
+
+class Records:
+    """The tables beside the journal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- runs and plans ----------------------------------------------------------------------------------------------
+
+    def start_run(self, record: RunRecord) -> None:
+        """Write down that a run began; the first durable write of a run, so that a full disk is found before any contact."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO run (id, verb, generation, policy, started) VALUES (?, ?, ?, ?, ?)",
+                (record.id, record.verb, record.generation, record.policy, record.started),
+            )
+            audit.append(connection, "run", record.started, {"run": record.id, "verb": record.verb, "policy": record.policy})
+
+    def finish_run(self, run_id: str, exit_code: int, summary: Json, at: float) -> None:
+        """Write down how a run ended."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE run SET ended = ?, exit_code = ?, summary = ? WHERE id = ?", (at, exit_code, canonical(summary), run_id)
+            )
+            audit.append(connection, "end", at, {"run": run_id, "exit": exit_code})
+
+    def runs(self, most: int = 20) -> tuple[RunRecord, ...]:
+        """Return the latest runs, newest first."""
+        rows = self._database.rows("SELECT * FROM run ORDER BY started DESC, rowid DESC LIMIT ?", most)
+        return tuple(
+            RunRecord(
+                *(row["id"], row["verb"], row["generation"], row["policy"], row["started"], row["ended"], row["exit_code"]),
+                json.loads(row["summary"]),
+            )
+            for row in rows
+        )
+
+    def save_plan(self, plan: Plan, run_id: str, at: float) -> None:
+        """Keep each target's plan under its digest, so that `approve` and `history` find it; the oldest go."""
+        with self._database.transaction() as connection:
+            for target in plan.targets:
+                values = (target_digest(target), target.target, run_id, at, dump(Plan((target,), plan.created)))
+                connection.execute("INSERT OR REPLACE INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?)", values)
+            connection.execute(
+                "DELETE FROM plan WHERE rowid NOT IN (SELECT rowid FROM plan ORDER BY at DESC, rowid DESC LIMIT ?)", (PLANS_KEPT,)
+            )
+
+    def find_plan(self, prefix: str) -> StoredPlan:
+        """Return the plan whose digest begins so. Raises RefusedError NO-PLAN when none or several do."""
+        rows = (
+            self._database.rows("SELECT * FROM plan WHERE substr(digest, 1, ?) = ? LIMIT 2", len(prefix), prefix.lower()) if prefix else []
+        )
+        if len(rows) != 1:
+            why = "several plans begin so" if rows else "no such plan is stored"
+            raise RefusedError("NO-PLAN", f"{prefix!r}: {why}", "give more digits, or plan again")
+        row = rows[0]
+        return StoredPlan(row["digest"], row["target"], row["run"], row["at"], row["document"])
+
+    # --- approvals and holds -----------------------------------------------------------------------------------------
+
+    def approve(self, approval: Approval) -> None:
+        """Store an override."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO approval (digest, target, guard, who, because, until, names, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(approval.digest, approval.target, approval.guard, approval.who, approval.because, approval.until),
+                    *(canonical(list(approval.names)), approval.created),
+                ),
+            )
+            audit.append(connection, "approve", approval.created, to_json(approval))
+
+    def approvals(self) -> tuple[Approval, ...]:
+        """Return every approval ever given, oldest first; whether one holds is the guards' business."""
+        return tuple(
+            Approval(
+                *(row["digest"], row["target"], row["guard"], row["who"], row["because"], row["until"]),
+                *(tuple(json.loads(row["names"])), row["created"]),
+            )
+            for row in self._database.rows("SELECT * FROM approval ORDER BY id")
+        )
+
+    def hold(self, hold: Hold) -> None:
+        """Stop all writes to a target from the next op on."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO hold (target, who, because, at) VALUES (?, ?, ?, ?)", (hold.target, hold.who, hold.because, hold.at)
+            )
+            audit.append(connection, "hold", hold.at, to_json(hold))
+
+    def unhold(self, target: str, who: str, at: float) -> bool:
+        """Lift a hold; tell whether there was one."""
+        with self._database.transaction() as connection:
+            lifted = connection.execute("DELETE FROM hold WHERE target = ?", (target,)).rowcount > 0
+            if lifted:
+                audit.append(connection, "unhold", at, {"target": target, "who": who})
+        return lifted
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Return the holds in force, by target."""
+        return tuple(
+            Hold(row["target"], row["who"], row["because"], row["at"]) for row in self._database.rows("SELECT * FROM hold ORDER BY target")
+        )
+
+    # --- inventories and originals -----------------------------------------------------------------------------------
+
+    def verified(self) -> tuple[VerifiedScope, ...]:
+        """Return the last verified inventory of every scope, by target and scope."""
+        rows = self._database.rows("SELECT * FROM inventory ORDER BY target, scope")
+        return tuple(VerifiedScope(row["target"], row["scope"], json.loads(row["document"]), row["at"]) for row in rows)
+
+    def verify(self, scopes: Iterable[VerifiedScope], run_id: str) -> None:
+        """Replace the verified inventory of these scopes; only for scopes read whole that no guard refused."""
+        with self._database.transaction() as connection:
+            for scope in scopes:
+                connection.execute(
+                    "INSERT OR REPLACE INTO inventory (target, scope, document, run, at) VALUES (?, ?, ?, ?, ?)",
+                    (scope.target, scope.scope, canonical(scope.document), run_id, scope.at),
+                )
+
+    def originals(self, target: str) -> Mapping[PointId, Adoption]:
+        """Return what each adopted point of a target had when it was adopted."""
+        rows = self._database.rows("SELECT document FROM original WHERE target = ? ORDER BY point", target)
+        found = [from_json(Adoption, json.loads(row["document"])) for row in rows]
+        return {adoption.point: adoption for adoption in found}
+
+    def forget_originals(self, target: str, points: Iterable[PointId], at: float) -> None:
+        """Drop the records of points that were given back."""
+        with self._database.transaction() as connection:
+            for point in points:
+                if connection.execute("DELETE FROM original WHERE target = ? AND point = ?", (target, point)).rowcount:
+                    audit.append(connection, "release", at, {"target": target, "point": point})
+
+    # --- findings and notes ------------------------------------------------------------------------------------------
+
+    def observe(self, target: str, findings: Mapping[str, Json], at: float) -> FindingChanges:
+        """Record what a run found in a target, by a stable key; a finding that comes back after it was gone is new."""
+        with self._database.transaction() as connection:
+            known = {row["key"]: row for row in connection.execute("SELECT * FROM finding WHERE target = ? AND gone IS NULL", (target,))}
+            new: list[FindingRecord] = []
+            still: list[FindingRecord] = []
+            for key in sorted(findings):
+                first = known[key]["first_seen"] if key in known else at
+                record = FindingRecord(target, key, findings[key], first, at)
+                (still if key in known else new).append(record)
+                connection.execute(
+                    "INSERT OR REPLACE INTO finding (target, key, document, first_seen, last_seen) VALUES (?, ?, ?, ?, ?)",
+                    (target, key, canonical(findings[key]), first, at),
+                )
+            gone = [
+                FindingRecord(target, key, json.loads(row["document"]), row["first_seen"], row["last_seen"], at)
+                for key, row in sorted(known.items())
+                if key not in findings
+            ]
+            connection.executemany(
+                "UPDATE finding SET gone = ? WHERE target = ? AND key = ?", [(at, target, record.key) for record in gone]
+            )
+        return FindingChanges(tuple(new), tuple(still), tuple(gone))
+
+    def findings(self, target: str) -> tuple[FindingRecord, ...]:
+        """Return every finding of a target that is on record, gone ones included, oldest first."""
+        rows = self._database.rows("SELECT * FROM finding WHERE target = ? ORDER BY first_seen, key", target)
+        return tuple(
+            FindingRecord(row["target"], row["key"], json.loads(row["document"]), row["first_seen"], row["last_seen"], row["gone"])
+            for row in rows
+        )
+
+    def note(self, key: str) -> Json:
+        """Return a small document kept under a key, None when there is none."""
+        row = self._database.row("SELECT document FROM note WHERE key = ?", key)
+        return json.loads(row["document"]) if row else None
+
+    def keep(self, key: str, document: Json) -> None:
+        """Keep a small document under a key."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO note (key, document) VALUES (?, ?)", (key, canonical(document)))

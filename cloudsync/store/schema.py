@@ -1,0 +1,44 @@
+"""The tables, as migrations: each entry leads from one version to the next and is never edited afterwards.
+
+Times are UTC seconds since the epoch. Documents are canonical JSON text.
+"""
+
+from __future__ import annotations
+
+APPLICATION = 0x636C7379
+"""`clsy` in SQLite's application_id: tells our files from other programs'."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE lease (
+            name TEXT PRIMARY KEY, holder TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+            generation INTEGER NOT NULL, expires REAL NOT NULL)""",
+        """CREATE TABLE op (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, generation INTEGER NOT NULL, target TEXT NOT NULL,
+            digest TEXT NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL, step TEXT NOT NULL, at REAL NOT NULL,
+            deadline REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', settled REAL)""",
+        "CREATE INDEX op_open ON op (target) WHERE state IN ('intent', 'unknown')",
+        """CREATE TABLE audit (
+            n INTEGER PRIMARY KEY, line TEXT NOT NULL, hash TEXT NOT NULL)""",
+        """CREATE TABLE run (
+            id TEXT PRIMARY KEY, verb TEXT NOT NULL, generation INTEGER NOT NULL, policy TEXT NOT NULL, started REAL NOT NULL,
+            ended REAL, exit_code INTEGER, summary TEXT NOT NULL DEFAULT '{}')""",
+        """CREATE TABLE plan (
+            digest TEXT NOT NULL, target TEXT NOT NULL, run TEXT NOT NULL, at REAL NOT NULL, document TEXT NOT NULL,
+            PRIMARY KEY (digest))""",
+        """CREATE TABLE approval (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL, target TEXT NOT NULL, guard TEXT NOT NULL, who TEXT NOT NULL,
+            because TEXT NOT NULL, until REAL NOT NULL, names TEXT NOT NULL, created REAL NOT NULL)""",
+        "CREATE TABLE hold (target TEXT PRIMARY KEY, who TEXT NOT NULL, because TEXT NOT NULL, at REAL NOT NULL)",
+        """CREATE TABLE inventory (
+            target TEXT NOT NULL, scope TEXT NOT NULL, document TEXT NOT NULL, run TEXT NOT NULL, at REAL NOT NULL,
+            PRIMARY KEY (target, scope))""",
+        """CREATE TABLE original (
+            target TEXT NOT NULL, point TEXT NOT NULL, document TEXT NOT NULL, run TEXT NOT NULL, at REAL NOT NULL,
+            PRIMARY KEY (target, point))""",
+        """CREATE TABLE finding (
+            target TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, first_seen REAL NOT NULL, last_seen REAL NOT NULL,
+            gone REAL, PRIMARY KEY (target, key))""",
+        "CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    ),
+)
