@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SEED   ?= 1
+N      ?= 1
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -53,8 +54,8 @@ bench: $(STAMP) ## measure, with ratios against a plain script in the same run
 schema: $(STAMP) ## write the JSON Schemas again from the document types
 	$(BIN)/cloudsync schema --write config/schema
 
-sim: $(STAMP) ## replay one seeded simulation: make sim SEED=7
-	$(BIN)/python -m pytest -q tests/sim --sim-seed $(SEED)
+sim: $(STAMP) ## replay seeded simulations: make sim SEED=7 N=100
+	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
 
 # uv resolves for every platform at once; the lock names neither an index nor a path, so that it works behind any mirror.
 lock: ## resolve again and write requirements.lock
