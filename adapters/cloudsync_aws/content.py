@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Fidelity, Origin, Problem, Term, Verdict
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.mode import Accept, Egress
-from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import NO_SERVICE, SCTP, ServiceSet, possible
 from cloudsync.model.workload import Domain
 from cloudsync_aws.fit import ALL, Native, cidr_text, cover, everywhere, meets, overlaps, say, services_of
@@ -195,6 +195,16 @@ class Entries:
     lost: list[tuple[ServiceSet, tuple[Origin, ...]]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of entries; a CIDR has one family, a group or a list takes part in both."""
+
+    egress: bool
+    kind: PeerKind
+    text: str
+    family: Family | None = None
+
+
 def entries(side: Side) -> Entries:
     """Return the entries of one direction: exact, canonical, none that 0.0.0.0/0 and ::/0 make idle."""
     found = Entries()
@@ -205,33 +215,23 @@ def entries(side: Side) -> Entries:
         end = network + (1 << (family.width - length))
         near = [piece for piece in side.pieces if overlaps(piece.addresses.family(family), network, end)]
         needs = [Need(piece.services, piece.origins) for piece in near]
-        _add(found, side.egress, (kind, cidr_text(cidr)), services, needs, family)
+        _add(found, Peer(side.egress, kind, cidr_text(cidr), family), services, needs, {})
     open_to_all = everywhere(packets) if packets else {}
     for kind, peers in ((PeerKind.GROUP, side.groups), (PeerKind.LIST, side.lists)):
         for peer, needs in sorted(peers.items()):
             services = ServiceSet.union_all(need.services for need in needs)
-            _add(found, side.egress, (kind, peer), services, needs, None, open_to_all)
+            _add(found, Peer(side.egress, kind, peer), services, needs, open_to_all)
     return found
 
 
-def _add(
-    found: Entries,
-    egress: bool,  # noqa: FBT001 (a field of the identity)
-    peer: tuple[PeerKind, str],
-    services: ServiceSet,
-    needs: list[Need],
-    family: Family | None,
-    open_to_all: Mapping[Family, ServiceSet] | None = None,
-) -> None:
-    said = say(services, family)
+def _add(found: Entries, peer: Peer, services: ServiceSet, needs: list[Need], open_to_all: Mapping[Family, ServiceSet]) -> None:
+    said = say(services, peer.family)
     found.left |= said.left
     if said.lost:
         found.lost.append((said.lost, _origins_of(needs, said.lost)))
     for native in said.natives:
-        if open_to_all and _idle(native, open_to_all):
-            continue
-        kind, text = peer
-        found.rules[RuleKey(egress, *native, kind.value, text)] = _origins(needs, native)
+        if not open_to_all or not _idle(native, open_to_all):
+            found.rules[RuleKey(peer.egress, *native, peer.kind.value, peer.text)] = _origins(needs, native)
 
 
 def _idle(native: Native, open_to_all: Mapping[Family, ServiceSet]) -> bool:
@@ -247,7 +247,7 @@ def _origins_of(needs: Iterable[Need], services: ServiceSet) -> tuple[Origin, ..
     return tuple(dict.fromkeys(origin for need in needs if need.services & services for origin in need.origins))
 
 
-def stricter(side: Side, left: PacketSet, peers: Peers, slot: Slot) -> Iterator[Origin]:
+def stricter(side: Side, left: PacketSet, peers: Peers) -> Iterator[Origin]:
     """Yield the rules that lose packets of unnamed protocols."""
     for piece in side.pieces:
         if PacketSet.of(piece.addresses, piece.services) & left:

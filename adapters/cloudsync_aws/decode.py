@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -146,15 +146,12 @@ def entries(table: AwsTable, points: Iterable[PointId] | None = None) -> tuple[E
     """Return the entries of every group on these points, ours and foreign, ordered by group and identity."""
     carried: dict[str, list[PointId]] = {}
     for eni in chosen(table, points):
-        for group in eni.groups:
-            carried.setdefault(group, []).append(eni.point)
+        for attached in eni.groups:
+            carried.setdefault(attached, []).append(eni.point)
     reader = Reader(table)
     found: list[Entry] = []
-    for key in sorted(carried):
-        group = table.groups.get(key)
-        if group is None:
-            continue
-        on = tuple(carried[key])
+    for group in sorted((table.groups[key] for key in carried if key in table.groups), key=lambda one: one.id):
+        on = tuple(carried[group.id])
         for rule in sorted(group.rules):
             services = services_of((rule.protocol, rule.first, rule.last))
             packets = _boxes(((reader.peers(group, rule), services),))

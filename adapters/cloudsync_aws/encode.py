@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloudsync.adapter import Access, Encoding, Intent, Origin, Problem, Verdict, Whose
+from cloudsync.adapter import Access, ClassPeer, Encoding, Intent, Origin, Problem, Verdict, Whose
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.mode import Accept, Egress
 from cloudsync.model.packets import PacketSet
@@ -159,7 +159,7 @@ def _quota_problem(work: _Work, one: _Filled, packed: Packed, room: Room) -> Pro
     else:
         message = f"{where}: {len(packed.tight)} new entries fit only after old ones are gone ({total.text()} wanted); {limits}"
     internet = any(
-        not isinstance(term.peer, content.ClassPeer) and term.peer.internet and Accept.INTERNET_AS_ANYWHERE not in term.accept
+        not isinstance(term.peer, ClassPeer) and term.peer.internet and Accept.INTERNET_AS_ANYWHERE not in term.accept
         for allowed in (slot.group.inbound, slot.group.outbound)
         for term in allowed.terms
     )
@@ -256,5 +256,5 @@ def _left_out(work: _Work, filled: Iterable[_Filled], desired: AwsTable) -> dict
         found.update(dict.fromkeys(slot.points, left))
         for side, packets in zip(one.sides, (left.inbound, left.outbound), strict=True):
             reason = "protocols without a name in the policy language are left out: one entry each would fill the group"
-            work.findings.state(content.stricter(side, packets, work.peers, slot), Verdict.STRICTER, reason)
+            work.findings.state(content.stricter(side, packets, work.peers), Verdict.STRICTER, reason)
     return found

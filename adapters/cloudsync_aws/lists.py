@@ -20,7 +20,9 @@ USERS_FROM = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class ListKey:
+    """Addresses of one family under one name: what a list is made of."""
+
     scope: str
     name: str
     family: Family
@@ -32,7 +34,7 @@ class Lists:
     """Prefix lists wanted: those of the snapshot that stay as they are are not in here."""
 
     wanted: dict[str, PrefixList] = field(default_factory=dict)
-    _ids: dict[_Key, str] = field(default_factory=dict)
+    ids: dict[ListKey, str] = field(default_factory=dict)
 
     def apply(self, side: Side, scope: str) -> None:
         """Move what is kept in lists from a side's addresses to references to lists."""
@@ -40,7 +42,7 @@ class Lists:
         for piece in side.pieces:
             rest = piece.addresses
             for family in Family:
-                found = self._ids.get(_Key(scope, piece.name, family, piece.addresses.family(family))) if piece.name else None
+                found = self.ids.get(ListKey(scope, piece.name, family, piece.addresses.family(family))) if piece.name else None
                 if found is not None:
                     side.lists.setdefault(found, []).append(Need(piece.services, piece.origins))
                     rest -= piece.addresses.only(family)
@@ -51,10 +53,10 @@ class Lists:
 
 def choose(sides: Iterable[tuple[str, tuple[Side, Side]]], table: AwsTable) -> Lists:
     """Decide which addresses are kept in lists, per scope; `sides` are `(scope, directions)` of every slot."""
-    users: dict[_Key, int] = {}
+    users: dict[ListKey, int] = {}
     for scope, pair in sides:
         mine = {
-            _Key(scope, piece.name, family, piece.addresses.family(family))
+            ListKey(scope, piece.name, family, piece.addresses.family(family))
             for side in pair
             for piece in side.pieces
             if piece.name
@@ -78,21 +80,21 @@ def choose(sides: Iterable[tuple[str, tuple[Side, Side]]], table: AwsTable) -> L
             count[key.scope] += 1
         one = _list(table, key, tags[key], there)
         lists.wanted[one.id] = one
-        lists._ids[key] = one.id
+        lists.ids[key] = one.id
     return lists
 
 
-def _cidrs(key: _Key) -> tuple[str, ...]:
+def _cidrs(key: ListKey) -> tuple[str, ...]:
     addresses = AddressSet(v4=key.points) if key.family is Family.V4 else AddressSet(v6=key.points)
     return addresses.cidrs()
 
 
-def _tags(users: Mapping[_Key, int]) -> dict[_Key, str]:
-    """Name every candidate: by the policy's name for it where that is unique in its scope, so that new contents change the list in place."""
-    same: dict[tuple[str, str, Family], list[_Key]] = {}
+def _tags(users: Mapping[ListKey, int]) -> dict[ListKey, str]:
+    """Name every candidate: by the policy's name where that is unique in its scope, so that new contents change the list in place."""
+    same: dict[tuple[str, str, Family], list[ListKey]] = {}
     for key in users:
         same.setdefault((key.scope, key.name, key.family), []).append(key)
-    found: dict[_Key, str] = {}
+    found: dict[ListKey, str] = {}
     for (_, name, family), keys in same.items():
         for key in keys:
             unique = len(keys) == 1 and name != "addresses"
@@ -108,7 +110,7 @@ def _known(table: AwsTable) -> dict[tuple[str, str], PrefixList]:
     return found
 
 
-def _list(table: AwsTable, key: _Key, tag: str, there: PrefixList | None) -> PrefixList:
+def _list(table: AwsTable, key: ListKey, tag: str, there: PrefixList | None) -> PrefixList:
     cidrs = _cidrs(key)
     if there is not None:
         entries = {cidr: there.entries.get(cidr, "") for cidr in cidrs}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from cloudsync_aws.quota import Sums, sums, weight
+from cloudsync_aws.quota import NOTHING, Sums, sums, weight
 from cloudsync_aws.table import PrefixList, RuleKey
 
 
@@ -13,8 +13,8 @@ from cloudsync_aws.table import PrefixList, RuleKey
 class _Shard:
     now: frozenset[RuleKey]
     rules: list[RuleKey] = field(default_factory=list)
-    final: Sums = Sums()
-    peak: Sums = Sums()
+    final: Sums = NOTHING
+    peak: Sums = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

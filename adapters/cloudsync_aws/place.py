@@ -18,6 +18,9 @@ NAME_MOST = 255
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
+NO_MARK = Mark("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class SlotKey:
     """What makes a class group: interfaces that agree in all of this share one."""
@@ -39,7 +42,7 @@ class Slot:
     enis: list[Eni] = field(default_factory=list)
     foreign_most: int = 0
     """The most foreign groups that stay on one of its interfaces."""
-    mark: Mark = Mark("", "")
+    mark: Mark = NO_MARK
     main: str = ""
     """Id of the class group, or its placeholder: what others refer to."""
 
@@ -64,7 +67,7 @@ def frozen_scopes(intent: Intent, table: AwsTable) -> frozenset[str]:
 
 
 def place(intent: Intent, table: AwsTable) -> Placement:
-    """Return the slots of an intent and the groups of every interface it speaks of. Interfaces of scopes not read whole stay as they are."""
+    """Return the slots of an intent and the groups of every interface it speaks of. What was not read whole stays as it is."""
     placement = Placement()
     frozen = frozen_scopes(intent, table)
     classes = {(group.class_id, group.domain): group for group in intent.classes}

@@ -33,6 +33,9 @@ class Sums:
         return f"in-v4 {self.in_v4}, in-v6 {self.in_v6}, out-v4 {self.out_v4}, out-v6 {self.out_v6}"
 
 
+NOTHING = Sums()
+
+
 def weight(key: RuleKey, lists: Mapping[str, PrefixList]) -> Sums:
     """Return what one entry adds. A prefix list is counted in both families: EC2 does not say, and both is the safe side."""
     v4 = v6 = 1

@@ -61,7 +61,7 @@ def _create_group(draft: _Draft, step: Step, request: wire.Request) -> None:
     draft.groups[key] = Group(key, step.scope, vpc, name, rules, mark_of(dict(tags), draft.table.owner), tags)
 
 
-def _delete_group(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _delete_group(draft: _Draft, _step: Step, request: wire.Request) -> None:
     key = request.args["GroupId"]
     _group(draft, key)
     if any(key in eni.groups for eni in draft.enis.values()):
@@ -72,7 +72,7 @@ def _delete_group(draft: _Draft, step: Step, request: wire.Request) -> None:
     del draft.groups[key]
 
 
-def _authorize(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _authorize(draft: _Draft, _step: Step, request: wire.Request) -> None:
     group = _group(draft, request.args["GroupId"])
     rules = dict(group.rules)
     for key, text in wire.rules_of(request.args["IpPermissions"], egress=request.call.endswith("egress")):
@@ -86,7 +86,7 @@ def _authorize(draft: _Draft, step: Step, request: wire.Request) -> None:
     draft.groups[group.id] = replace(group, rules=rules)
 
 
-def _revoke(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _revoke(draft: _Draft, _step: Step, request: wire.Request) -> None:
     group = _group(draft, request.args["GroupId"])
     rules = dict(group.rules)
     for key, _ in wire.rules_of(request.args["IpPermissions"], egress=request.call.endswith("egress")):
@@ -96,7 +96,7 @@ def _revoke(draft: _Draft, step: Step, request: wire.Request) -> None:
     draft.groups[group.id] = replace(group, rules=rules)
 
 
-def _describe(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _describe(draft: _Draft, _step: Step, request: wire.Request) -> None:
     group = _group(draft, request.args["GroupId"])
     rules = dict(group.rules)
     for key, text in wire.rules_of(request.args["IpPermissions"], egress=request.call.endswith("egress")):
@@ -106,7 +106,7 @@ def _describe(draft: _Draft, step: Step, request: wire.Request) -> None:
     draft.groups[group.id] = replace(group, rules=rules)
 
 
-def _attach(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _attach(draft: _Draft, _step: Step, request: wire.Request) -> None:
     eni = draft.enis.get(request.args["NetworkInterfaceId"])
     if eni is None:
         raise ValueError(f"no network interface {request.args['NetworkInterfaceId']}")
@@ -133,7 +133,7 @@ def _create_list(draft: _Draft, step: Step, request: wire.Request) -> None:
     draft.lists[key] = PrefixList(key, step.scope, args["PrefixListName"], family, args["MaxEntries"], 1, "create-complete", entries, mark)
 
 
-def _modify_list(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _modify_list(draft: _Draft, _step: Step, request: wire.Request) -> None:
     args = request.args
     known = draft.lists.get(args["PrefixListId"])
     if known is None:
@@ -167,7 +167,7 @@ def _check_size(key: str, entries: Mapping[str, str], most: int) -> None:
         raise ValueError(f"prefix list {key} takes {most} entries, not {len(entries)}")
 
 
-def _delete_list(draft: _Draft, step: Step, request: wire.Request) -> None:
+def _delete_list(draft: _Draft, _step: Step, request: wire.Request) -> None:
     key = request.args["PrefixListId"]
     if key not in draft.lists:
         raise ValueError(f"no prefix list {key}")
@@ -269,8 +269,9 @@ def seen(table: AwsTable, step: Step, bindings: Mapping[str, str]) -> Seen:
         eni = table.enis.get(args["NetworkInterfaceId"])
         if eni is None:
             return Seen.OTHER
-        before = None if request.expect is None else tuple(sorted(request.expect))
-        return Seen.YES if eni.groups == tuple(sorted(args["Groups"])) else _before(before is None or eni.groups == before)
+        if eni.groups == tuple(sorted(args["Groups"])):
+            return Seen.YES
+        return Seen.NO if request.expect is None or eni.groups == tuple(sorted(request.expect)) else Seen.OTHER
     if call == "modify_managed_prefix_list":
         known = table.lists.get(args["PrefixListId"])
         return Seen.OTHER if known is None else _list_seen(known, args)
@@ -279,14 +280,10 @@ def seen(table: AwsTable, step: Step, bindings: Mapping[str, str]) -> Seen:
         return Seen.NO
     rules = dict(wire.rules_of(args["IpPermissions"], egress=call.endswith("egress")))
     if call.startswith("update_"):
-        there = [group.rules.get(key) == text for key, text in rules.items()]
-        return Seen.OTHER if rules.keys() - group.rules.keys() else _all_or_none(there)
+        described = [group.rules.get(key) == text for key, text in rules.items()]
+        return Seen.OTHER if rules.keys() - group.rules.keys() else _all_or_none(described)
     present = [key in group.rules for key in rules]
     return _all_or_none(present if call.startswith("authorize_") else [not one for one in present])
-
-
-def _before(unchanged: bool) -> Seen:  # noqa: FBT001 (the one question)
-    return Seen.NO if unchanged else Seen.OTHER
 
 
 def _all_or_none(done: list[bool]) -> Seen:

@@ -27,7 +27,8 @@ class PeerKind(Enum):
 class RuleKey:
     """The identity of a rule inside a group, exactly EC2's: direction, protocol, ports, source. Description and tags are not part of it.
 
-    protocol -1 is all. For -1 and protocols other than tcp, udp, icmp, icmpv6: first = last = -1. For icmp: first = type, last = code, -1 = all.
+    protocol -1 is all. For -1 and protocols other than tcp, udp, icmp, icmpv6: first = last = -1. For icmp and icmpv6: first = type,
+    last = code, -1 = all.
     """
 
     egress: bool
@@ -166,9 +167,9 @@ class Quotas:
 class AwsTable:
     """All scopes of one target. `peered`: pairs (vpc, vpc) in both orders whose peering is active and in one Region.
 
-    `members`: what references are to be evaluated with when it differs from what is attached (only in bounds of a transition): ENI -> groups;
-    an ENI that is not in it counts as attached. Keys of `groups`, `enis`, `lists` and `vpcs` are native ids; an object that a step will
-    create stands under `{new:KEY}`.
+    `members`: what references are to be evaluated with when it differs from what is attached (only in bounds of a transition):
+    ENI -> groups; an ENI that is not in it counts as attached. Keys of `groups`, `enis`, `lists` and `vpcs` are native ids; an object
+    that a step will create stands under `{new:KEY}`.
     """
 
     owner: str

@@ -1,0 +1,213 @@
+"""From actual to desired in EC2's calls: one per group and direction, one per interface, in phases whose every order is safe.
+
+SWAP: create, fill, resize, authorize, move (one atomic replacement per interface), revoke, describe, delete.
+JOIN: the same with attach (old and new groups together) and detach instead of move.
+MEET: see `meet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import assert_never
+
+from cloudsync.adapter import Effect, Method, Phase, Step
+from cloudsync_aws import payload as wire
+from cloudsync_aws.calls import Caller, attach_step
+from cloudsync_aws.quota import quotas
+from cloudsync_aws.simulate import default_egress
+from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
+
+
+def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
+    """Return the smallest safe writes from actual to desired; empty when equal, or when the method does not fit the quotas."""
+    match method:
+        case Method.SWAP:
+            return swap(actual, desired)
+        case Method.JOIN:
+            return join(actual, desired)
+        case Method.MEET:
+            from cloudsync_aws.meet import meet
+
+            return meet(actual, desired)
+        case _:
+            assert_never(method)
+
+
+def swap(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
+    """Return the writes with one atomic replacement per interface between adding and removing."""
+    change = Change(actual, desired)
+    move = tuple(attach_step(eni, eni.groups, new, "move") for eni, new in change.moves())
+    return phases(*change.before(), ("move", move), *change.after())
+
+
+def join(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
+    """Return the writes that add everything first and remove afterwards; empty where old and new groups do not fit one interface."""
+    change = Change(actual, desired)
+    attach: list[Step] = []
+    detach: list[Step] = []
+    for eni, new in change.moves():
+        both = tuple(sorted({*eni.groups, *new}))
+        if len(both) > quotas(actual, eni.scope).groups_per_eni and both not in (eni.groups, new):
+            return ()
+        if both != eni.groups:
+            attach.append(attach_step(eni, eni.groups, both, "attach"))
+        if both != new:
+            detach.append(attach_step(eni, both, new, "detach"))
+    return phases(*change.before(), ("attach", tuple(attach)), ("detach", tuple(detach)), *change.after())
+
+
+def phases(*named: tuple[str, tuple[Step, ...]]) -> tuple[Phase, ...]:
+    """Return the phases that have steps."""
+    return tuple(Phase(name, found) for name, found in named if found)
+
+
+Named = tuple[str, tuple[Step, ...]]
+
+
+class Change:
+    """The difference of two tables of one target, as calls. Raises ValueError if anything differs that is not ours to write."""
+
+    def __init__(self, actual: AwsTable, desired: AwsTable) -> None:
+        self.actual, self.desired = actual, desired
+        self.caller = Caller.of(actual, desired)
+        self.new = [group for key, group in sorted(desired.groups.items()) if key not in actual.groups]
+        self.gone = [group for key, group in sorted(actual.groups.items()) if key not in desired.groups]
+        self.changed = [
+            (actual.groups[key], group)
+            for key, group in sorted(desired.groups.items())
+            if key in actual.groups and actual.groups[key].rules != group.rules
+        ]
+        self.new_lists = [one for key, one in sorted(desired.lists.items()) if key not in actual.lists]
+        self.gone_lists = [one for key, one in sorted(actual.lists.items()) if key not in desired.lists]
+        self.changed_lists = [
+            (actual.lists[key], one) for key, one in sorted(desired.lists.items()) if key in actual.lists and actual.lists[key] != one
+        ]
+        self._check()
+
+    def _check(self) -> None:
+        touched: list[Group | PrefixList] = [*self.new, *self.gone, *(old for old, _ in self.changed)]
+        touched += [*self.new_lists, *self.gone_lists, *(old for old, _ in self.changed_lists)]
+        foreign = sorted(one.id for one in touched if one.mark is None)
+        if foreign:
+            raise ValueError(f"{', '.join(foreign)}: not ours to write")
+        for old, new in self.changed:
+            if replace(new, rules=old.rules) != old:
+                raise ValueError(f"{old.id}: name, VPC, mark and tags of a group do not change")
+        if self.actual.enis.keys() != self.desired.enis.keys():
+            raise ValueError("interfaces come and go by other hands")
+
+    def moves(self) -> list[tuple[Eni, tuple[str, ...]]]:
+        """Return the interfaces whose groups change, with the groups they get."""
+        return [
+            (self.actual.enis[key], eni.groups)
+            for key, eni in sorted(self.desired.enis.items())
+            if self.actual.enis[key].groups != eni.groups
+        ]
+
+    def before(self) -> list[Named]:
+        """Return what only adds: nothing that is let through today depends on it."""
+        grow = self.list_changes(grow=True)
+        first, *later = grow or [()]
+        chained = [(f"authorize-{number}", found) for number, found in enumerate(later, 2)]
+        return [self.create(), self.fill(), self.resize(grow=True), ("authorize", (*self.authorize(), *first)), *chained]
+
+    def after(self) -> list[Named]:
+        """Return what removes, and what nobody feels."""
+        shrink = self.list_changes(grow=False)
+        first, *later = shrink or [()]
+        chained = [(f"revoke-{number}", found) for number, found in enumerate(later, 2)]
+        return [
+            ("revoke", (*self.revoke(), *first)),
+            *chained,
+            ("describe", (*self.describe(), *self.resize(grow=False)[1])),
+            ("delete", tuple(self.caller.delete_group(group) for group in self.gone)),
+            ("delete-lists", tuple(self.caller.delete_list(one) for one in self.gone_lists)),
+        ]
+
+    def create(self) -> Named:
+        """Return the creation of lists and groups, tags included."""
+        made = [self.caller.create_list(one) for one in self.new_lists]
+        return "create", (*made, *(self.caller.create_group(group) for group in self.new))
+
+    def fill(self) -> Named:
+        """Return what new groups and lists hold: nobody carries or uses them yet."""
+        found: list[Step] = []
+        for group in self.new:
+            given = default_egress(self.desired.vpcs.get(group.vpc))
+            surplus = [key for key in given if key not in group.rules]
+            missing = {key: text for key, text in group.rules.items() if key not in given}
+            found.extend(self.caller.authorize(group, missing, Effect.NONE))
+            found.extend(self.caller.revoke(group, surplus, Effect.NONE))
+        return "fill", tuple(found)
+
+    def authorize(self) -> tuple[Step, ...]:
+        """Return the additions to groups that exist."""
+        found: list[Step] = []
+        for old, new in self.changed:
+            added = {key: text for key, text in new.rules.items() if key not in old.rules}
+            found.extend(self.caller.authorize(new, added, Effect.GROWS))
+        return tuple(found)
+
+    def revoke(self) -> tuple[Step, ...]:
+        """Return the removals from groups that stay, and of references that would keep groups and lists from being deleted."""
+        found: list[Step] = []
+        for old, new in self.changed:
+            found.extend(self.caller.revoke(old, [key for key in old.rules if key not in new.rules], Effect.SHRINKS))
+        gone = {group.id for group in self.gone} | {one.id for one in self.gone_lists}
+        for group in self.gone:
+            ties = [key for key in group.rules if key.peer in gone and key.peer != group.id]
+            found.extend(self.caller.revoke(group, ties, Effect.NONE))
+        return tuple(found)
+
+    def describe(self) -> tuple[Step, ...]:
+        """Return changes of descriptions alone."""
+        found: list[Step] = []
+        for old, new in self.changed:
+            texts = {key: text for key, text in new.rules.items() if key in old.rules and old.rules[key] != text}
+            found.extend(self.caller.describe(new, texts))
+        return tuple(found)
+
+    def resize(self, *, grow: bool) -> Named:
+        """Return changes of MaxEntries: up before entries come, down after they went."""
+        found = [
+            self.caller.resize_list(old, new.weight)
+            for old, new in self.changed_lists
+            if (new.weight > old.weight if grow else new.weight < old.weight)
+        ]
+        return "resize", tuple(found)
+
+    def list_changes(self, *, grow: bool, meet: bool = False) -> list[tuple[Step, ...]]:
+        """Return changes of entries, in rounds: EC2 takes 100 at a time, and each is a version that the next builds on.
+
+        Additions come first, except with `meet`, where removals do.
+        """
+        rounds: list[list[Step]] = []
+        for old, new in self._list_pairs(grow=grow):
+            version = old.version
+            if grow is meet:
+                first, second = (old, new) if meet else (new, old)
+                version += len(chunks([cidr for cidr in first.entries if cidr not in second.entries]))
+            source, other = (new.entries, old.entries) if grow else (old.entries, new.entries)
+            for number, chunk in enumerate(chunks([cidr for cidr in sorted(source) if cidr not in other])):
+                if number == len(rounds):
+                    rounds.append([])
+                rounds[number].append(self.caller.change_list(old, chunk, version + number, grow=grow))
+        return [tuple(one) for one in rounds]
+
+    def _list_pairs(self, *, grow: bool) -> list[tuple[PrefixList, PrefixList]]:
+        if not grow:
+            return self.changed_lists
+        fresh = [(replace(one, entries=dict(first_entries(one))), one) for one in self.new_lists]
+        return [*self.changed_lists, *fresh]
+
+
+def first_entries(one: PrefixList) -> list[tuple[str, str]]:
+    """Return the entries that go into the creating call."""
+    return sorted(one.entries.items())[: wire.ENTRIES_PER_CALL]
+
+
+def chunks(cidrs: Iterable[str]) -> list[list[str]]:
+    """Return what fits one call each."""
+    todo = list(cidrs)
+    return [todo[at : at + wire.ENTRIES_PER_CALL] for at in range(0, len(todo), wire.ENTRIES_PER_CALL)]
