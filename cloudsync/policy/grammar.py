@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NoReturn
 
 from cloudsync.model.errors import PolicyError
 from cloudsync.model.finding import Finding
@@ -94,7 +93,7 @@ def parse_scope(piece: Piece) -> tuple[Term, ...] | None:
         return None
     terms = parser.terms("scope")
     if parser.token is not None and parser.token.sign:
-        parser.fail("UNEXPECTED", f"'{parser.token.text}' in a scope", "several scopes are a list: one item each")
+        raise parser.wrong("UNEXPECTED", f"'{parser.token.text}' in a scope", "several scopes are a list: one item each")
     parser.end()
     return terms
 
@@ -124,7 +123,7 @@ class _Parser:
             elif quoted is not None:
                 self.tokens.append(_Token(_unescaped(quoted[1:-1]), match.start(1), quoted=True))
             elif other == '"':
-                self.fail_at(match.start(4), "UNCLOSED-QUOTE", "a quote that is never closed")
+                raise self.wrong_at(match.start(4), "UNCLOSED-QUOTE", "a quote that is never closed")
 
     @property
     def token(self) -> _Token | None:
@@ -159,26 +158,26 @@ class _Parser:
         found = self.maybe(*words)
         if found is None:
             wanted = " or ".join(f"'{word}'" for word in words)
-            self.fail("UNEXPECTED", f"expected {wanted}, found {self.shown()}", did_you_mean(self.peek(), words))
+            raise self.wrong("UNEXPECTED", f"expected {wanted}, found {self.shown()}", did_you_mean(self.peek(), words))
         return found
 
     def shown(self) -> str:
         """Return the next token for a message."""
         return "the end" if self.token is None else f"'{self.token.text}'"
 
-    def fail(self, code: str, message: str, hint: str = "") -> NoReturn:
-        """Raise a finding at the next token, or at the end of the text."""
+    def wrong(self, code: str, message: str, hint: str = "") -> PolicyError:
+        """Return a finding at the next token, or at the end of the text, ready to be raised."""
         at = self.token.at if self.token is not None else max(len(self.piece.text.rstrip()) - 1, 0)
-        self.fail_at(at, code, message, hint)
+        return self.wrong_at(at, code, message, hint)
 
-    def fail_at(self, at: int, code: str, message: str, hint: str = "") -> NoReturn:
-        """Raise a finding at an offset."""
-        raise PolicyError([Finding(self.piece.place(at), code, message, hint)])
+    def wrong_at(self, at: int, code: str, message: str, hint: str = "") -> PolicyError:
+        """Return a finding at an offset, ready to be raised."""
+        return PolicyError([Finding(self.piece.place(at), code, message, hint)])
 
     def end(self) -> None:
         """Refuse anything that is left."""
         if self.token is not None:
-            self.fail("UNEXPECTED", f"expected the end, found {self.shown()}")
+            raise self.wrong("UNEXPECTED", f"expected the end, found {self.shown()}")
 
     # --- sentences
 
@@ -202,7 +201,7 @@ class _Parser:
             return Action(word)
         same = _SAME_AS.get(word.lower())
         hint = f"did you mean '{same}'" if same else did_you_mean(word, ("allow", "deny", "never"))
-        self.fail("BAD-ACTION", f"a rule starts with allow, deny or never allow, found {self.shown()}", hint)
+        raise self.wrong("BAD-ACTION", f"a rule starts with allow, deny or never allow, found {self.shown()}", hint)
 
     def test(self) -> TestTree:
         """test = who ("can" | "cannot") "reach" who "on" what | "only" who "may" "reach" who "on" what."""
@@ -215,7 +214,7 @@ class _Parser:
             verb = self.expect("can", "cannot")
             expectation = Expectation.CAN if verb.text == "can" else Expectation.CANNOT
             if self.peek() == "not":
-                self.fail("UNEXPECTED", "'can not' is two words", "did you mean 'cannot'")
+                raise self.wrong("UNEXPECTED", "'can not' is two words", "did you mean 'cannot'")
         self.expect("reach")
         destinations = self.whos("destination")
         self.expect("on")
@@ -236,7 +235,7 @@ class _Parser:
         base = self.base(side)
         excluded = self.base("exception") if self.maybe("except") else None
         if excluded is not None and self.peek() == "except":
-            self.fail("CLAUSE-TWICE", "a second 'except'", "one exception each: label values join with '|', addresses in one iplist")
+            raise self.wrong("CLAUSE-TWICE", "a second 'except'", "one exception each: label values join with '|', addresses in one iplist")
         return WhoTree(base, excluded, outside)
 
     def base(self, side: str) -> BaseTree:
@@ -262,9 +261,9 @@ class _Parser:
         """Return the name after `workload` or `iplist`; words of the grammar need quotes there."""
         token = self.token
         if token is None or token.sign or (not token.quoted and token.text in GRAMMAR_WORDS):
-            self.fail("MISSING-NAME", f"'{what}' needs a name, found {self.shown()}", "quote a name that is a word of the grammar")
+            raise self.wrong("MISSING-NAME", f"'{what}' needs a name, found {self.shown()}", "quote a name that is a word of the grammar")
         if not token.text:
-            self.fail("MISSING-NAME", f"'{what}' needs a name, found nothing between the quotes")
+            raise self.wrong("MISSING-NAME", f"'{what}' needs a name, found nothing between the quotes")
         return self.take()
 
     def terms(self, side: str) -> tuple[Term, ...]:
@@ -275,18 +274,18 @@ class _Parser:
                 break
             terms.append(self.term())
         if not terms:
-            self._no_who(side)
+            raise self._no_who(side)
         return tuple(terms)
 
-    def _no_who(self, side: str) -> NoReturn:
+    def _no_who(self, side: str) -> PolicyError:
         word = self.peek()
         if word in _EVERYONE:
-            self.fail("UNKNOWN-WORD", f"'{word}' is no {side}", EVERYONE_HINT)
+            return self.wrong("UNKNOWN-WORD", f"'{word}' is no {side}", EVERYONE_HINT)
         if self.token is None or word in STOP_WORDS or self.token.sign:
             hint = EVERYONE_HINT if side in ("source", "destination") else "want labels, e.g. role=web env=prod"
-            self.fail("EMPTY-WHO", f"no {side}", hint)
+            return self.wrong("EMPTY-WHO", f"no {side}", hint)
         hint = "`outside` stands before a source" if word == "outside" else "want labels, e.g. role=web env=prod"
-        self.fail("UNEXPECTED", f"expected a {side}, found {self.shown()}", hint)
+        return self.wrong("UNEXPECTED", f"expected a {side}, found {self.shown()}", hint)
 
     def term(self) -> Term:
         """Term = [key "="] value {"|" value}."""
@@ -306,7 +305,7 @@ class _Parser:
         """Return one label value."""
         if not self.peek():
             before = f"'{key.text}='" if key is not None else "'|'"
-            self.fail("MISSING-VALUE", f"{before} needs a value, found {self.shown()}")
+            raise self.wrong("MISSING-VALUE", f"{before} needs a value, found {self.shown()}")
         return self.take()
 
     # --- what
@@ -324,13 +323,15 @@ class _Parser:
         if word == "any":
             first = self.take()
             if self.maybe("service") is None:
-                self.fail("UNEXPECTED", f"expected 'service' after 'any', found {self.shown()}", "for everything write `any service`")
+                raise self.wrong(
+                    "UNEXPECTED", f"expected 'service' after 'any', found {self.shown()}", "for everything write `any service`"
+                )
             return first.renamed(ANY)
         if not word or word in STOP_WORDS:
-            self.fail("EMPTY-WHAT", f"no service, found {self.shown()}", "for everything write `any service`")
+            raise self.wrong("EMPTY-WHAT", f"no service, found {self.shown()}", "for everything write `any service`")
         found = self.take()
         if self.peek() == "ok" or self._glued():
-            self.fail("BAD-PORT", f"'{found.text}' goes on with {self.shown()}", "want PROTO/N or PROTO/N-M without blanks")
+            raise self.wrong("BAD-PORT", f"'{found.text}' goes on with {self.shown()}", "want PROTO/N or PROTO/N-M without blanks")
         return found
 
     def _glued(self) -> bool:
@@ -349,7 +350,7 @@ class _Parser:
             before, name = clauses, self.peek()
             clauses = self.clause(clauses)
             if name in seen:
-                self.fail_at(at, "CLAUSE-TWICE", f"'{name}' stands twice", "every clause once")
+                raise self.wrong_at(at, "CLAUSE-TWICE", f"'{name}' stands twice", "every clause once")
             seen.add(name)
             assert clauses is not before
         return clauses
@@ -381,20 +382,20 @@ class _Parser:
             accepted = {*clauses.accept, ACCEPTS[word]}
             return replace(clauses, accept=tuple(accept for accept in ACCEPTS.values() if accept in accepted))
         hint = did_you_mean(word, [part.split()[0] for part in _CLAUSE_WORDS], f"want {listed(_CLAUSE_WORDS, 12)}")
-        self.fail("UNKNOWN-WORD", f"expected a clause or the end, found {self.shown()}", hint)
+        raise self.wrong("UNKNOWN-WORD", f"expected a clause or the end, found {self.shown()}", hint)
 
     def text(self, clause: str, want: str) -> Word:
         """Return the word or quoted text of a clause."""
         token = self.token
         if token is None or token.sign or not token.text:
-            self.fail("MISSING-VALUE", f"'{clause}' needs {want}, found {self.shown()}")
+            raise self.wrong("MISSING-VALUE", f"'{clause}' needs {want}, found {self.shown()}")
         return self.take()
 
     def reason(self) -> Word:
         """Return the text of `because`, which is always quoted."""
         token = self.token
         if token is None or not token.quoted:
-            self.fail("MISSING-VALUE", f"'because' needs a text in double quotes, found {self.shown()}", 'e.g. because "CHG-1042"')
+            raise self.wrong("MISSING-VALUE", f"'because' needs a text in double quotes, found {self.shown()}", 'e.g. because "CHG-1042"')
         return self.take()
 
 

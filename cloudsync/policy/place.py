@@ -38,7 +38,7 @@ class Piece:
         return self.scalar.text
 
     def place(self, at: int) -> Where:
-        """Return the place of the character at an offset: exact on one line, and in folded or escaped text found by following the letters."""
+        """Return the place of the character at an offset: exact on one line, else found by following the letters."""
         where = self.scalar.where
         source = self.sources.get(where.file)
         start = where.col - 1 + self.scalar.quoted

@@ -22,7 +22,7 @@ from cloudsync.policy.values import (
     Who,
     WorkloadBase,
 )
-from cloudsync.policy.words import did_you_mean, listed
+from cloudsync.policy.words import WANT_NAME, did_you_mean, is_name, listed
 
 _PLAIN: dict[Plain, Base] = {
     Plain.ALL: AllWorkloads(),
@@ -205,7 +205,18 @@ class Resolver:
             self._report(words[0], "MIXED-PROCESS", "services of different processes in one rule", hint)
         return ServiceSet.union_all(sets), max(processes, default=""), tuple(done)
 
-    # --- time
+    # --- clauses
+
+    def owner(self, word: Word) -> None:
+        """Check the name of an owner."""
+        if not is_name(word.text):
+            self._report(word, "BAD-NAME", f"owner '{word.text}' is no name", WANT_NAME)
+
+    def process(self, word: Word, of_service: str) -> str:
+        """Return the process of a rule whose services may name one already."""
+        if of_service not in ("", word.text):
+            self._report(word, "MIXED-PROCESS", f"the service is of process {of_service}", "leave 'by process' out")
+        return word.text
 
     def until(self, word: Word) -> datetime | None:
         """Return the instant of `until`: UTC, to the second."""

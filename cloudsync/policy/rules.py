@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from cloudsync.model.errors import PolicyError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.service import ServiceSet
 from cloudsync.policy.grammar import EVERYONE_HINT, parse_rule, parse_services, parse_test, parse_whos, rule_text, test_text
 from cloudsync.policy.place import Piece
 from cloudsync.policy.reading import Reader
@@ -15,7 +17,7 @@ from cloudsync.policy.resolve import Resolver, is_workload_base, time_text
 from cloudsync.policy.strict import Mapping, Node, Scalar
 from cloudsync.policy.syntax import NO_CLAUSES, Clauses, RuleTree, TestTree, WhoTree, Word
 from cloudsync.policy.values import Action, LabelSelector, PolicyTest, Rule, Who
-from cloudsync.policy.words import ACCEPTS, WANT_NAME, did_you_mean, is_name, listed
+from cloudsync.policy.words import ACCEPTS, did_you_mean, listed
 
 _ACTIONS = {"allow": Action.ALLOW, "deny": Action.DENY, "never": Action.NEVER}
 _FIELDS = (*_ACTIONS, "id", "until", "because", "owner", "process", "logged", "accept")
@@ -134,35 +136,24 @@ class RuleReader:
     def resolved(self, tree: RuleTree, seat: Seat, where: Where, written_id: str) -> Rule | None:
         """Return the rule that a tree means; None when it has findings."""
         before = len(self.reader.findings)
-        sources, source_trees = self.resolver.sources(tree.sources, scoped=True)
-        destinations, destination_trees = self.resolver.destinations(tree.destinations)
-        services, process, words = self.resolver.services(tree.services)
-        clauses = tree.clauses
-        until = None if clauses.until is None else self.resolver.until(clauses.until)
-        if clauses.owner is not None and not is_name(clauses.owner.text):
-            self.reader.report(clauses.owner.where, "BAD-NAME", f"owner '{clauses.owner.text}' is no name", WANT_NAME)
-        own = clauses.process.text if clauses.process is not None else ""
-        if clauses.process is not None and process and process != own:
-            self.reader.report(clauses.process.where, "MIXED-PROCESS", f"the service is of process {process}", "leave 'by process' out")
+        meaning = rule_meaning(tree, self.resolver)
         if len(self.reader.findings) > before:
             return None
-        if clauses.until is not None and until is not None:
-            clauses = replace(clauses, until=clauses.until.renamed(time_text(until)))
-        canonical = RuleTree(tree.action, source_trees, destination_trees, words, clauses)
+        clauses = meaning.tree.clauses
         return Rule(
             id=f"{seat.ruleset}/{written_id}" if written_id else f"{seat.ruleset}#{seat.position}",
             ruleset=seat.ruleset,
             where=where,
             action=tree.action,
-            sources=sources,
-            destinations=destinations,
-            services=services,
+            sources=meaning.sources,
+            destinations=meaning.destinations,
+            services=meaning.services,
             scopes=seat.scopes,
-            text=rule_text(canonical),
-            process=own or process,
-            until=until,
-            because=clauses.because.text if clauses.because is not None else "",
-            owner=clauses.owner.text if clauses.owner is not None else "",
+            text=rule_text(meaning.tree),
+            process=meaning.process,
+            until=meaning.until,
+            because=_text(clauses.because),
+            owner=_text(clauses.owner),
             logged=clauses.logged,
             accept=frozenset(clauses.accept),
         )
@@ -183,6 +174,39 @@ class RuleReader:
             return None
         text = test_text(TestTree(tree.expectation, source_trees, destination_trees, words))
         return PolicyTest(node.where, text, tree.expectation, sources, destinations, services)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a rule's tree means, with its canonical tree; good for nothing when the resolver found something wrong."""
+
+    sources: tuple[Who, ...]
+    destinations: tuple[Who, ...]
+    services: ServiceSet
+    process: str
+    until: datetime | None
+    tree: RuleTree
+
+
+def rule_meaning(tree: RuleTree, resolver: Resolver) -> Meaning:
+    """Look up every word of a rule."""
+    sources, source_trees = resolver.sources(tree.sources, scoped=True)
+    destinations, destination_trees = resolver.destinations(tree.destinations)
+    services, process, words = resolver.services(tree.services)
+    clauses = tree.clauses
+    until = None if clauses.until is None else resolver.until(clauses.until)
+    if clauses.until is not None and until is not None:
+        clauses = replace(clauses, until=clauses.until.renamed(time_text(until)))
+    if clauses.owner is not None:
+        resolver.owner(clauses.owner)
+    if clauses.process is not None:
+        process = resolver.process(clauses.process, process)
+    canonical = RuleTree(tree.action, source_trees, destination_trees, words, clauses)
+    return Meaning(sources, destinations, services, process, until, canonical)
+
+
+def _text(word: Word | None) -> str:
+    return "" if word is None else word.text
 
 
 def only_addresses(whos: tuple[Who, ...]) -> bool:
