@@ -18,8 +18,8 @@ CLOCK_CALLS = {
     "date.today",
     "datetime.date.today",
 }
-# Besides an adapter's client.py: the plugin gives tests a client to be the stranger with.
-SDK_HOMES = {"client.py", "pytest_plugin.py"}
+# Besides an adapter's client.py: those who come to the simulated estate as a stranger would.
+SDK_HOMES = {"client.py", "pytest_plugin.py", "demo.py"}
 SDKS = {"boto3", "botocore", "google", "azure", "f5"}
 
 
