@@ -201,7 +201,7 @@ def _read(root: Path, entry: Entry) -> bytes | Finding:
 
 def _outside(root: Path, path: str) -> Finding:
     link = root / path
-    target = f" -> {os.readlink(link)}" if link.is_symlink() else ""
+    target = f" -> {link.readlink()}" if link.is_symlink() else ""
     return Finding(Where(path), "OUTSIDE-ROOT", f"{path}{target} leads outside the repository", "put the file itself there")
 
 

@@ -116,14 +116,16 @@ class Mapper:
     vocabulary: Mapping[str, Sequence[str]]
     misses: Misses = field(default_factory=Misses)
 
+    def static_labels(self, static: Labels) -> tuple[Labels, str]:
+        """Return the static labels whose keys are not locked to another kind of source: all that a workload in no cloud can have."""
+        kept = Labels(tuple(pair for pair in static.pairs if self.locks.get(pair[0], Pick.STATIC) is Pick.STATIC))
+        return kept, "; ".join(f"{key}: static" for key, _ in kept.pairs)
+
     def labels(self, subject: Subject, static: Labels) -> tuple[Labels, str]:
         """Return a workload's labels and, for reports, what gave each. Static labels win key by key where the key is not locked away."""
-        found: dict[str, str] = {}
-        given: list[str] = []
-        for key, value in static.pairs:
-            if self.locks.get(key, Pick.STATIC) is Pick.STATIC:
-                found[key] = value
-                given.append(f"{key}: static")
+        kept, _ = self.static_labels(static)
+        found = dict(kept.pairs)
+        given = [f"{key}: static" for key in found]
         decided = set(found)
         for source in self.sources:
             if source.label in decided or self.locks.get(source.label, source.pick) is not source.pick:

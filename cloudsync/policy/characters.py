@@ -51,6 +51,11 @@ class Text:
         """Return the place of a character."""
         return _where(file, self.raw, offset)
 
+    def offset(self, where: Where) -> int:
+        """Return the offset of a place."""
+        starts = self._lines()
+        return starts[min(where.line, len(starts)) - 1] + where.col - 1
+
     def is_last_line(self, number: int) -> bool:
         """Tell whether only blank space follows this line."""
         starts = self._lines()

@@ -1,0 +1,69 @@
+"""Workloads that share an address in a place where it counts for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cloudsync.model import intervals
+from cloudsync.model.address import AddressSet, Family, globally_routable
+from cloudsync.model.workload import Domain, Workload
+
+Span = tuple[int, int, int]
+"""First address, the one behind the last, number of the workload."""
+
+
+def clashes(workloads: Sequence[Workload], most: int = 100) -> Iterator[tuple[Workload, Workload, AddressSet]]:
+    """Yield up to `most` pairs of workloads with the addresses they share, in order of the workloads; each pair once.
+
+    A globally routable address counts everywhere, any other one only inside its own routing domain.
+    """
+    pairs: dict[tuple[int, int], None] = {}
+    for spans in _places(workloads):
+        for pair in _overlaps(spans):
+            pairs.setdefault(pair)
+            if len(pairs) >= most:
+                break
+    for left, right in sorted(pairs)[:most]:
+        yield workloads[left], workloads[right], _shared(workloads[left], workloads[right])
+
+
+def _shared(one: Workload, other: Workload) -> AddressSet:
+    found = []
+    for mine in one.interfaces:
+        for yours in other.interfaces:
+            both = mine.addresses & yours.addresses
+            found.append(both if mine.domain == yours.domain else both & globally_routable())
+    return AddressSet.union_all(found)
+
+
+def _places(workloads: Sequence[Workload]) -> Iterator[list[Span]]:
+    """Yield the ranges that must not overlap: those of each domain and family, then the globally routable ones of all domains together."""
+    places: dict[tuple[Domain, Family], list[Span]] = {}
+    for number, workload in enumerate(workloads):
+        for interface in workload.interfaces:
+            for family in Family:
+                spans = places.setdefault((interface.domain, family), [])
+                spans += [(start, end, number) for start, end in intervals.ranges(interface.addresses.family(family))]
+    yield from places.values()
+    if len({domain for domain, _ in places}) < 2:
+        return
+    for family in Family:
+        everywhere = globally_routable().family(family)
+        yield [
+            (start, end, number)
+            for (_, own), spans in places.items()
+            if own is family
+            for first, last, number in spans
+            for start, end in intervals.ranges(intervals.intersection((first, last), everywhere))
+        ]
+
+
+def _overlaps(spans: list[Span]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of workload numbers whose ranges overlap, by one sweep over the sorted ranges."""
+    still_open: list[tuple[int, int]] = []
+    for start, end, number in sorted(spans):
+        still_open = [(last, other) for last, other in still_open if last > start]
+        for _, other in still_open:
+            if other != number:
+                yield min(other, number), max(other, number)
+        still_open.append((end, number))
