@@ -52,7 +52,8 @@ bench: $(STAMP) ## measure, with ratios against a plain script in the same run
 	$(BIN)/python -m bench
 
 schema: $(STAMP) ## write the JSON Schemas again from the document types
-	$(BIN)/cloudsync schema --write config/schema
+	$(BIN)/python -m cloudsync.settings.generate cloudsync/schema
+	$(BIN)/python -m cloudsync.settings.generate config/schema
 
 sim: $(STAMP) ## replay seeded simulations: make sim SEED=7 N=100
 	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
