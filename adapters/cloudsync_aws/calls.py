@@ -155,7 +155,8 @@ class Caller:
         payload = wire.render("modify_managed_prefix_list", {"MaxEntries": weight, "PrefixListId": one.id})
         title = f"resize prefix list {one.name} from {one.weight} to {weight}"
         key = reference(one.id)
-        return Step(f"resize/{key}", "ModifyManagedPrefixList", one.scope, key, title, Effect.NONE, payload, mark=_mark(one))
+        verb = "widen" if weight > one.weight else "narrow"
+        return Step(f"{verb}/{key}", "ModifyManagedPrefixList", one.scope, key, title, Effect.NONE, payload, mark=_mark(one))
 
     def change_list(self, one: PrefixList, cidrs: list[str], version: int, *, grow: bool) -> Step:
         """Return one change of entries on top of a version."""

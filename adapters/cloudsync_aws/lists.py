@@ -73,7 +73,8 @@ def choose(sides: Iterable[tuple[str, tuple[Side, Side]]], table: AwsTable) -> L
         cidrs = _cidrs(key)
         limit = quotas(table, key.scope)
         there = known.get((key.scope, tags[key]))
-        fits = LIST_FROM <= len(cidrs) <= min(limit.rules_per_group, limit.entries_per_list)
+        peak = len(cidrs) if there is None else max(there.weight, len(there.entries.keys() | set(cidrs)))
+        fits = len(cidrs) >= LIST_FROM and peak <= min(limit.rules_per_group, limit.entries_per_list)
         if not fits or (there is None and (users[key] < USERS_FROM or count[key.scope] >= limit.lists_per_region)):
             continue
         if there is None:

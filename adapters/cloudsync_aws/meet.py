@@ -68,12 +68,12 @@ def meet(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
         ("shrink-move", _moves(ways, "shrunk", "shrink")),
         ("shrink", (*rest, *(removed[0] if removed else ()))),
         *((f"shrink-{number}", found) for number, found in enumerate(removed[1:], 2)),
-        change.resize(grow=True),
+        change.resize(grow=True, meet=True),
         ("grow", (*change.authorize(), *(added[0] if added else ()))),
         *((f"grow-{number}", found) for number, found in enumerate(added[1:], 2)),
         ("grow-move", _moves(ways, "grown", "grow")),
         ("let-go", _moves(ways, "new", "let-go")),
-        ("describe", (*tied, *change.describe(), *change.resize(grow=False)[1])),
+        ("describe", (*tied, *change.describe(), *change.resize(grow=False, meet=True)[1])),
         ("delete", (*(caller.delete_group(one, temporary=True) for one in helpers.groups.values()), *_deletions(change))),
         ("delete-lists", tuple(change.caller.delete_list(one) for one in change.gone_lists)),
     )
@@ -147,7 +147,8 @@ def _helper(table: AwsTable, eni: Eni, inbound: PacketSet, outbound: PacketSet) 
     for egress, packets in ((False, inbound), (True, outbound)):
         side = Side(egress, pieces=[Piece(addresses, services, ()) for addresses, services in packets.products()])
         said: Entries = entries(side)
-        assert not (said.left or said.lost), "what two states of groups share can be said in groups"
+        said_whole = not said.left and not said.lost
+        assert said_whole, "what two states of groups share can be said in groups"
         rules.update(dict.fromkeys(said.rules, ""))
     if sums(rules, {}).most > quotas(table, eni.scope).rules_per_group:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudsync_aws.table import AwsTable, PeerKind, PrefixList, Quotas, RuleKey
 
@@ -61,13 +61,17 @@ def sums(keys: Iterable[RuleKey], lists: Mapping[str, PrefixList]) -> Sums:
     return Sums(*totals)
 
 
+def list_peak(old: PrefixList, new: PrefixList) -> int:
+    """Return the MaxEntries a list needs while old and new entries are in it together."""
+    return max(old.weight, new.weight, len(old.entries.keys() | new.entries.keys()))
+
+
 def heavier(actual: Mapping[str, PrefixList], desired: Mapping[str, PrefixList]) -> dict[str, PrefixList]:
-    """Return every list at the larger of its two weights: what it weighs at the peak of a change."""
+    """Return every list at the weight it has at the peak of a change."""
     found = dict(actual)
     for key, one in desired.items():
-        known = found.get(key)
-        if known is None or known.weight < one.weight:
-            found[key] = one
+        known = actual.get(key)
+        found[key] = one if known is None else replace(one, weight=list_peak(known, one))
     return found
 
 

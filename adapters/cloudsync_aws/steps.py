@@ -14,7 +14,7 @@ from typing import assert_never
 from cloudsync.adapter import Effect, Method, Phase, Step
 from cloudsync_aws import payload as wire
 from cloudsync_aws.calls import Caller, attach_step
-from cloudsync_aws.quota import quotas
+from cloudsync_aws.quota import list_peak, quotas
 from cloudsync_aws.simulate import default_egress
 from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
 
@@ -168,13 +168,14 @@ class Change:
             found.extend(self.caller.describe(new, texts))
         return tuple(found)
 
-    def resize(self, *, grow: bool) -> Named:
-        """Return changes of MaxEntries: up before entries come, down after they went."""
-        found = [
-            self.caller.resize_list(old, new.weight)
-            for old, new in self.changed_lists
-            if (new.weight > old.weight if grow else new.weight < old.weight)
-        ]
+    def resize(self, *, grow: bool, meet: bool = False) -> Named:
+        """Return changes of MaxEntries: up before entries come (old and new together, unless `meet`), down after they went."""
+        found: list[Step] = []
+        for old, new in self.changed_lists:
+            top = max(old.weight, new.weight) if meet else list_peak(old, new)
+            start, end = (old.weight, top) if grow else (top, new.weight)
+            if start != end:
+                found.append(self.caller.resize_list(replace(old, weight=start), end))
         return "resize", tuple(found)
 
     def list_changes(self, *, grow: bool, meet: bool = False) -> list[tuple[Step, ...]]:
