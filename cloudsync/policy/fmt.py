@@ -20,7 +20,7 @@ from cloudsync.policy.load import load_objects
 from cloudsync.policy.objects import Objects
 from cloudsync.policy.place import Piece, Source
 from cloudsync.policy.resolve import Resolver, read_time, time_text
-from cloudsync.policy.rules import parse_into, rule_meaning
+from cloudsync.policy.rules import rule_meaning
 from cloudsync.policy.strict import Mapping, Node, Scalar, load_node
 from cloudsync.policy.strict import Sequence as ListNode
 from cloudsync.policy.syntax import TestTree
@@ -121,14 +121,14 @@ class _Words:
     def rule(self, piece: Piece) -> str | None:
         """A whole rule."""
         resolver, findings = self._resolver()
-        tree = parse_into(findings, parse_rule, piece)
+        tree = parse_rule(piece, findings)
         found = None if tree is None else rule_meaning(tree, resolver)
         return None if findings or found is None else rule_text(found.tree)
 
     def test(self, piece: Piece) -> str | None:
         """A whole test."""
         resolver, findings = self._resolver()
-        tree = parse_into(findings, parse_test, piece)
+        tree = parse_test(piece, findings)
         if tree is None:
             return None
         sources = resolver.sources(tree.sources, scoped=False)[1]
@@ -139,22 +139,22 @@ class _Words:
     def sources(self, piece: Piece) -> str | None:
         """The text of `from`."""
         resolver, findings = self._resolver()
-        trees = parse_into(findings, lambda one: parse_whos(one, "source"), piece)
-        found = () if trees is None else resolver.sources(trees, scoped=True)[1]
+        trees = parse_whos(piece, findings, "source")
+        found = resolver.sources(trees, scoped=True)[1]
         return None if findings else whos_text(found)
 
     def destinations(self, piece: Piece) -> str | None:
         """The text of `to`."""
         resolver, findings = self._resolver()
-        trees = parse_into(findings, lambda one: parse_whos(one, "destination"), piece)
-        found = () if trees is None else resolver.destinations(trees)[1]
+        trees = parse_whos(piece, findings, "destination")
+        found = resolver.destinations(trees)[1]
         return None if findings else whos_text(found)
 
     def services(self, piece: Piece) -> str | None:
         """The text of `services`."""
         resolver, findings = self._resolver()
-        words = parse_into(findings, parse_services, piece)
-        found = () if words is None else resolver.services(words)[2]
+        words = parse_services(piece, findings)
+        found = resolver.services(words)[2]
         return None if findings else services_text(found)
 
     def until(self, piece: Piece) -> str | None:

@@ -51,51 +51,64 @@ class _Token:
         self.text, self.at, self.sign, self.quoted = text, at, sign, quoted
 
 
-def parse_rule(piece: Piece) -> RuleTree:
-    """Return the rule that a sentence says; PolicyError with one finding when it is none."""
-    parser = _Parser(piece)
-    tree = parser.rule()
-    parser.end()
-    return tree
-
-
-def parse_test(piece: Piece) -> TestTree:
-    """Return the test that a sentence says; PolicyError with one finding when it is none."""
-    parser = _Parser(piece)
-    tree = parser.test()
-    parser.end()
-    return tree
-
-
-def parse_whos(piece: Piece, side: str) -> tuple[WhoTree, ...]:
-    """Return a list of WHO, as it stands in `from` or `to`; `side` is the word for an empty one: source or destination."""
-    parser = _Parser(piece)
-    found = parser.whos(side)
-    parser.end()
-    return found
-
-
-def parse_services(piece: Piece) -> tuple[Word, ...]:
-    """Return a list of WHAT, as it stands in `services`."""
-    parser = _Parser(piece)
-    found = parser.whats()
-    parser.end()
-    return found
-
-
-def parse_scope(piece: Piece) -> tuple[Term, ...] | None:
-    """Return the terms of a scope; None for `all`."""
-    parser = _Parser(piece)
-    if parser.peek() == "all":
-        parser.take()
-        parser.maybe("workloads")
+def parse_rule(piece: Piece, findings: list[Finding]) -> RuleTree | None:
+    """Return the rule that a sentence says; None, with one more finding, when it is none."""
+    try:
+        parser = _Parser(piece)
+        found = parser.rule()
         parser.end()
+    except PolicyError as error:
+        findings.extend(error.findings)
         return None
-    terms = parser.terms("scope")
-    if parser.token is not None and parser.token.sign:
-        raise parser.wrong("UNEXPECTED", f"'{parser.token.text}' in a scope", "several scopes are a list: one item each")
-    parser.end()
-    return terms
+    return found
+
+
+def parse_test(piece: Piece, findings: list[Finding]) -> TestTree | None:
+    """Return the test that a sentence says; None, with one more finding, when it is none."""
+    try:
+        parser = _Parser(piece)
+        found = parser.test()
+        parser.end()
+    except PolicyError as error:
+        findings.extend(error.findings)
+        return None
+    return found
+
+
+def parse_whos(piece: Piece, findings: list[Finding], side: str) -> tuple[WhoTree, ...]:
+    """Return a list of WHO as it stands in `from` or `to`, empty with one more finding; `side` is source or destination."""
+    try:
+        parser = _Parser(piece)
+        found = parser.whos(side)
+        parser.end()
+    except PolicyError as error:
+        findings.extend(error.findings)
+        return ()
+    return found
+
+
+def parse_services(piece: Piece, findings: list[Finding]) -> tuple[Word, ...]:
+    """Return a list of WHAT as it stands in `services`, empty with one more finding."""
+    try:
+        parser = _Parser(piece)
+        found = parser.whats()
+        parser.end()
+    except PolicyError as error:
+        findings.extend(error.findings)
+        return ()
+    return found
+
+
+def parse_scope(piece: Piece, findings: list[Finding]) -> tuple[Term, ...] | None:
+    """Return the terms of a scope, none for `all`; None, with one more finding, when it is no scope."""
+    try:
+        parser = _Parser(piece)
+        found = parser.scope()
+        parser.end()
+    except PolicyError as error:
+        findings.extend(error.findings)
+        return None
+    return found
 
 
 def _unescaped(text: str) -> str:
@@ -178,6 +191,17 @@ class _Parser:
         """Refuse anything that is left."""
         if self.token is not None:
             raise self.wrong("UNEXPECTED", f"expected the end, found {self.shown()}")
+
+    def scope(self) -> tuple[Term, ...]:
+        """Scope = "all" | term {term}; `all` has no term."""
+        if self.peek() == "all":
+            self.take()
+            self.maybe("workloads")
+            return ()
+        terms = self.terms("scope")
+        if self.token is not None and self.token.sign:
+            raise self.wrong("UNEXPECTED", f"'{self.token.text}' in a scope", "several scopes are a list: one item each")
+        return terms
 
     # --- sentences
 

@@ -13,7 +13,7 @@ from cloudsync.policy.objects import ObjectReader, Objects
 from cloudsync.policy.place import Source
 from cloudsync.policy.reading import Reader
 from cloudsync.policy.resolve import Resolver
-from cloudsync.policy.rules import RuleReader, Seat, only_addresses, parse_into
+from cloudsync.policy.rules import RuleReader, Seat, only_addresses
 from cloudsync.policy.strict import Mapping, Node, Scalar, load_node
 from cloudsync.policy.strict import Sequence as ListNode
 from cloudsync.policy.values import DeclaredObject, Enforcement, LabelSelector, Policy, PolicyTest, Rule, Ruleset
@@ -22,7 +22,6 @@ from cloudsync.policy.words import did_you_mean, listed
 SECTIONS = ("version", "labels", "label_groups", "iplists", "services", "enforcement", "rulesets", "tests")
 EVERYTHING_VISIBLE = Enforcement(None, Mode.VISIBILITY)
 """The default where no file declares enforcement: nothing is written."""
-_OUTBOUND_ONLY = "neither end is a workload"
 
 
 def load_policy(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, tuple[Finding, ...]]:
@@ -108,7 +107,7 @@ class _Loader:
         return any(finding.code not in ("UNKNOWN-FIELD", "MISSING-VALUE") for finding in self.reader.findings)
 
     def _ruleset(self, mapping: Mapping, rulesets: dict[str, Ruleset], rules: list[Rule]) -> None:
-        self.reader.fields(mapping, ("name", "scope", "owner", "rules"), "a ruleset")
+        self.reader.fields(mapping, ("name", "scope", "owner", "description", "rules"), "a ruleset")
         named = self.reader.required(mapping, "name", "a ruleset")
         name = None if named is None else self.reader.name(named, "ruleset")
         label = name.text if name is not None else "?"
@@ -136,7 +135,10 @@ class _Loader:
             if first_place != rule.where:
                 self.reader.report(rule.where, "DECLARED-TWICE", f"rule id '{rule.id}' again (first at {first_place})", "one id each")
             if only_addresses(rule.sources) and only_addresses(rule.destinations):
-                self.reader.report(rule.where, "NO-WORKLOAD", _OUTBOUND_ONLY, "no machine enforces it: one end must be workloads")
+                message = f"rule {rule.id}: neither end is workloads, so that nothing enforces it"
+                self.reader.report(
+                    rule.where, "NO-WORKLOAD", message, "an address never makes the machine behind it an end", Severity.WARNING
+                )
             rules.append(rule)
 
     def _scopes(self, node: Node) -> tuple[LabelSelector | None, ...]:
@@ -152,12 +154,9 @@ class _Loader:
 
     def _scope(self, text: Scalar) -> tuple[LabelSelector | None] | None:
         """Return a scope (None inside for `all`), or None when it has findings."""
-        before = len(self.reader.findings)
-        terms = parse_into(self.reader.findings, parse_scope, self.reader.piece(text))
-        if len(self.reader.findings) > before:
-            return None
-        if terms is None:
-            return (None,)
+        terms = parse_scope(self.reader.piece(text), self.reader.findings)
+        if not terms:
+            return None if terms is None else (None,)
         resolved = self.resolver.selector(terms)
         return None if resolved is None else (resolved[0],)
 
@@ -181,7 +180,7 @@ class _Loader:
                 line = self.reader.mapping(item, "a line of 'enforcement'")
                 if line is not None:
                     lines.extend(self._line(line))
-            default = self.reader.required(mapping, "default", "'enforcement'", f"want {listed(mode.value for mode in Mode)}")
+            default = mapping.get("default")
             lines.append(EVERYTHING_VISIBLE if default is None else self._default(default))
         return tuple(lines) if first is not None else (EVERYTHING_VISIBLE,)
 
@@ -207,8 +206,8 @@ class _Loader:
     def _services(self, node: Node) -> ServiceSet:
         sets: list[ServiceSet] = []
         for text in self.reader.texts(node, "'services'"):
-            words = parse_into(self.reader.findings, parse_services, self.reader.piece(text))
-            sets.append(NO_SERVICE if words is None else self.resolver.services(words)[0])
+            words = parse_services(self.reader.piece(text), self.reader.findings)
+            sets.append(self.resolver.services(words)[0])
         return ServiceSet.union_all(sets)
 
     def _mode(self, node: Node | None, around: Node) -> Mode:

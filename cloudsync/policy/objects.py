@@ -193,16 +193,17 @@ class ObjectReader:
         self.reader.report(value.where, "UNKNOWN-VALUE", f"{key} has no value '{value.text}'", hint)
 
     def _iplist(self, name: Scalar, node: Node) -> None:
+        before = len(self.reader.findings)
         entries = self.reader.texts(node, f"iplist '{name.text}'")
         found, wrong = read_entries((entry.text.strip(), entry.where) for entry in entries)
         self.reader.findings.extend(wrong)
         self.objects.iplists[name.text] = Addresses(found, name.where)
-        if not found and not wrong:
+        if not found and len(self.reader.findings) == before:
             hint = "rules that name it compile to no rule"
             self.reader.report(name.where, "EMPTY-SELECTOR", f"iplist '{name.text}' has no address", hint, Severity.WARNING)
 
     def _service(self, name: Scalar, node: Node) -> None:
-        what, process = f"service '{name.text}'", ""
+        what, process, before = f"service '{name.text}'", "", len(self.reader.findings)
         ports: Node | None = node
         if isinstance(node, Mapping):
             self.reader.fields(node, ("ports", "process"), what)
@@ -218,6 +219,6 @@ class ObjectReader:
                 self.reader.findings.append(one)
             else:
                 sets.append(one)
-        if ports is not None and not isinstance(ports, Scalar) and not texts:
+        if not sets and len(self.reader.findings) == before:
             self.reader.report(name.where, "MISSING-VALUE", f"{what} is empty", "want e.g. tcp/443")
         self.objects.services[name.text] = Service(ServiceSet.union_all(sets), process, name.where)

@@ -189,8 +189,8 @@ class Resolver:
                 done.append(word)
                 continue
             if word.text != ANY and not starts_like_a_protocol(word.text):
-                known = (*self.objects.services, *("tcp", "udp"))
-                hint = did_you_mean(word.text, known, f"declared are {listed(self.objects.services)}; or write e.g. tcp/443")
+                declared_names = f"declared are {listed(self.objects.services)}" if self.objects.services else "none is declared"
+                hint = did_you_mean(word.text, (*self.objects.services, "tcp", "udp"), f"{declared_names}; or write e.g. tcp/443")
                 self._report(word, "UNKNOWN-SERVICE", f"no service '{word.text}'", hint)
                 continue
             found = read_service(word.text, word.where)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
-from cloudsync.model.errors import PolicyError
-from cloudsync.model.finding import Finding, Where
+from cloudsync.model.finding import Where
 from cloudsync.model.service import ServiceSet
 from cloudsync.policy.grammar import EVERYONE_HINT, parse_rule, parse_services, parse_test, parse_whos, rule_text, test_text
-from cloudsync.policy.place import Piece
 from cloudsync.policy.reading import Reader
 from cloudsync.policy.resolve import Resolver, is_workload_base, time_text
 from cloudsync.policy.strict import Mapping, Node, Scalar
@@ -21,7 +17,6 @@ from cloudsync.policy.words import ACCEPTS, did_you_mean, listed
 
 _ACTIONS = {"allow": Action.ALLOW, "deny": Action.DENY, "never": Action.NEVER}
 _FIELDS = (*_ACTIONS, "id", "until", "because", "owner", "process", "logged", "accept")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +26,6 @@ class Seat:
     ruleset: str
     position: int
     scopes: tuple[LabelSelector | None, ...]
-
-
-def parse_into(findings: list[Finding], parse: Callable[[Piece], _T], piece: Piece) -> _T | None:
-    """Return what a parser makes of a piece; None when it raised, with the findings kept."""
-    try:
-        return parse(piece)
-    except PolicyError as error:
-        findings.extend(error.findings)
-        return None
 
 
 class RuleReader:
@@ -54,7 +40,7 @@ class RuleReader:
         """Return the rule of one list item; None when it has findings."""
         if isinstance(node, Scalar):
             sentence = self.reader.text(node, "a rule")
-            tree = None if sentence is None else parse_into(self.reader.findings, parse_rule, self.reader.piece(sentence))
+            tree = None if sentence is None else parse_rule(self.reader.piece(sentence), self.reader.findings)
             return None if tree is None else self.resolved(tree, seat, node.where, "")
         if isinstance(node, Mapping):
             before = len(self.reader.findings)
@@ -94,7 +80,7 @@ class RuleReader:
             self.reader.report(ends.where if node is None else node.where, "EMPTY-WHO", f"no {side}", EVERYONE_HINT)
         found: list[WhoTree] = []
         for text in texts:
-            found.extend(parse_into(self.reader.findings, lambda piece: parse_whos(piece, side), self.reader.piece(text)) or ())
+            found.extend(parse_whos(self.reader.piece(text), self.reader.findings, side))
         return tuple(found)
 
     def _services(self, ends: Mapping) -> tuple[Word, ...]:
@@ -105,7 +91,7 @@ class RuleReader:
             self.reader.report(where, "EMPTY-WHAT", "no service", "for everything write `any service`")
         found: list[Word] = []
         for text in texts:
-            found.extend(parse_into(self.reader.findings, parse_services, self.reader.piece(text)) or ())
+            found.extend(parse_services(self.reader.piece(text), self.reader.findings))
         return tuple(found)
 
     def _clauses(self, node: Mapping) -> Clauses:
@@ -163,7 +149,7 @@ class RuleReader:
     def test(self, node: Node) -> PolicyTest | None:
         """Return the test of one list item; None when it has findings."""
         sentence = self.reader.text(node, "a test")
-        tree = None if sentence is None else parse_into(self.reader.findings, parse_test, self.reader.piece(sentence))
+        tree = None if sentence is None else parse_test(self.reader.piece(sentence), self.reader.findings)
         if tree is None:
             return None
         before = len(self.reader.findings)
