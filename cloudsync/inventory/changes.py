@@ -111,7 +111,7 @@ def _mark(workload: Workload, state: ScopeState | None, missing: int) -> Held | 
 def _rest(workload: Workload, why: Why, inventory: Inventory, taken: AddressSet) -> Workload | None:
     """Return what is remembered of a workload; None when it goes after all.
 
-    An absent one goes as soon as one of its addresses is somebody else's; until then it is a peer only, for its enforcement points are gone.
+    An absent one goes as soon as one of its addresses is somebody else's; until then it is only a peer: its points are gone.
     Of one that was merely not read, the addresses that somebody else has now are left out.
     """
     shares = any(interface.addresses & taken for interface in workload.interfaces)

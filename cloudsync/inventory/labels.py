@@ -116,15 +116,14 @@ class Mapper:
     vocabulary: Mapping[str, Sequence[str]]
     misses: Misses = field(default_factory=Misses)
 
-    def static_labels(self, static: Labels) -> tuple[Labels, str]:
-        """Return the static labels whose keys are not locked to another kind of source: all that a workload in no cloud can have."""
-        kept = Labels(tuple(pair for pair in static.pairs if self.locks.get(pair[0], Pick.STATIC) is Pick.STATIC))
-        return kept, "; ".join(f"{key}: static" for key, _ in kept.pairs)
+    def locked(self, static: Labels) -> tuple[str, ...]:
+        """Return the keys that a static entry may not give to a discovered workload."""
+        return tuple(key for key, _ in static.pairs if self.locks.get(key, Pick.STATIC) is not Pick.STATIC)
 
     def labels(self, subject: Subject, static: Labels) -> tuple[Labels, str]:
         """Return a workload's labels and, for reports, what gave each. Static labels win key by key where the key is not locked away."""
-        kept, _ = self.static_labels(static)
-        found = dict(kept.pairs)
+        locked = self.locked(static)
+        found = {key: value for key, value in static.pairs if key not in locked}
         given = [f"{key}: static" for key in found]
         decided = set(found)
         for source in self.sources:

@@ -39,6 +39,7 @@ def build(
     workloads += [builder.static(entry) for entry in alone]
     workloads.sort(key=lambda workload: workload.id)
     scopes = {scope.scope: scope for discovery in discoveries for scope in sorted(discovery.scopes, key=lambda state: state.why)}
+    warnings += [finding for entry in joined.values() for finding in _locked(mapper, entry)]
     warnings = [*warnings, *check_sources(rules.sources, vocabulary), *mapper.misses.findings(vocabulary)]
     places = {workload.id: builder.place(workload, static) for workload in workloads}
     findings = [*check_labels(static, vocabulary), *_unknown_members(rules, found), *_duplicates(workloads, places)]
@@ -91,6 +92,13 @@ def _join(found: Sequence[_Discovered], static: StaticInventory) -> tuple[Joined
     return joined, alone, warnings
 
 
+def _locked(mapper: Mapper, entry: StaticWorkload) -> Iterator[Finding]:
+    places = dict(entry.label_places)
+    for key in mapper.locked(entry.labels):
+        message = f"label '{key}' of '{shown(entry.name)}' is locked to {mapper.locks[key].value}, so this one is left out"
+        yield Finding(places.get(key, entry.where), "LOCKED-LABEL", message, "take it out here, or change label_locks", Severity.WARNING)
+
+
 def _ambiguous(entry: StaticWorkload, how_many: int) -> Finding:
     message = f"{how_many} workloads found go by '{shown(entry.ref or entry.name)}'; this entry joins none of them"
     return Finding(
@@ -130,10 +138,10 @@ class _Builder:
         )
 
     def static(self, entry: StaticWorkload) -> Workload:
-        labels, source = self.mapper.static_labels(entry.labels)
+        source = "; ".join(f"{key}: static" for key, _ in entry.labels.pairs)
         interfaces = (Interface("", "", entry.addresses, entry.domain),) if entry.addresses else ()
         return Workload(
-            WorkloadId(f"static/{entry.name}"), entry.name, labels, interfaces, scope=STATIC_SCOPE, ref=entry.ref, source=source
+            WorkloadId(f"static/{entry.name}"), entry.name, entry.labels, interfaces, scope=STATIC_SCOPE, ref=entry.ref, source=source
         )
 
     def _domain(self, network: str, found: Found, target: str) -> Domain:
