@@ -1,0 +1,114 @@
+"""The campaign: random policies on random estates, applied through the command line against the lab, judged from the raw EC2 API.
+
+0 differing packets, a silent second run, safe at every moment of the way. `make sim SEED=7 N=100` runs more of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from cloudsync.lab import server
+from tests.oracle import campaign, estates, wiretap
+from tests.oracle.campaign import Lens, Ran, Rig, Watch, World
+from tests.oracle.draw import Drawer
+from tests.oracle.language import Book
+from tests.oracle.seeds import seeds
+
+MODES = ("exclusive", "additive")
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with server.running(estate="empty", seed=1) as lab, wiretap.tapping(lab.endpoint) as tap:
+        yield Rig(lab, tap, tmp_path_factory.mktemp("repository"))
+
+
+def scene(rig: Rig, seed: int, mode: str) -> Book:
+    """Build a random estate and write a random policy that the product accepts; the seed decides everything."""
+    rig.fresh(seed)
+    built = estates.small(rig.access(), seed)
+    rng = random.Random(seed)
+    for _ in range(5):
+        book = Drawer(rng, built.names, built.pool()).book()
+        rig.write(book, mode)
+        checked = rig.run("validate")
+        if checked.code == 0:
+            return book
+        assert checked.code == 3, str(checked)
+        assert "DEAD-ALLOW" in checked.out + checked.err, f"seed {seed}: a drawn policy is refused\n{checked}\n{book.yaml()}"
+    pytest.skip(f"seed {seed}: five draws in a row held an allow that never rules eat whole")
+
+
+def must_converge(rig: Rig, told: str) -> Ran:
+    ran = rig.converge()
+    assert ran.code == 0, f"{told}\n{ran}\n{(rig.root / 'policy' / 'drawn.yaml').read_text(encoding='utf-8')}"
+    return ran
+
+
+def must_be_silent(rig: Rig, told: str) -> None:
+    before = len(rig.tap.mutating())
+    again = rig.run("apply", "--yes")
+    assert again.code == 0, f"{told}: second run\n{again}"
+    extra = rig.tap.mutating()[before:]
+    assert not extra, f"{told}: a second run made {[call.action for call in extra]}\n{again}"
+
+
+def must_match(look: Lens, now: World, before: World, mode: str, told: str) -> None:
+    found = campaign.differences(look, now, before, mode)
+    assert not found, f"{told}: {len(found)} differing packets\n" + "\n".join(found[:12]) + "\n" + look.book.yaml()
+
+
+def case(rig: Rig, seed: int, mode: str) -> None:
+    """One whole case: converge from scratch, compare, run again, change the policy, converge, compare; watch every write."""
+    told = f"seed {seed} {mode}"
+    book = scene(rig, seed, mode)
+    look = campaign.lens(rig, book, seed)
+    foreign = foreign_groups(rig)
+    origin = look.world(rig.estates())
+    watch = Watch(rig, look)
+    rig.tap.seen = watch
+    must_converge(rig, told)
+    now = look.world(rig.estates())
+    must_match(look, now, origin, mode, told)
+    moments = campaign.transients(look, origin, now, watch.worlds)
+    assert not moments, f"{told}\n" + "\n".join(moments[:12])
+    must_be_silent(rig, told)
+    assert foreign_groups(rig) == foreign, f"{told}: a group of somebody else changed"
+    must_be_minimal(rig, told)
+
+
+def must_be_minimal(rig: Rig, told: str) -> None:
+    """At most one Authorize and one Revoke per group and direction, one Create per group, and no read per group."""
+    seen: dict[tuple[str, str], int] = {}
+    for call in rig.tap.mutating():
+        target = (
+            call.form.get("GroupId") or call.form.get("GroupName") or call.form.get("NetworkInterfaceId") or call.form.get("PrefixListId")
+        )
+        key = (call.action, target or "")
+        seen[key] = seen.get(key, 0) + 1
+    twice = {
+        key: count
+        for key, count in seen.items()
+        if count > 1 and "PrefixList" not in key[0] and key[0] != "ModifyNetworkInterfaceAttribute"
+    }
+    assert not twice, f"{told}: {twice}"
+
+
+def foreign_groups(rig: Rig) -> dict[str, str]:
+    """Return every group that does not carry our mark, as the API says it, but for who carries it."""
+    found: dict[str, str] = {}
+    for estate in rig.estates():
+        for name, group in estate.groups.items():
+            marks = {one["Key"] for one in group.get("Tags", ())}
+            if "cloudsync:owner" not in marks:
+                found[name] = repr(sorted(group.items()))
+    return found
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_random_policies_on_random_estates(rig: Rig, sim_seed: int | None, mode: str) -> None:
+    for seed in seeds(sim_seed, range(3)):
+        case(rig, seed, mode)
