@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,36 +19,33 @@ OK, ERROR, INVALID = 0, 1, 3
 IDLE_LIMIT_S = 12 * 3600.0
 
 
-def up(
-    folder: Path,
-    estate: str,
-    *,
-    say: Say,
-    background: bool = False,
-    port: int | None = None,
-    seed: int = 1,
-    idle_limit_s: float = IDLE_LIMIT_S,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a lab shall be, beyond its estate."""
+
+    port: int = 0
+    """0: any free one."""
+    seed: int = 1
+    idle_limit_s: float = IDLE_LIMIT_S
+
+
+def up(folder: Path, estate: str, *, say: Say, background: bool = False, options: Options = Options()) -> int:
     """Start a lab: in the foreground until SIGTERM or Ctrl-C, or in the background and return when it is ready."""
     from .server import Wanted, serve, start
 
-    wanted = Wanted(estate=estate, seed=seed, port=port or 0, idle_limit_s=idle_limit_s)
+    wanted = Wanted(estate=estate, seed=options.seed, port=options.port, idle_limit_s=options.idle_limit_s)
     problem = _problem(folder, estate)
     if problem is not None:
         say(problem)
         return INVALID
-    if not background:
-        say(f"lab starting in {folder}; Ctrl-C ends it. Its address will be in {folder / state.FILE}")
-        try:
-            serve(folder, wanted)
-        except (LabError, OSError) as error:
-            say(f"the lab could not start: {error}")
-            return ERROR
-        return OK
     try:
+        if not background:
+            say(f"lab starting in {folder}; Ctrl-C ends it. Its address will be in {folder / state.FILE}")
+            serve(folder, wanted)
+            return OK
         started = start(folder, wanted)
     except (LabError, OSError) as error:
-        say(str(error))
+        say(f"the lab could not start: {error}")
         return ERROR
     say(f"lab ready at {started.endpoint} (account {started.account}, {started.region}, estate {estate}, process {started.pid})")
     say(f"its file: {folder / state.FILE}; to end it: cloudsync lab down --dir {shlex.quote(str(folder))}")

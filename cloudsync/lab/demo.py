@@ -124,7 +124,7 @@ def _point_at(settings: Path, lab: dict[str, str]) -> None:
             indent = line[: len(line) - len(line.lstrip())]
             lines[-1] = f'{indent}account: "{lab["account"]}"'
             lines.append(f"{indent}endpoint: {lab['endpoint']}")
-            lines.append(f"{indent}settle: 0")
+            lines.append(f"{indent}settle: 0s")
         elif line.strip().startswith("regions:"):
             lines[-1] = line[: len(line) - len(line.lstrip())] + f"regions: [{lab['region']}]"
     settings.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -319,5 +319,5 @@ def test_the_lab_answers_as_ec2_does(name: str, cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_plain_moto_does_not(name: str, plain_moto: Cloud) -> None:
-    with pytest.raises((AssertionError, ClientError, ResponseParserError, KeyError)):
+    with pytest.raises((AssertionError, ClientError, ResponseParserError, LookupError)):
         CHECKS[name](plain_moto)

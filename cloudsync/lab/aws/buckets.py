@@ -63,7 +63,7 @@ class Buckets:
         now = self.clock.now()
         level, since = self._levels.get(key, (size.capacity * self.scale, now))
         level = min(size.capacity * self.scale, level + (now - since) * size.refill * self.scale)
-        if level < 1:
+        if level < 1 - 1e-9:
             self._levels[key] = (level, now)
             return False
         self._levels[key] = (level - 1, now)

@@ -21,6 +21,7 @@ def install() -> None:
     _INSTALLED = True
     _correct_interfaces()
     _correct_instances()
+    _correct_subnets()
     _correct_lookups()
 
 
@@ -132,6 +133,23 @@ def _with_template_interfaces(original: Callable[..., Native]) -> Callable[..., 
         return original(backend, image_id, count, user_data, names, **kwargs)
 
     return run_instances
+
+
+def _correct_subnets() -> None:
+    """moto takes the first subnet of a zone for the zone's default one and hands out public addresses in it."""
+    from moto.ec2.models.subnets import SubnetBackend
+
+    backends: Native = SubnetBackend
+    original = backends.create_subnet
+
+    def create_subnet(backend: Native, *args: Native, **kwargs: Native) -> Native:
+        made = original(backend, *args, **kwargs)
+        vpc = backend.vpcs.get(made.vpc_id)
+        if vpc is not None and not vpc.is_default:
+            made.default_for_az = made.map_public_ip_on_launch = False
+        return made
+
+    backends.create_subnet = create_subnet
 
 
 def _get_instance(backend: Native, instance_id: str) -> Native:

@@ -329,6 +329,7 @@ def _launch(builder: Builder, host: Host) -> None:
         _public_address(builder, nic.id)
     if host.stopped:
         builder.act("StopInstances", {"InstanceId": [instance]})
+        book.backend.get_instance(instance)._reason = "User initiated (2024-02-29 03:00:00 UTC)"
 
 
 def _nic(builder: Builder, index: int, where: tuple[str, str, tuple[str, ...]]) -> dict[str, Native]:
