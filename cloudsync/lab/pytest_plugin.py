@@ -96,7 +96,7 @@ class Cloud:
         """A new group."""
         return str(self.ec2.create_security_group(GroupName=name, Description=text, VpcId=vpc_id)["GroupId"])
 
-    def list(self, size: int = 5, *cidrs: str, family: str = "IPv4") -> str:
+    def prefix_list(self, size: int = 5, *cidrs: str, family: str = "IPv4") -> str:
         """A new prefix list whose creation has settled."""
         entries = [{"Cidr": cidr} for cidr in cidrs]
         params: dict[str, Json] = {"Entries": entries} if entries else {}

@@ -53,7 +53,7 @@ def launch(cloud: Cloud, subnet: str, *groups: str, **more: Any) -> Any:
 
 @row
 def row_12_filters_that_moto_lacks(cloud: Cloud) -> None:
-    group, listed = cloud.group(cloud.vpc()), cloud.list(2, "10.0.0.0/8")
+    group, listed = cloud.group(cloud.vpc()), cloud.prefix_list(2, "10.0.0.0/8")
     cloud.ingress(group, tcp(22, v6=("2001:db8::/32",)), tcp(23, PrefixListIds=[{"PrefixListId": listed}]))
     found = filtered(cloud, "describe_security_groups", "ip-permission.ipv6-cidr", "2001:db8::/32", "SecurityGroups")
     also = filtered(cloud, "describe_security_groups", "ip-permission.prefix-list-id", listed, "SecurityGroups")

@@ -38,7 +38,7 @@ def shown(cloud: Cloud, list_id: str) -> Any:
 
 @row
 def row_30_lists_and_entries_come_in_pages_of_at_most_100(cloud: Cloud) -> None:
-    listed = cloud.list(150, *(f"10.0.{number}.0/24" for number in range(99)))
+    listed = cloud.prefix_list(150, *(f"10.0.{number}.0/24" for number in range(99)))
     changed(cloud, listed, CurrentVersion=1, AddEntries=cidrs(*(f"10.1.{number}.0/24" for number in range(50))))
     pages = list(
         cloud.ec2.get_paginator("get_managed_prefix_list_entries").paginate(PrefixListId=listed, PaginationConfig={"PageSize": 100})
@@ -58,7 +58,7 @@ def row_12_an_unknown_list(cloud: Cloud) -> None:
 
 @row
 def row_32_a_stale_version_is_refused(cloud: Cloud) -> None:
-    listed = cloud.list(5, "10.0.0.0/8")
+    listed = cloud.prefix_list(5, "10.0.0.0/8")
     assert changed(cloud, listed, CurrentVersion=1, AddEntries=cidrs("10.1.0.0/16")) == "ok"
     cloud.settle(listed)
     stale = cloud.refusal(cloud.ec2.modify_managed_prefix_list, PrefixListId=listed, CurrentVersion=1, AddEntries=cidrs("10.2.0.0/16"))
@@ -68,20 +68,20 @@ def row_32_a_stale_version_is_refused(cloud: Cloud) -> None:
 
 @row
 def row_33_what_a_list_cannot_hold(cloud: Cloud) -> None:
-    listed = cloud.list(2, "10.0.0.0/8")
+    listed = cloud.prefix_list(2, "10.0.0.0/8")
     assert changed(cloud, listed, CurrentVersion=1, AddEntries=cidrs("10.1.0.0/16", "10.2.0.0/16")) == "PrefixListMaxEntriesExceeded"
     assert changed(cloud, listed, CurrentVersion=1, AddEntries=cidrs("2001:db8::/32")) == "InvalidParameterValue"
     assert changed(cloud, listed, CurrentVersion=1, AddEntries=cidrs("10.1.0.0/16", "10.1.0.9/16")) == "InvalidParameterValue"
     assert changed(cloud, listed, CurrentVersion=1, RemoveEntries=cidrs("10.9.0.0/16")) == "InvalidParameterValue"
     assert changed(cloud, listed, CurrentVersion=1, MaxEntries=3, AddEntries=cidrs("10.1.0.0/16")) == "InvalidParameterCombination"
     many = cidrs(*(f"10.{number}.0.0/24" for number in range(101)))
-    assert changed(cloud, cloud.list(200), CurrentVersion=1, AddEntries=many) == "InvalidParameterValue"
+    assert changed(cloud, cloud.prefix_list(200), CurrentVersion=1, AddEntries=many) == "InvalidParameterValue"
     assert entries(cloud, listed) == ["10.0.0.0/8"]
 
 
 @row
 def row_33_host_bits_and_the_largest_size(cloud: Cloud) -> None:
-    assert entries(cloud, cloud.list(2, "10.1.2.3/16")) == ["10.1.0.0/16"]
+    assert entries(cloud, cloud.prefix_list(2, "10.1.2.3/16")) == ["10.1.0.0/16"]
     create = cloud.ec2.create_managed_prefix_list
     assert cloud.code(create, PrefixListName="x", MaxEntries=1001, AddressFamily="IPv4") == "InvalidParameterValue"
     too_many = cidrs("10.0.0.0/8", "11.0.0.0/8")
@@ -90,7 +90,7 @@ def row_33_host_bits_and_the_largest_size(cloud: Cloud) -> None:
 
 @row
 def row_34_a_resize_is_real(cloud: Cloud) -> None:
-    listed = cloud.list(5, "10.0.0.0/8", "11.0.0.0/8")
+    listed = cloud.prefix_list(5, "10.0.0.0/8", "11.0.0.0/8")
     assert changed(cloud, listed, MaxEntries=9) == "ok"
     assert cloud.settle(listed) == "modify-complete"
     assert (shown(cloud, listed)["MaxEntries"], shown(cloud, listed)["PrefixListName"]) == (9, "list")
@@ -99,7 +99,7 @@ def row_34_a_resize_is_real(cloud: Cloud) -> None:
 
 @row
 def row_34_a_resize_without_room_fails_and_says_where(cloud: Cloud) -> None:
-    listed, group = cloud.list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
+    listed, group = cloud.prefix_list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
     cloud.ingress(group, tcp(22, PrefixListIds=[{"PrefixListId": listed}]), tcp(23, PrefixListIds=[{"PrefixListId": listed}]))
     assert changed(cloud, listed, MaxEntries=31) == "ok"
     assert cloud.settle(listed) == "modify-failed"
@@ -123,7 +123,7 @@ def row_35_a_write_while_in_progress(cloud: Cloud) -> None:
 
 @row
 def row_35_a_list_that_a_rule_names_stays(cloud: Cloud) -> None:
-    listed, group = cloud.list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
+    listed, group = cloud.prefix_list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
     rule = tcp(22, PrefixListIds=[{"PrefixListId": listed}])
     cloud.ingress(group, rule)
     assert cloud.code(cloud.ec2.delete_managed_prefix_list, PrefixListId=listed) == "DependencyViolation"
@@ -145,7 +145,7 @@ def row_36_the_client_token_makes_one_list(cloud: Cloud) -> None:
 
 @row
 def row_37_associations_and_old_versions(cloud: Cloud) -> None:
-    listed, group = cloud.list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
+    listed, group = cloud.prefix_list(5, "10.0.0.0/8"), cloud.group(cloud.vpc())
     cloud.ingress(group, tcp(22, PrefixListIds=[{"PrefixListId": listed}]))
     found = cloud.ec2.get_managed_prefix_list_associations(PrefixListId=listed)["PrefixListAssociations"]
     assert [each["ResourceId"] for each in found] == [group]

@@ -128,7 +128,7 @@ def row_08_the_answer_holds_every_rule_added(cloud: Cloud) -> None:
 @row
 def row_09_descriptions_of_references_and_lists_are_kept(cloud: Cloud) -> None:
     vpc = cloud.vpc()
-    group, peer, listed = cloud.group(vpc, "a"), cloud.group(vpc, "b"), cloud.list(2, "10.0.0.0/8")
+    group, peer, listed = cloud.group(vpc, "a"), cloud.group(vpc, "b"), cloud.prefix_list(2, "10.0.0.0/8")
     cloud.ingress(
         group,
         tcp(22, UserIdGroupPairs=[{"GroupId": peer, "Description": "by group"}]),
@@ -228,7 +228,7 @@ def row_21_an_unknown_prefix_list(cloud: Cloud) -> None:
 
 @row
 def row_22_a_prefix_list_weighs_its_max_entries(cloud: Cloud) -> None:
-    group, large, small = cloud.group(cloud.vpc()), cloud.list(61, "10.0.0.0/8"), cloud.list(20, "10.0.0.0/8")
+    group, large, small = cloud.group(cloud.vpc()), cloud.prefix_list(61, "10.0.0.0/8"), cloud.prefix_list(20, "10.0.0.0/8")
     assert code(cloud, group, tcp(22, PrefixListIds=[{"PrefixListId": large}])) == "RulesPerSecurityGroupLimitExceeded"
     cloud.ingress(group, tcp(22, PrefixListIds=[{"PrefixListId": small}]))
     assert code(cloud, group, tcp(23, v4=blocks(41))) == "RulesPerSecurityGroupLimitExceeded"

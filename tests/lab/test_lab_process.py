@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,8 @@ def test_env_gives_a_shell_what_a_real_client_needs(tmp_path: Path, said: Said) 
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={"AWS_PROFILE": "prod"})
     found = dict(line.partition("=")[::2] for line in shell.stdout.splitlines())
     assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
-    assert found["AWS_SECRET_ACCESS_KEY"] == "s3cret's"
+    secret = found["AWS_SECRET_ACCESS_KEY"]
+    assert secret == accounts[0].secret_access_key
     assert found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "us-east-1"
     assert "AWS_PROFILE" not in found
     assert commands.env(tmp_path, say=said, account="444455556666") == 0
@@ -119,7 +122,7 @@ def test_a_foreground_lab_ends_on_ctrl_c(tmp_path: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
     try:
-        wait_for(lambda: (tmp_path / "lab.json").exists())
+        wait_for((tmp_path / "lab.json").exists)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert not (tmp_path / "lab.json").exists()
@@ -147,8 +150,6 @@ def test_a_lab_ends_with_its_parent(tmp_path: Path) -> None:
 def test_a_lab_that_cannot_start_says_why(tmp_path: Path, said: Said) -> None:
     assert commands.up(tmp_path, "huge", say=said, background=True) == 3
     assert "want one of empty, small" in said.text
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -157,10 +158,10 @@ def test_a_lab_that_cannot_start_says_why(tmp_path: Path, said: Said) -> None:
     assert "Address already in use" in said.text
 
 
-def wait_for(ready: object) -> None:
+def wait_for(ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if ready():  # type: ignore[operator]
+        if ready():
             return
         time.sleep(0.02)
     raise AssertionError("it did not happen within 30 s")

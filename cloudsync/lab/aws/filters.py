@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from .refusal import Refusal
 from .wire import Form
@@ -13,10 +13,8 @@ from .wire import Form
 T = TypeVar("T")
 
 
-class Tags(Protocol):
-    """Gives the tags of a resource id."""
-
-    def __call__(self, resource_id: str, /) -> Mapping[str, str]: ...
+Tags = Callable[[str], Mapping[str, str]]
+"""Gives the tags of a resource id."""
 
 
 @dataclass(frozen=True, slots=True)
