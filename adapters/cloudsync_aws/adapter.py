@@ -33,11 +33,17 @@ from cloudsync.model.errors import AdapterError
 from cloudsync.model.workload import PointId
 from cloudsync_aws import parse
 from cloudsync_aws import read as reading
+from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.client import CallFailedError, Client
+from cloudsync_aws.decode import decode, entries, points
+from cloudsync_aws.dump import dump
+from cloudsync_aws.encode import encode
 from cloudsync_aws.limits import CAPABILITIES, LOOK_CODES, WRITE_CALLS
 from cloudsync_aws.prints import digest
 from cloudsync_aws.request import Json, Request, UnboundError
 from cloudsync_aws.settings import AwsSettings
+from cloudsync_aws.simulate import seen, simulate
+from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Eni
 
 REGIONS_AT_ONCE = 8
@@ -71,7 +77,7 @@ class AwsAdapter:
         """Read all Regions side by side. A Region that fails is Incomplete and holds nothing; the others are not touched by that."""
         regions = self.settings.regions
         with ThreadPoolExecutor(min(REGIONS_AT_ONCE, len(regions)), thread_name_prefix="aws-read") as pool:
-            parts = list(pool.map(self._region, regions))
+            parts = self._with_every_vpc(list(pool.map(self._region, regions)))
         whole = [part for part in parts if isinstance(part, reading.RegionRead)]
         scopes = tuple(ScopeState(part.scope) if isinstance(part, reading.RegionRead) else part for part in parts)
         table = AwsTable(
@@ -95,6 +101,14 @@ class AwsAdapter:
             # KeyError and its kin: an answer without a field that every answer has. Nothing of such a Region can be trusted.
             reason = str(error) if isinstance(error, AdapterError | parse.ParseError) else f"an answer lacks a field: {error!r}"
             return ScopeState(self.settings.scope(region), reason)
+
+    def _with_every_vpc(self, parts: list[reading.RegionRead | ScopeState]) -> list[reading.RegionRead | ScopeState]:
+        """A VPC of the settings that no Region has must not look like one without workloads: then nothing was read whole."""
+        whole = [part for part in parts if isinstance(part, reading.RegionRead)]
+        missing = sorted(set(self.settings.vpcs or ()).difference(*(part.vpcs for part in whole)))
+        if len(whole) < len(parts) or not missing:
+            return parts
+        return [ScopeState(part.scope, f"no Region of the target has {', '.join(missing)} of the settings") for part in whole]
 
     def refresh(self, table: AwsTable, steps: Iterable[Step], bindings: Mapping[str, str]) -> AwsTable:
         """Read again just what these steps touch and return the table with it replaced. Raises AdapterError."""
@@ -142,20 +156,14 @@ class AwsAdapter:
     # --- the pure half -----------------------------------------------------------------------------------------------
     def points(self, table: AwsTable) -> tuple[Point, ...]:
         """Return every interface, skipped ones included, ordered by id."""
-        from cloudsync_aws.decode import points
-
         return points(table)
 
     def decode(self, table: AwsTable, whose: Whose = Whose.ALL, points: Iterable[PointId] | None = None) -> Mapping[PointId, Access]:
         """Return what each interface lets in and out."""
-        from cloudsync_aws.decode import decode
-
         return decode(table, whose, points)
 
     def entries(self, table: AwsTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
         """Return the rules that act on these interfaces, ours and foreign, in a stable order."""
-        from cloudsync_aws.decode import entries
-
         return entries(table, points)
 
     def owned(self, table: AwsTable) -> Mapping[str, int]:
@@ -168,44 +176,30 @@ class AwsAdapter:
 
     def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
         """Return the desired table: foreign groups as they are, ours as wanted, unchanged where nothing changed."""
-        from cloudsync_aws.encode import encode
-
         return encode(intent, snapshot.table)
 
     def steps(self, actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
         """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
-        from cloudsync_aws.steps import steps
-
         return steps(actual, desired, method)
 
     def simulate(self, table: AwsTable, step: Step) -> AwsTable:
         """Return the table as it would be after a step, from the payload that is really sent."""
-        from cloudsync_aws.simulate import simulate
-
         return simulate(table, step)
 
     def bounds(self, table: AwsTable, steps: tuple[Step, ...]) -> Bounds:
         """Return tables that bound every state while these steps take effect in any order."""
-        from cloudsync_aws.bounds import bounds
-
         return bounds(table, steps)
 
     def affected(self, table: AwsTable, steps: tuple[Step, ...]) -> frozenset[PointId]:
         """Return the interfaces whose packets these steps may change."""
-        from cloudsync_aws.bounds import affected
-
         return affected(table, steps)
 
     def seen(self, table: AwsTable, step: Step, bindings: Mapping[str, str]) -> Seen:
         """Tell whether a (refreshed) table shows a step's effect."""
-        from cloudsync_aws.simulate import seen
-
         return seen(table, step, bindings)
 
     def dump(self, table: AwsTable) -> Json:
         """Return a table as JSON values, for plan files."""
-        from cloudsync_aws.simulate import dump
-
         return dump(table)
 
 

@@ -64,7 +64,7 @@ def _region(client: Client, owner: str, region: str) -> Iterator[Check]:
 
 
 def _rights(client: Client, owner: str, region: str, found: reading.RegionRead) -> Iterator[Check]:
-    probes = _probes(owner, found)
+    probes = _probes(owner, found, client.settings.vpcs)
     for method, action in WRITE_CALLS.items():
         name = f"{client.settings.scope(region)}: ec2:{action}"
         if method not in probes:
@@ -74,10 +74,10 @@ def _rights(client: Client, owner: str, region: str, found: reading.RegionRead) 
         yield Check(name, allowed, "allowed" if allowed else words, "" if allowed else "grant what `cloudsync iam aws` prints")
 
 
-def _probes(owner: str, found: reading.RegionRead) -> dict[str, dict[str, Sdk]]:
+def _probes(owner: str, found: reading.RegionRead, vpcs: tuple[str, ...] | None) -> dict[str, dict[str, Sdk]]:
     probes: dict[str, dict[str, Sdk]] = {}
     tags = Mark(owner, "doctor").tags
-    vpc = next(iter(found.vpcs), None)
+    vpc = next((vpc for vpc in found.vpcs if vpcs is None or vpc in vpcs), None)
     if vpc is not None:
         spec = tag_specification("security-group", tags)
         probes["create_security_group"] = {"GroupName": "cs-doctor", "Description": "probe", "VpcId": vpc, "TagSpecifications": spec}
@@ -139,7 +139,7 @@ def _room(client: Client, region: str, found: reading.RegionRead) -> Iterator[Ch
 
 def _use(name: str, used: int, limit: int, where: str) -> Check:
     hint = "" if used <= limit * NEARLY else "ask AWS for a higher quota before a plan needs it"
-    return Check(name, used < limit, f"{used} of {limit} ({where})", hint)
+    return Check(name, used <= limit, f"{used} of {limit} ({where})", hint)
 
 
 def _quota_source(client: Client, region: str, quotas: Quotas) -> Check:

@@ -120,7 +120,7 @@ def whole(client: Client, owner: str, region: str) -> RegionRead:
         described = reader.start_each("describe_security_groups", "SecurityGroups", "vpc-id", wanted)
         known = parse.instances(_joined(instances))
         parsed = _by_id(parse.eni(raw, reader.scope, known, settings.vpcs) for raw in _joined(enis))
-        groups = _by_id(parse.group(raw, reader.scope, owner) for raw in _joined(described))
+        groups = _carried(reader, parsed.values(), _by_id(parse.group(raw, reader.scope, owner) for raw in _joined(described)))
         return RegionRead(
             scope=reader.scope,
             workloads=_workloads(settings.account, reader.scope, known, parsed.values()),
@@ -131,6 +131,23 @@ def whole(client: Client, owner: str, region: str) -> RegionRead:
             peered=parse.peerings(peerings.result(), region),
             quotas=settings.limits(quotas.result()),
         )
+
+
+def _carried(reader: Reader, enis: Iterable[Eni], groups: dict[str, Group]) -> dict[str, Group]:
+    """Return the groups with those that an interface carries and the first read did not show.
+
+    They may be younger than that read, or at home in another VPC and associated with this one. One that no read shows would make an
+    interface look tighter than it is: CallFailedError.
+    """
+    carried = {group: eni.id for eni in enis if not eni.skipped for group in eni.groups if group not in groups}
+    if not carried:
+        return groups
+    again = reader.start_each("describe_security_groups", "SecurityGroups", "group-id", carried)
+    groups = _by_id([*groups.values(), *(parse.group(raw, reader.scope, reader.owner) for raw in _joined(again))])
+    for group, eni in sorted(carried.items()):
+        if group not in groups:
+            raise CallFailedError(reader.scope, "DescribeSecurityGroups", f"{eni} carries {group}, which no read shows", answered=True)
+    return groups
 
 
 def _workloads(account: str, scope: str, known: Mapping[str, parse.Instance], enis: Iterable[Eni]) -> tuple[Found, ...]:

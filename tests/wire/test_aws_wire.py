@@ -308,11 +308,41 @@ def test_named_vpcs_are_read_with_those_that_are_peered_to_them(script: Script, 
     )
     peering = f"<vpcPeeringConnectionId>pcx-1</vpcPeeringConnectionId><status><code>active</code></status>{ends}"
     script.say("DescribeVpcPeeringConnections", page("DescribeVpcPeeringConnections", peering))
+    script.say("DescribeVpcs", page("DescribeVpcs", "<vpcId>vpc-1</vpcId>", "<vpcId>vpc-2</vpcId>", "<vpcId>vpc-3</vpcId>"))
     snapshot = opened(vpcs=["vpc-1"]).read()
+    assert snapshot.complete
+    assert list(snapshot.table.vpcs) == ["vpc-1", "vpc-2"]
     assert snapshot.table.peered == {("vpc-1", "vpc-2"), ("vpc-2", "vpc-1")}
     sent = script.sent("DescribeSecurityGroups")[0]
     assert (sent["Filter.1.Name"], sent["Filter.1.Value.1"], sent["Filter.1.Value.2"]) == ("vpc-id", "vpc-1", "vpc-2")
     assert "Filter.1.Value.2" not in script.sent("DescribeInstances")[0]
+
+
+def test_a_vpc_of_the_settings_that_nobody_has_makes_the_read_incomplete(script: Script, opened: Open) -> None:
+    script.say("DescribeVpcs", page("DescribeVpcs", "<vpcId>vpc-1</vpcId>"))
+    snapshot = opened(vpcs=["vpc-1", "vpc-9"], regions=[REGION, OTHER_REGION]).read()
+    assert all("vpc-9" in why for why in whys(snapshot).values())
+
+
+INSTANCE = "<instancesSet><item><instanceId>i-1</instanceId><instanceState><name>running</name></instanceState></item></instancesSet>"
+CARRIER = (
+    "<networkInterfaceId>eni-1</networkInterfaceId><vpcId>vpc-1</vpcId><attachment><instanceId>i-1</instanceId></attachment>"
+    "<groupSet><item><groupId>sg-7</groupId></item></groupSet>"
+)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_group_that_an_interface_carries_is_looked_for_until_it_is_there(shown: bool, script: Script, opened: Open) -> None:  # noqa: FBT001
+    script.say("DescribeInstances", page("DescribeInstances", INSTANCE))
+    script.say("DescribeNetworkInterfaces", page("DescribeNetworkInterfaces", CARRIER))
+    script.say(
+        "DescribeSecurityGroups", page("DescribeSecurityGroups"), page("DescribeSecurityGroups", *([group("sg-7")] if shown else []))
+    )
+    snapshot = opened().read()
+    assert snapshot.complete is shown
+    assert list(snapshot.table.groups) == (["sg-7"] if shown else [])
+    assert script.sent("DescribeSecurityGroups")[1]["Filter.1.Value.1"] == "sg-7"
+    assert shown or "eni-1 carries sg-7" in whys(snapshot)[SCOPE]
 
 
 def test_the_digest_moves_with_anything_read_and_with_nothing_else(script: Script, opened: Open) -> None:
