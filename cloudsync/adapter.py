@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from cloudsync.model.address import AddressSet
+from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
@@ -211,6 +211,8 @@ class Intent:
     points: tuple[PointIntent, ...]
     incomplete: frozenset[str] = frozenset()
     """Scopes that were not read whole: nothing there may be removed or detached."""
+    quarantined: AddressSet = NOWHERE
+    """Addresses of workloads that this complete run did not find for the first time: entries for them alone stay, none is added."""
 
 
 class Verdict(Enum):
@@ -407,6 +409,18 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things are assumed to take on a target, in seconds. These are stated assumptions, not bounds that a vendor gives."""
+
+    settle_s: float = 5.0
+    """From a read that shows a change until the data plane has it."""
+    visible_s: float = 120.0
+    """From a confirmed write until reads show it."""
+    call_s: float = 60.0
+    """How long a call that was never answered may still take effect."""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One line of `doctor`: what was tried, whether it is well, what to do if not."""
 
@@ -444,6 +458,7 @@ class Adapter(Protocol):
     """A platform, opened for one target. See the module docstring for what may have effects."""
 
     capabilities: Capabilities
+    patience: Patience
 
     def identify(self) -> Identity:
         """Ask who we are. Raises AdapterError."""

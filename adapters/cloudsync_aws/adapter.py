@@ -58,6 +58,7 @@ class AwsAdapter:
         self.settings = AwsSettings.of(target)
         self._target, self._owner, self._clock = target, owner, clock
         self._client = Client(self.settings, clock)
+        self.patience = self.settings.patience()
 
     # --- effects -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloudsync.adapter import TargetSettings
+from cloudsync.adapter import Patience, TargetSettings
 from cloudsync.model.finding import Finding
 from cloudsync_aws.table import Quotas
 
@@ -17,6 +17,8 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _VPC = re.compile(r"vpc-[0-9a-f]{8,17}")
 _DURATION = re.compile(r"([0-9]{1,5})([smh])")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/[\w+=,.@/-]+")
+CALL_S = 60.0
+"""How long a call that was never answered may still take effect, in seconds: longer than the client waits for an answer."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LONGEST_WAIT_S = 3600
 RULES_TIMES_GROUPS_MAX = 1000
@@ -66,6 +68,12 @@ class AwsSettings:
             max_wait=seconds(options.get("max_wait", "2m")),
             endpoint=target.endpoint,
         )
+
+    def patience(self) -> Patience:
+        """Return how long things may take. A simulated cloud on this machine has no data plane to wait for, and loses no call for long."""
+        if endpoint_local(self.endpoint):
+            return Patience(0.0, self.max_wait, 3.0)
+        return Patience(self.settle, self.max_wait, CALL_S)
 
     def scope(self, region: str) -> str:
         """Return the unit of completeness, `<account>/<region>`."""
@@ -160,6 +168,11 @@ def seconds(text: str) -> float:
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def endpoint_local(url: str) -> bool:
+    """Tell whether requests go to this machine."""
+    return bool(url) and urlsplit(url).hostname in LOOPBACK
 
 
 def endpoint_allowed(url: str) -> bool:

@@ -44,15 +44,8 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
     say = output.line
     match chosen.action:
         case "up":
-            return commands.up(
-                chosen.dir,
-                chosen.estate,
-                say=say,
-                background=chosen.background,
-                port=chosen.port,
-                seed=chosen.seed,
-                idle_limit_s=chosen.idle_limit,
-            )
+            wanted = commands.Options(port=chosen.port or 0, seed=chosen.seed, idle_limit_s=chosen.idle_limit)
+            return commands.up(chosen.dir, chosen.estate, say=say, background=chosen.background, options=wanted)
         case "down":
             return commands.down(chosen.dir, say=say)
         case "env":

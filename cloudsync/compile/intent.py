@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from cloudsync.adapter import Access, Allowed, ClassIntent, Intent, Point, PointIntent
 from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Domain, PointId
 
 
@@ -38,6 +40,7 @@ class TargetScope:
     owner: str
     mode: TargetMode
     incomplete: frozenset[str] = frozenset()
+    quarantined: AddressSet = NOWHERE
 
 
 def past(point: PointId, actual: Actual, recorded: Mapping[PointId, Recorded]) -> Recorded:
@@ -90,7 +93,7 @@ def build(compiler: Compiler, target: TargetScope, actual: Actual, recorded: Map
         for number in range(len(universe.classes))
     )
     ordered = tuple(sorted(points, key=lambda point: point.point))
-    return Intent(target.name, target.owner, target.mode, classes, ordered, target.incomplete)
+    return Intent(target.name, target.owner, target.mode, classes, ordered, target.incomplete, target.quarantined)
 
 
 def _class(compiler: Compiler, number: int, domain: Domain, *, enforced: bool) -> ClassIntent:
@@ -135,6 +138,7 @@ class Wanted:
 def wanted(intent: Intent) -> dict[PointId, Wanted]:
     """Return what the certificate holds each enforced point to."""
     classes = {(group.class_id, group.domain): group for group in intent.classes}
+    tolerated = PacketSet.of(intent.quarantined, ANY_SERVICE)
     found: dict[PointId, Wanted] = {}
     memo: dict[tuple[object, ...], Wanted] = {}
     for point in intent.points:
@@ -142,18 +146,18 @@ def wanted(intent: Intent) -> dict[PointId, Wanted]:
             continue
         key = (point.class_id, point.domain, point.kept_in, point.kept_out)
         if key not in memo:
-            memo[key] = _wanted(classes[point.class_id, point.domain], point)
+            memo[key] = _wanted(classes[point.class_id, point.domain], point, tolerated)
         found[point.point] = memo[key]
     return found
 
 
-def _wanted(group: ClassIntent, point: PointIntent) -> Wanted:
+def _wanted(group: ClassIntent, point: PointIntent, tolerated: PacketSet) -> Wanted:
     kept_in, kept_out = point.kept_in or NO_PACKETS, point.kept_out or NO_PACKETS
     enforce = group.egress is Egress.ENFORCE
     least_out = (group.outbound.exact | kept_out) if enforce else kept_out
     most_out = (group.outbound.loosest | kept_out) if enforce else kept_out
     return Wanted(
         Access(group.inbound.exact | kept_in, least_out),
-        Access(group.inbound.loosest | kept_in, most_out),
+        Access(group.inbound.loosest | kept_in | tolerated, most_out | tolerated),
         ours_only=point.kept_in is None,
     )

@@ -43,7 +43,12 @@ class TargetReport:
     overridden: tuple[tuple[Refusal, Approval], ...] = ()
     unchecked: tuple[Unchecked, ...] = ()
     error: str = ""
+    bug: bool = False
+    """The error is a mistake of ours, not the platform's."""
+    refused: str = ""
+    """A precondition's no before anything was planned, e.g. the wrong account."""
     code: str = ""
+    """Its own exit code."""
     applied: Applied | None = None
     remaining: tuple[Drift, ...] | None = None
     """Drift after an apply; None when nothing was applied or it could not be read again."""

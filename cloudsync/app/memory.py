@@ -1,0 +1,137 @@
+"""What runs remember of inventories: the last verified one per scope, who is missing, whose addresses came or went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from cloudsync.adapter import Discovery, ScopeState, TargetSettings
+from cloudsync.inventory import values
+from cloudsync.inventory.changes import with_last_good
+from cloudsync.inventory.values import Inventory, Why
+from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.workload import Workload, WorkloadId
+from cloudsync.plan.build import Before
+from cloudsync.plan.values import InventoryScope
+from cloudsync.policy.values import LabelSelector, Policy
+from cloudsync.store.records import Records, VerifiedScope
+
+
+def recall(records: Records, targets: Iterable[TargetSettings]) -> Inventory | None:
+    """Return the last verified inventory over all scopes of the settings' targets, None when there never was one."""
+    named = {target.name for target in targets} | {""}
+    parts = [values.load(json.dumps(one.document)) for one in records.verified() if one.target in named]
+    if not parts:
+        return None
+    workloads = sorted((workload for part in parts for workload in part.workloads), key=lambda one: one.id)
+    scopes = tuple(sorted((scope for part in parts for scope in part.scopes), key=lambda one: one.scope))
+    held = tuple(sorted((one for part in parts for one in part.held), key=lambda one: one.id))
+    return Inventory(tuple(workloads), scopes, held)
+
+
+def with_memory(found: Inventory, known: Inventory | None, targets: Iterable[TargetSettings]) -> Inventory:
+    """Return the inventory to act on; targets that this run leaves out keep their verified members, as unread scopes do."""
+    chosen = {target.name for target in targets}
+    if known is None:
+        return found
+    others = [workload for workload in known.workloads if workload.target and workload.target not in chosen]
+    mine = replace(known, workloads=tuple(workload for workload in known.workloads if workload not in others))
+    merged = with_last_good(found, mine)
+    workloads = sorted([*merged.workloads, *others], key=lambda one: one.id)
+    return replace(merged, workloads=tuple(workloads))
+
+
+def unread(discovery: Discovery, known: Inventory | None) -> Discovery:
+    """Return the discovery of a target that could not be read at all, with every scope that is remembered of it as incomplete.
+
+    Without this the scopes would look as if the settings no longer named them, and their workloads would be forgotten.
+    """
+    if known is None:
+        return discovery
+    why = discovery.scopes[0].why
+    scopes = sorted({one.scope for one in known.workloads if one.target == discovery.target})
+    return replace(discovery, scopes=(*discovery.scopes, *(ScopeState(scope, why) for scope in scopes)))
+
+
+def live(inventory: Inventory) -> Inventory:
+    """Return the inventory without workloads that a complete run did not find: nothing new is opened for them."""
+    absent = _absent(inventory)
+    return replace(inventory, workloads=tuple(one for one in inventory.workloads if one.id not in absent)) if absent else inventory
+
+
+def quarantined(inventory: Inventory) -> AddressSet:
+    """Return the addresses of workloads that a complete run did not find, for the first time: entries for them alone stay."""
+    absent = _absent(inventory)
+    return AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in absent)
+
+
+def _absent(inventory: Inventory) -> frozenset[WorkloadId]:
+    return frozenset(one.id for one in inventory.held if one.why is Why.ABSENT)
+
+
+def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners: Mapping[str, str]) -> Before:
+    """Return what the guards compare with: who was verified last, and whose addresses came or went since. owners: scope -> target."""
+    remembered = {one.id: one for one in known.workloads} if known is not None else {}
+    waiting = frozenset(one.id for one in inventory.held)
+    now = {one.id: one for one in inventory.workloads if one.id not in waiting}
+    scopes = tuple(_scope(inventory, known, policy, scope, owners.get(scope.scope, "")) for scope in inventory.scopes)
+    moved = [one for key, one in now.items() if key not in remembered or _addresses(remembered[key]) != _addresses(one)]
+    left = [one for key, one in remembered.items() if key not in now or _addresses(now[key]) != _addresses(one)]
+    churn = AddressSet.union_all(map(_addresses, (*moved, *left))) if known is not None else NOWHERE
+    unseen = AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in waiting and one.id not in _absent(inventory))
+    return Before(frozenset(remembered) if known is not None else None, churn, unseen, scopes)
+
+
+def _scope(inventory: Inventory, known: Inventory | None, policy: Policy, state: ScopeState, target: str) -> InventoryScope:
+    name, why = state.scope, state.why
+    held = frozenset(one.id for one in inventory.held)
+    now = {one.id: one for one in inventory.workloads if one.scope == name and one.id not in held}
+    if known is None or not any(scope.scope == name for scope in known.scopes):
+        return InventoryScope(name, target, why, None, len(now))
+    old = {one.id: one for one in known.workloads if one.scope == name}
+    gone = tuple(sorted(key for key in old if key not in now))
+    lost = tuple(sorted(key for key, one in old.items() if key in now and _enforced(policy, one) and not _enforced(policy, now[key])))
+    return InventoryScope(name, target, why, len(old), len(now), gone, lost)
+
+
+def _enforced(policy: Policy, workload: Workload) -> bool:
+    for line in policy.enforcement:
+        if line.scope is None or _matches(line.scope, workload):
+            return line.mode.enforced
+    return False
+
+
+def _matches(scope: LabelSelector, workload: Workload) -> bool:
+    return all(workload.labels.get(key) in wanted for key, wanted in scope.clauses)
+
+
+def _addresses(workload: Workload) -> AddressSet:
+    return AddressSet.union_all(interface.addresses for interface in workload.interfaces)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A run's good news: these targets were planned without a refusal. owners: scope -> target."""
+
+    targets: frozenset[str]
+    owners: Mapping[str, str]
+    run_id: str
+    at: float
+
+
+def remember(records: Records, inventory: Inventory, good: Verified) -> None:
+    """Keep the inventory of every scope that was read whole in a target without refusals; the static part goes with any."""
+    if not good.targets:
+        return
+    absent = {one.id: one for one in inventory.held}
+    kept: list[VerifiedScope] = []
+    for scope in inventory.scopes:
+        members = tuple(one for one in inventory.workloads if one.scope == scope.scope)
+        owner = good.owners.get(scope.scope, "")
+        if not scope.complete or (owner and owner not in good.targets):
+            continue
+        held = tuple(absent[one.id] for one in members if one.id in absent)
+        part = Inventory(members, (scope,), held)
+        kept.append(VerifiedScope(owner, scope.scope, json.loads(values.dump(part)), good.at))
+    records.verify(kept, good.run_id)

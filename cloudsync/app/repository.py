@@ -1,0 +1,101 @@
+"""The config repository as values: one snapshot of its files, loaded and checked, nothing contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudsync import registry, sources
+from cloudsync.adapter import TargetSettings
+from cloudsync.inventory.static import StaticInventory, check_labels, read_static
+from cloudsync.model.errors import InputError, SettingsError
+from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.policy.load import load_policy
+from cloudsync.policy.values import Policy
+from cloudsync.settings import Settings, load_settings, packaged_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A loaded config repository: one snapshot, every finding, nothing contacted. Values are None where findings forbid them."""
+
+    root: Path
+    settings: Settings | None
+    policy: Policy | None
+    static: StaticInventory | None
+    digest: str
+    files: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that stop every verb that acts."""
+        return tuple(one for one in self.findings if one.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A repository without errors."""
+
+    root: Path
+    settings: Settings
+    policy: Policy
+    static: StaticInventory
+    digest: str
+    findings: tuple[Finding, ...]
+
+    def targets(self, names: Iterable[str] = ()) -> tuple[TargetSettings, ...]:
+        """Return the chosen targets, all without names. Raises SettingsError for an unknown one."""
+        chosen = tuple(names)
+        known = [target.name for target in self.settings.targets]
+        wrong = [name for name in chosen if name not in known]
+        if wrong:
+            where = self.settings.where
+            raise SettingsError(
+                Finding(where, "UNKNOWN-TARGET", f"no target '{name}'", f"cloudsync.yaml has: {', '.join(known)}") for name in wrong
+            )
+        return tuple(target for target in self.settings.targets if not chosen or target.name in chosen)
+
+
+def read_repository(root: Path) -> Repository:
+    """Read and load everything of a config repository; never raises for what stands in the files."""
+    if not root.is_dir():
+        finding = Finding(Where(str(root)), "NO-REPOSITORY", "no such folder", "cloudsync init DIR makes a new config repository")
+        return Repository(root, None, None, None, "", 0, (finding,))
+    content, findings = sources.read_settings(root)
+    if content is None:
+        return Repository(root, None, None, None, "", 0, findings)
+    settings, wrong = load_settings(content, registry.options_schema)
+    folders = (settings.policy, settings.inventory) if settings else ("policy", "inventory")
+    snapshot = sources.read(root, policy=folders[0], inventory=folders[1])
+    found = [*wrong, *snapshot.findings]
+    policy, static = None, None
+    if not snapshot.findings:
+        policy, policy_findings = load_policy(snapshot.policy)
+        static, static_findings = read_static(snapshot.inventory, packaged_schema("inventory"))
+        found += [*policy_findings, *static_findings]
+        if policy is not None:
+            found += check_labels(static, dict(policy.labels))
+    files = 1 + len(snapshot.policy) + len(snapshot.inventory)
+    return Repository(root, settings, policy, static, snapshot.digest(content), files, tuple(found))
+
+
+def load(root: Path) -> Loaded:
+    """Return a repository without errors. Raises InputError with every finding otherwise; warnings stay with the result."""
+    found = read_repository(root)
+    if found.errors or found.settings is None or found.policy is None or found.static is None:
+        raise InputError(found.findings)
+    extra = [finding for target in found.settings.targets for finding in registry.load(target.adapter).check(target)]
+    if any(finding.severity is Severity.ERROR for finding in extra):
+        raise SettingsError(extra)
+    return Loaded(found.root, found.settings, found.policy, found.static, found.digest, (*found.findings, *extra))
+
+
+def policy_name(loaded: Loaded) -> str:
+    """Return the policy's version in words: its commit with author and subject, or the digest of the files."""
+    revision = sources.revision(loaded.root)
+    if revision is None:
+        return f"{loaded.digest[:10]} (not in git)"
+    changed = ", with uncommitted changes" if revision.dirty else ""
+    return f'{revision.commit[:10]} ({revision.author}, "{revision.subject}"{changed})'

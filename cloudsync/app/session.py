@@ -1,0 +1,255 @@
+"""One run: the repository, the state, the platforms; plan, report, apply. The order of work is in `cloudsync.run`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cloudsync import registry, run
+from cloudsync.adapter import Adapter, TargetSettings
+from cloudsync.app import memory
+from cloudsync.app.repository import Loaded, load, policy_name
+from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
+from cloudsync.clock import SystemClock, check_clock
+from cloudsync.compile.intent import Recorded
+from cloudsync.inventory.changes import label_changes
+from cloudsync.inventory.merge import build as build_inventory
+from cloudsync.inventory.values import Inventory
+from cloudsync.model.address import AddressSet
+from cloudsync.model.errors import InputError, PolicyError, RefusedError
+from cloudsync.model.finding import Finding, Where
+from cloudsync.model.mode import TargetMode
+from cloudsync.model.workload import PointId
+from cloudsync.plan.document import dump as dump_plan
+from cloudsync.plan.document import load as load_plan
+from cloudsync.plan.document import plan_digest, target_digest
+from cloudsync.plan.values import Plan
+from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
+from cloudsync.store.records import RunRecord
+from cloudsync.store.state import DEFAULT, State, state_path
+
+Progress = Callable[[str, int, int], None]
+
+
+def _quiet(_what: str, _done: int, _of: int) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run up to the guards: nothing was written."""
+
+    report: RunReport
+    planned: tuple[run.Planned, ...]
+    scene: run.World
+    inventory: Inventory
+    settled: run.Settled
+    plan: Plan
+    owners: Mapping[str, str]
+    """Scope -> target."""
+
+    def save(self, path: Path) -> None:
+        """Write the plan file, whole or not at all, readable by its owner alone."""
+        import os
+
+        new = path.with_name(path.name + ".new")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(dump_plan(self.plan))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+
+
+@dataclass(slots=True)
+class Session:
+    """An open run."""
+
+    loaded: Loaded
+    state: State
+    targets: tuple[TargetSettings, ...]
+    clock: SystemClock
+    run_id: str
+    progress: Progress = _quiet
+    adapters: dict[str, Adapter] = field(default_factory=dict)
+
+    def plan(self, verb: str) -> Found:
+        """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
+        now = self.clock.now()
+        readings = self._read()
+        known = memory.recall(self.state.records, self.loaded.settings.targets)
+        discoveries = [one.discovery if one.snapshot else memory.unread(one.discovery, known) for one in readings]
+        owners = {scope.scope: one.target for one in discoveries for scope in one.scopes}
+        found = build_inventory(discoveries, self.loaded.static, self.loaded.settings.rules, self.loaded.policy, self.targets)
+        inventory = memory.with_memory(found, known, self.targets)
+        if not inventory.usable:
+            raise PolicyError([*inventory.findings, *inventory.warnings])
+        before = memory.before(inventory, known, self.loaded.policy, owners)
+        notes = tuple(LabelNote(change.name, change.text()) for change in label_changes(known, inventory)) if known else ()
+        scene = run.world(self.loaded.policy, memory.live(inventory), now, before, notes)
+        settled = self._settled(now, memory.quarantined(inventory))
+        planned = run.plan_all(scene, readings, settled)
+        plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
+        self.state.records.save_plan(plan, self.run_id, now)
+        report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
+        return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, owners)
+
+    def _read(self) -> tuple[run.Reading, ...]:
+        done = 0
+
+        def opened(target: TargetSettings) -> Adapter:
+            nonlocal done
+            adapter = self.adapters.get(target.name)
+            if adapter is None:
+                adapter = registry.load(target.adapter).open(target, self.loaded.settings.owner, self.clock)
+                self.adapters[target.name] = adapter
+            done += 1
+            self.progress(f"reading {target.name}", done - 1, len(self.targets))
+            return adapter
+
+        readings = run.read_all(self.targets, opened)
+        self.progress("reading", len(self.targets), len(self.targets))
+        return readings
+
+    def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
+        recorded: dict[str, Mapping[PointId, Recorded]] = {}
+        for target in self.targets:
+            originals = self.state.records.originals(target.name)
+            recorded[target.name] = {point: Recorded(one.original, one.inbound, one.outbound) for point, one in originals.items()}
+        return run.Settled(
+            owner=self.loaded.settings.owner,
+            policy_digest=self.loaded.digest,
+            limits=self.loaded.settings.guards,
+            now=now,
+            recorded=recorded,
+            approvals=self.state.records.approvals(),
+            quarantined=quarantined,
+        )
+
+    # --- apply -------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> bool:
+        """Settle what an earlier run left open, by reading; tell whether anything was open. Nothing may be written before."""
+        ports = Ports(self.state.journal, self.state.lease, self.clock)
+        found = False
+        for target in self.targets:
+            if not self.state.journal.open_ops(target.name):
+                continue
+            found = True
+            adapter = registry.load(target.adapter).open(target, self.loaded.settings.owner, self.clock)
+            if adapter.identify().account == adapter.expected_account():
+                recover(target.name, adapter, adapter.read().table, ports)
+        return found
+
+    def apply(self, found: Found) -> RunReport:
+        """Execute every plan that no guard refused, target by target, then read again. Returns the report with what was done."""
+        targets: list[TargetReport] = []
+        verified: list[str] = []
+        for planned, report in zip(found.planned, found.report.targets, strict=True):
+            done, ready = self._apply_target(found, planned, report)
+            targets.append(done)
+            if ready:
+                verified.append(report.name)
+        good = memory.Verified(frozenset(verified), found.owners, self.run_id, self.clock.now())
+        memory.remember(self.state.records, found.inventory, good)
+        return replace(found.report, targets=tuple(targets))
+
+    def finish(self, code: int, report: RunReport) -> None:
+        """Write down how the run ended; only for a run that may write."""
+        summary = {
+            target.name: {
+                "writes": target.applied.done if target.applied else 0,
+                "status": target.applied.status if target.applied else "",
+                "refused": [refusal.guard for refusal in target.refusals],
+                "error": target.error,
+            }
+            for target in report.targets
+        }
+        self.state.records.finish_run(self.run_id, int(code), summary, self.clock.now())
+
+    def _apply_target(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool]:
+        if planned.built is None or report.refusals or report.mode is TargetMode.OBSERVE:
+            return report, False
+        plan = planned.built.plan
+        if plan.empty:
+            return replace(report, applied=Applied("nothing")), True
+        adapter = self.adapters[report.name]
+        patience = adapter.patience
+        options = Options(
+            run_id=self.run_id,
+            settle_s=patience.settle_s,
+            visible_s=patience.visible_s,
+            call_s=patience.call_s,
+            progress=lambda phase, done, of: self.progress(f"{report.name}: {phase}", done, of),
+        )
+        result = apply(plan, adapter, planned.built.actual, Ports(self.state.journal, self.state.lease, self.clock), options)
+        applied = _applied(result)
+        if result.status is not ApplyStatus.DONE:
+            return replace(report, applied=applied), False
+        after = run.again(found.scene, planned, self._settled(found.settled.now, found.settled.quarantined))
+        if after.built is None:
+            return replace(report, applied=applied, error=f"applied, but it could not be read again: {after.error}"), False
+        return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
+
+
+def _applied(result: ApplyResult) -> Applied:
+    message = result.message + (f" ({result.step})" if result.step else "")
+    return Applied(result.status.value, result.done, result.failed, result.unknown, message)
+
+
+@contextmanager
+def start(root: Path, names: Iterable[str], *, verb: str, writer: bool = False, progress: Progress = _quiet) -> Iterator[Session]:
+    """Open a run: load the repository (InputError), check the clock, open the state (RefusedError, BusyError), choose the targets."""
+    loaded = load(root)
+    targets = loaded.targets(names)
+    if not targets:
+        raise InputError(_no_target(loaded))
+    clock = SystemClock()
+    check_clock(clock.now())
+    run_id = f"{int(clock.now()):x}-{secrets.token_hex(3)}"
+    path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
+    with State(path, clock, writer=run_id if writer else "") as state:
+        session = Session(loaded, state, targets, clock, run_id, progress)
+        if not writer:
+            yield session
+            return
+        state.records.start_run(RunRecord(run_id, verb, state.lease.generation, loaded.digest, clock.now(), None, None, {}))
+        yield session
+
+
+def check_saved(found: Found, path: Path) -> None:
+    """Compare a saved plan with the one just made. Raises RefusedError MOVED with what differs; nothing was written."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            [Finding(Where(str(path)), "NO-PLAN", f"cannot be read: {error}", "make one with `cloudsync plan -o FILE`")]
+        ) from error
+    saved = load_plan(text, str(path))
+    if plan_digest(saved) == plan_digest(found.plan):
+        return
+    moved: list[str] = []
+    for plan in found.plan.targets:
+        old = saved.target(plan.target)
+        if old is None:
+            moved.append(f"{plan.target}: not in the saved plan")
+        elif target_digest(old) != target_digest(plan):
+            reasons = [
+                words
+                for words, one, two in (
+                    ("the policy or the settings changed", old.policy_digest, plan.policy_digest),
+                    ("what the platform holds changed", old.snapshot_digest, plan.snapshot_digest),
+                    ("the guards' limits changed", old.limits, plan.limits),
+                )
+                if one != two
+            ]
+            moved.append(f"{plan.target}: {', '.join(reasons) or 'the steps differ'}")
+    moved += [f"{old.target}: not among the targets of this run" for old in saved.targets if found.plan.target(old.target) is None]
+    hint = "look at the new plan: cloudsync plan -o FILE"
+    raise RefusedError("G-APPROVAL", f"reality moved since {path} was made: {'; '.join(moved)}; nothing was written", hint)
+
+
+def _no_target(loaded: Loaded) -> list[Finding]:
+    return [Finding(loaded.settings.where, "NO-TARGETS", "no target is configured", "add one under targets: in cloudsync.yaml")]

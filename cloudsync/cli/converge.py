@@ -1,0 +1,150 @@
+"""Verbs that look at platforms: plan, apply, drift."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloudsync.cli.exits import Exit, worst
+from cloudsync.cli.output import Output
+from cloudsync.cli.progress import Bars
+from cloudsync.cli.show import show
+
+if TYPE_CHECKING:
+    from cloudsync.report.values import RunReport, TargetReport
+
+
+def options(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Add a verb's options."""
+    parser.add_argument("--target", action="append", default=[], metavar="NAME", help="only this target (may be repeated)")
+    if verb == "plan":
+        parser.add_argument("-o", dest="file", type=Path, metavar="FILE", help="save the plan for `cloudsync apply FILE`")
+    if verb == "apply":
+        parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN", help="a saved plan: applied only if all is still as it was")
+        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def run(chosen: argparse.Namespace, output: Output) -> int:
+    """Run one of the verbs."""
+    root = Path(chosen.repository)
+    with Bars(output) as bars:
+        match chosen.verb:
+            case "plan":
+                return _plan(root, chosen, output, bars)
+            case "drift":
+                return _drift(root, chosen, output, bars)
+            case _:
+                return _apply(root, chosen, output, bars)
+
+
+def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
+    from cloudsync.app import session
+
+    with session.start(root, chosen.target, verb="plan", progress=bars) as run:
+        found = run.plan("plan")
+        if chosen.file is not None:
+            found.save(chosen.file)
+    bars.stop()
+    code, report = _graded(found.report, _planned)
+    show(report, output)
+    if chosen.file is not None:
+        output.line(f"Apply exactly this with: cloudsync apply {chosen.file}")
+    return code
+
+
+def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
+    from cloudsync.app import session
+
+    with session.start(root, chosen.target, verb="drift", progress=bars) as run:
+        found = run.plan("drift")
+    bars.stop()
+    code, report = _graded(found.report, _drifted)
+    show(report, output)
+    return code
+
+
+def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
+    from cloudsync.app import session
+
+    with session.start(root, chosen.target, verb="apply", writer=True, progress=bars) as run:
+        run.recover()
+        found = run.plan("apply")
+        if chosen.plan is not None:
+            session.check_saved(found, chosen.plan)
+        ready = [one for one in found.report.targets if one.plan is not None and not one.plan.empty and not one.refusals]
+        if ready and not chosen.yes:
+            bars.stop()
+            show(replace(found.report, verb="plan"), output)
+            if not _agreed(output, sum(len(one.plan.steps) for one in ready if one.plan is not None)):
+                output.line("nothing was written")
+                run.finish(Exit.OK, found.report)
+                return Exit.OK
+        code, report = _graded(run.apply(found), _converged)
+        run.finish(code, report)
+    bars.stop()
+    show(report, output)
+    return code
+
+
+def _agreed(output: Output, writes: int) -> bool:
+    """Ask a person; without a terminal there is nobody to ask, and nothing is written."""
+    if output.json or not sys.stdin.isatty():
+        from cloudsync.model.errors import RefusedError
+
+        raise RefusedError(
+            "G-APPROVAL", f"{writes} writes are planned and there is no terminal to ask at", "look at the plan, then use --yes"
+        )
+    answer = input(f"Send these {writes} writes? Only 'yes' does: ")
+    return answer.strip().lower() == "yes"
+
+
+def _graded(report: RunReport, grade: object) -> tuple[Exit, RunReport]:
+    """Return the exit code of a run and its report with each target's own."""
+    assert callable(grade)
+    codes = [Exit(grade(target)) for target in report.targets]
+    targets = tuple(replace(target, code=str(int(code))) for target, code in zip(report.targets, codes, strict=True))
+    return worst(codes), replace(report, targets=targets)
+
+
+def _base(target: TargetReport) -> Exit | None:
+    if target.bug:
+        return Exit.BUG
+    if any(one.guard == "FIDELITY" for one in target.refusals):
+        return Exit.INVALID
+    if target.refusals or target.refused:
+        return Exit.REFUSED
+    if target.error:
+        return Exit.FAILED
+    return None
+
+
+def _planned(target: TargetReport) -> Exit:
+    base = _base(target)
+    if base is not None:
+        return base
+    if any(one.what.startswith("scope ") for one in target.unchecked):
+        return Exit.FAILED
+    return Exit.CHANGES if target.plan is not None and not target.plan.empty else Exit.OK
+
+
+def _drifted(target: TargetReport) -> Exit:
+    if target.bug:
+        return Exit.BUG
+    if target.refused:
+        return Exit.REFUSED
+    if target.error or any(one.what.startswith("scope ") for one in target.unchecked):
+        return Exit.FAILED
+    return Exit.CHANGES if target.drift else Exit.OK
+
+
+def _converged(target: TargetReport) -> Exit:
+    base = _base(target)
+    if base is not None:
+        return base
+    failed = target.applied is not None and target.applied.status not in ("done", "nothing")
+    if failed or target.remaining or any(one.what.startswith("scope ") for one in target.unchecked):
+        return Exit.FAILED
+    return Exit.OK

@@ -1,0 +1,278 @@
+"""The order of the pipeline, and the one fault wall per target.
+
+settings, sources -> policy -> inventory -> intent -> encode -> diff -> plan -> proof -> guard -> apply -> read again -> report.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
+from cloudsync.compile import arms, universe
+from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.intent import Actual, Recorded, TargetScope, wanted
+from cloudsync.compile.intent import build as build_intent
+from cloudsync.diff import Owners
+from cloudsync.guard.every import check_all
+from cloudsync.guard.values import Approval
+from cloudsync.inventory.values import Inventory
+from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.errors import AdapterError, CloudsyncError, InputError, PolicyError
+from cloudsync.model.finding import Finding, Severity
+from cloudsync.model.mode import TargetMode
+from cloudsync.model.workload import PointId
+from cloudsync.plan.build import Before, Built, Case, build
+from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.values import IdentityCheck, TargetPlan
+from cloudsync.policy.values import Policy
+from cloudsync.proof.drift import Drift, Kind, Scene, find
+from cloudsync.report.values import LabelNote, RunReport, TargetReport, Unchecked
+
+log = logging.getLogger("cloudsync.run")
+
+Opener = Callable[[TargetSettings], Adapter]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading one target: a snapshot, or why there is none."""
+
+    target: TargetSettings
+    adapter: Adapter | None = None
+    identity: IdentityCheck = IdentityCheck("")
+    snapshot: Snapshot | None = None
+    error: str = ""
+    bug: bool = False
+    refused: str = ""
+
+    @property
+    def discovery(self) -> Discovery:
+        """What was discovered; an unread target is one incomplete scope, so that nothing is concluded from its absence."""
+        if self.snapshot is not None:
+            return self.snapshot.discovery
+        return Discovery(self.target.name, (), (ScopeState(self.target.name, self.error or "not read"),))
+
+
+def read_all(targets: Iterable[TargetSettings], opener: Opener) -> tuple[Reading, ...]:
+    """Read every target, all at the same time; a failing one does not touch the others. In the order of the settings."""
+    listed = list(targets)
+    if len(listed) < 2:
+        return tuple(_read(target, opener) for target in listed)
+    with ThreadPoolExecutor(max_workers=len(listed), thread_name_prefix="target") as pool:
+        return tuple(pool.map(lambda target: _read(target, opener), listed))
+
+
+def _read(target: TargetSettings, opener: Opener) -> Reading:
+    reading = Reading(target)
+    try:
+        adapter = opener(target)
+        expected = adapter.expected_account()
+        reading = replace(reading, adapter=adapter, identity=IdentityCheck(expected))
+        identity = IdentityCheck(expected, adapter.identify())
+        reading = replace(reading, identity=identity)
+        if not identity.good:
+            got = identity.got.account if identity.got else "?"
+            refused = f"G-IDENTITY expected account {expected}, got {got}; nothing was read or written"
+            return replace(reading, refused=refused, error=refused)
+        return replace(reading, snapshot=adapter.read())
+    except AdapterError as error:
+        return replace(reading, identity=replace(reading.identity, why=error.reason), error=str(error))
+    except InputError:
+        raise
+    except CloudsyncError as error:
+        return replace(reading, error=str(error))
+    except Exception as error:
+        log.exception("target.read", extra={"target": target.name})
+        return replace(reading, error=f"unexpected {type(error).__name__}: {error}", bug=True)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything one run decides from: the inventory, its classes, and what rules resolve to."""
+
+    policy: Policy
+    inventory: Inventory
+    compiler: Compiler
+    owners: Owners
+    before: Before
+    labels: tuple[LabelNote, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+
+def world(policy: Policy, inventory: Inventory, now: float, before: Before, labels: tuple[LabelNote, ...] = ()) -> World:
+    """Compile a policy against an inventory. Raises PolicyError where the two do not fit, e.g. an ambiguous name."""
+    classes = universe.build(policy, inventory.workloads)
+    errors = [one for one in classes.findings if one.severity is Severity.ERROR]
+    if errors:
+        raise PolicyError(errors)
+    resolved = arms.resolve(classes, policy, datetime.fromtimestamp(now, UTC))
+    warnings = (*classes.findings, *arms.empty_selectors(classes, policy))
+    return World(policy, inventory, Compiler(classes, resolved), Owners.of(classes), before, labels, warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a run knows beside the inputs: adoption records, approvals, limits, the policy's digest, the owner, the time."""
+
+    owner: str
+    policy_digest: str
+    limits: GuardLimits
+    now: float
+    recorded: Mapping[str, Mapping[PointId, Recorded]]
+    approvals: tuple[Approval, ...] = ()
+    quarantined: AddressSet = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One target planned: what was read, the plan, what drifted, and what could not be looked at."""
+
+    reading: Reading
+    built: Built | None = None
+    drift: tuple[Drift, ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    error: str = ""
+    bug: bool = False
+
+    @property
+    def plan(self) -> TargetPlan | None:
+        """The plan, None when there is none."""
+        return self.built.plan if self.built else None
+
+
+def plan_all(scene: World, readings: Iterable[Reading], settled: Settled) -> tuple[Planned, ...]:
+    """Plan every target that was read; a mistake in one stops that one alone."""
+    return tuple(_plan(scene, reading, settled) for reading in readings)
+
+
+def _plan(scene: World, reading: Reading, settled: Settled) -> Planned:
+    if reading.snapshot is None or reading.adapter is None:
+        return Planned(reading, error=reading.error, bug=reading.bug)
+    try:
+        return _plan_read(scene, reading, reading.adapter, reading.snapshot, settled)
+    except CloudsyncError as error:
+        return Planned(reading, error=str(error))
+    except Exception as error:
+        log.exception("target.plan", extra={"target": reading.target.name})
+        return Planned(reading, error=f"unexpected {type(error).__name__}: {error}", bug=True)
+
+
+def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snapshot, settled: Settled) -> Planned:
+    target = reading.target
+    recorded = settled.recorded.get(target.name, {})
+    actual = observe(adapter, snapshot)
+    incomplete = frozenset(scope.scope for scope in snapshot.scopes if not scope.complete)
+    scope = TargetScope(target.name, settled.owner, target.mode, incomplete, settled.quarantined)
+    intent = build_intent(scene.compiler, scope, actual, recorded)
+    case = Case(
+        adapter=adapter,
+        identity=reading.identity,
+        snapshot=snapshot,
+        intent=intent,
+        universe=scene.compiler.universe,
+        actual=actual,
+        recorded=recorded,
+        limits=settled.limits,
+        before=scene.before,
+        policy_digest=settled.policy_digest,
+    )
+    built = build(case)
+    held = {point: want for point, want in wanted(intent).items() if point in actual.points and not actual.points[point].skipped}
+    drift = find(
+        Scene(
+            target=target.name,
+            mode=target.mode,
+            adapter=adapter,
+            table=snapshot.table,
+            access=actual.everything,
+            wanted=held,
+            universe=scene.compiler.universe,
+            owners=scene.owners,
+            would=watched(scene, target.name, actual),
+        )
+    )
+    return Planned(reading, built, drift, tuple(_unchecked(actual, snapshot)))
+
+
+def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:
+    """Return what a snapshot shows at every point."""
+    points = {point.id: point for point in adapter.points(snapshot.table)}
+    return Actual(points, adapter.decode(snapshot.table, Whose.ALL), adapter.decode(snapshot.table, Whose.FOREIGN))
+
+
+def watched(scene: World, target: str, actual: Actual) -> dict[PointId, Access]:
+    """Return, for the points of workloads in mode visibility, what mode full would let through."""
+    found: dict[PointId, Access] = {}
+    for number, group in enumerate(scene.compiler.universe.classes):
+        if group.mode.value != "visibility":
+            continue
+        for workload in group.workloads:
+            for interface in workload.interfaces:
+                if workload.target == target and interface.point is not None and interface.point in actual.points:
+                    allowed = scene.compiler.allowed(number, interface.domain, Direction.IN)
+                    found[interface.point] = Access(allowed.exact)
+    return found
+
+
+def _unchecked(actual: Actual, snapshot: Snapshot) -> Iterable[Unchecked]:
+    for scope in snapshot.scopes:
+        if not scope.complete:
+            yield Unchecked(f"scope {scope.scope}", f"not read whole: {scope.why}")
+    for point in actual.points.values():
+        if point.skipped:
+            yield Unchecked(f"interface {point.name}", point.skipped)
+
+
+def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: str, policy: str) -> RunReport:
+    """Run all guards over all plans and return the report of a run that has written nothing yet."""
+    listed = list(planned)
+    plans = [one.plan for one in listed if one.plan is not None and one.reading.target.mode is not TargetMode.OBSERVE]
+    checked = check_all(plans, settled.approvals, settled.now)
+    targets: list[TargetReport] = []
+    for one in listed:
+        name = one.reading.target.name
+        targets.append(
+            TargetReport(
+                name=name,
+                mode=one.reading.target.mode,
+                plan=one.plan,
+                drift=one.drift,
+                refusals=checked.of(name),
+                overridden=tuple(pair for pair in checked.overridden if pair[0].target == name),
+                unchecked=one.unchecked,
+                error=one.error,
+                bug=one.bug,
+                refused=one.reading.refused,
+            )
+        )
+    incomplete = tuple(Unchecked(scope.scope, scope.why) for scope in scene.inventory.scopes if not scope.complete)
+    return RunReport(
+        verb=verb,
+        owner=settled.owner,
+        policy=policy,
+        workloads=len(scene.inventory.workloads),
+        incomplete=incomplete,
+        targets=tuple(targets),
+        universe=scene.compiler.universe,
+        owners=scene.owners,
+        labels=scene.labels,
+    )
+
+
+def again(scene: World, planned: Planned, settled: Settled) -> Planned:
+    """Read a target again after an apply and compare it with the policy: drift must be empty for what was applied."""
+    return _plan(scene, _read(planned.reading.target, lambda _: _opened(planned)), settled)
+
+
+def _opened(planned: Planned) -> Adapter:
+    assert planned.reading.adapter is not None
+    return planned.reading.adapter
+
+
+def enforced_drift(found: Iterable[Drift]) -> tuple[Drift, ...]:
+    """Return the drift that an apply should have removed: not what foreign rules do beside ours, nor what is only watched."""
+    return tuple(one for one in found if one.kind in (Kind.EXCESS, Kind.MISSING))
