@@ -207,11 +207,12 @@ def _adoptions(case: Case, touched: tuple[TouchedPoint, ...]) -> tuple[Adoption,
 
 def _rules(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRules, ...]:
     before, after = adapter.owned(actual), adapter.owned(final)
+    steps = [step for phase in phases for step in phase.steps]
+    born = {step.object for step in steps if not step.mark}  # what a platform puts into a new object by itself was never ours
     removed: dict[str, int] = {}
-    for phase in phases:
-        for step in phase.steps:
-            if not step.temporary:
-                removed[step.scope] = removed.get(step.scope, 0) + step.removes
+    for step in steps:
+        if not step.temporary and step.object not in born:
+            removed[step.scope] = removed.get(step.scope, 0) + step.removes
     return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
 
 
