@@ -108,10 +108,10 @@ class _Files:
         self.findings.extend(wrong)
         if text is None:
             return
-        self.findings.extend(characters.merge_markers(path, text))
+        broken = characters.merge_markers(path, text)
         rows, wrong = read_rows(path, characters.parseable(text))
-        self.findings.extend(wrong)
-        if not rows or not self._header(rows[0]):
+        self.findings.extend(broken or wrong)
+        if broken or wrong or not rows or not self._header(rows[0]):
             return
         source = characters.Text(text)
         columns = [cell.text for cell in rows[0]]

@@ -15,6 +15,8 @@ class Form:
 
     pattern: str
     want: str
+    secret: bool = False
+    """A secret might stand there by mistake: the text is never shown."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's protocol
         """Return the schema of a text that matches."""
@@ -24,14 +26,14 @@ class Form:
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's protocol
         """Return the JSON Schema with our words."""
-        return {**handler(core), "x-want": self.want}
+        return {**handler(core), "x-want": self.want} | ({"writeOnly": True} if self.secret else {})
 
 
 def about(text: str, *, want: str = "", name: str = "") -> dict[str, Any]:
     """Return field metadata: what the field means, what to say when it is missing, its name in the file where Python forbids it."""
     metadata: dict[str, Any] = {"description": text}
     if want:
-        metadata["json_schema_extra"] = {"x-want": want}
+        metadata["json_schema_extra"] = {"x-missing": want}
     if name:
         metadata["alias"] = name
     return metadata

@@ -1,7 +1,8 @@
 """A small walker that holds a tree of text against a JSON Schema and says where it does not fit.
 
-Only the keywords that our own schemas use, see KEYWORDS. Every scalar is text here, so `integer` means "text that is an integer".
-`x-want` in a schema is our own word for what a value should be; it becomes the hint.
+Only the keywords that our own schemas use (a test holds the two together). Every scalar is text here: `integer` means text like that.
+Words of our own become hints: `x-want` says what a value should be, `x-missing` what to do when a field is missing. Where a secret might
+stand by mistake (`writeOnly`), the text is not shown.
 """
 
 from __future__ import annotations
@@ -18,36 +19,8 @@ from cloudsync.policy.strict import Mapping, Node, Scalar, Sequence
 from cloudsync.policy.words import did_you_mean
 
 Schema = Table[str, Any]
-KEYWORDS = frozenset(
-    [
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "propertyNames",
-        "items",
-        "minItems",
-        "minProperties",
-        "enum",
-        "const",
-        "pattern",
-        "minimum",
-        "maximum",
-        "minLength",
-        "maxLength",
-        "anyOf",
-        "oneOf",
-        "$ref",
-        "$defs",
-        "$schema",
-        "$id",
-        "title",
-        "description",
-        "default",
-        "examples",
-        "x-want",
-    ]
-)
+_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+"""Credentials in a URL."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _KINDS = {
     "object": "fields",
@@ -70,21 +43,6 @@ def plain(node: Node, schema: Schema | None = None, root: Schema | None = None) 
     """Return a fitting node as JSON values: numbers and booleans where the schema says so, text elsewhere, lists and dicts."""
     top = root if root is not None else schema or {}
     return _plain(node, schema or {}, _Walker(top))
-
-
-def unknown_keywords(schema: object) -> frozenset[str]:
-    """Return keywords of a schema that this walker would pass over in silence; none for a schema we ship."""
-    if isinstance(schema, List) and not isinstance(schema, str):
-        return frozenset().union(*map(unknown_keywords, schema))
-    if not isinstance(schema, Table):
-        return frozenset()
-    found = frozenset(schema) - KEYWORDS
-    for word, value in schema.items():
-        if word in ("properties", "$defs"):
-            found = found.union(*map(unknown_keywords, value.values()))
-        elif word in ("items", "additionalProperties", "propertyNames", "anyOf", "oneOf"):
-            found |= unknown_keywords(value)
-    return found
 
 
 def _plain(node: Node, schema: Schema, walker: _Walker) -> Any:  # noqa: ANN401 - JSON values
@@ -189,7 +147,7 @@ def _quoted(name: str) -> str:
 
 
 def _finding(where: Where, code: str, message: str, schema: Schema) -> Finding:
-    return Finding(where, code, message, schema.get("x-want", ""))
+    return Finding(where, code, message, schema.get("x-missing") or schema.get("x-want", ""))
 
 
 def _bad_value(node: Scalar, name: str, choices: List[Schema]) -> Finding:
@@ -198,7 +156,8 @@ def _bad_value(node: Scalar, name: str, choices: List[Schema]) -> Finding:
     if words:
         want = did_you_mean(node.text, words) or want or f"one of: {', '.join(dict.fromkeys(words))}"
     want = want or f"want {_kind(choices[0])}"
-    return Finding(node.where, "BAD-VALUE", f"'{shown(node.text)}' is no valid {name or 'value'}", want)
+    text = "this" if any(one.get("writeOnly") for one in choices) else f"'{shown(_IN_URL.sub('***', node.text))}'"
+    return Finding(node.where, "BAD-VALUE", f"{text} is no valid {name or 'value'}", want)
 
 
 def _words(schema: Schema) -> List[object]:

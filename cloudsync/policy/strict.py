@@ -235,7 +235,7 @@ class _Builder:
             text = self._clean_text(event, text, where)
         if not quoted:
             self._cut_by_comment(event, text)
-        self._place(Scalar(text, where, quoted))
+        self._place(Scalar(text, where, quoted), told=event.tag is not None)
 
     def _clean_text(self, event: ScalarEvent, text: str, where: Where) -> str:
         """Report characters that an escape brought in and words of mixed script; return the text without them."""

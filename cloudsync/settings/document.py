@@ -27,7 +27,11 @@ Smtp = Annotated[
 Address = Annotated[str, Form(r"^[^@\s]+@[^@\s]+$", "want a mail address")]
 Secret = Annotated[
     str,
-    Form(r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:.+)$", "want env:NAME, file:PATH or credential:NAME, never the secret itself"),
+    Form(
+        r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:.+)$",
+        "want env:NAME, file:PATH or credential:NAME, never the secret itself",
+        secret=True,
+    ),
 ]
 Cron = Annotated[
     str, Form(r"^[0-9*/,-]+( [0-9*/,-]+){4}$", "want five fields of digits and * / , - : minute hour day month weekday, in UTC")

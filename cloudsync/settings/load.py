@@ -20,6 +20,7 @@ from cloudsync.plan.limits import GuardLimits
 from cloudsync.policy import schema, strict
 from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.characters import shown
+from cloudsync.policy.words import is_name
 from cloudsync.settings import endpoint
 from cloudsync.settings.values import FILE, Mail, Schedule, SecretReference, Settings
 
@@ -131,7 +132,7 @@ class _Reader:
     def _target(self, node: strict.Mapping) -> TargetSettings | None:
         name, adapter, mode = (_text(node, key) for key in ("name", "adapter", "mode"))
         self._endpoint(node.get("endpoint"))
-        options = self._options(node, adapter) if adapter else {}
+        options = self._options(node, adapter) if is_name(adapter) else {}
         if not name or not adapter or mode not in {word.value for word in TargetMode}:
             return None
         return TargetSettings(name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"))
@@ -266,6 +267,9 @@ class _Reader:
         events = frozenset(_texts(node, "on")) or frozenset(_MAIL_EVENTS)
         password = SecretReference(kind, name) if name else None
         sender, to = _text(node, "from"), _texts(node, "to")
+        listed = node.get("to")
+        if listed is not None and not to:
+            self._report(listed.where, "BAD-VALUE", "'to' is an empty list", "e.g. to: [netsec@acme.example]")
         return Mail(match[3], int(match[4] or port), security, sender, to, events, _text(node, "user"), password)
 
 
