@@ -1,7 +1,7 @@
 """The only place that knows the AWS SDK: sessions, clients, one call at a time, pages, and what a failed call means.
 
 The SDK's own retries are off for every call: it would send a write again after a lost answer and report the echo as a refusal. Reads are
-tried again here, on the injected clock. botocore is used without boto3, which adds nothing we need and a fifth of the start-up time.
+tried again here, on the injected clock. botocore is used without boto3, which adds nothing we need and a seventh of the start-up time.
 """
 
 from __future__ import annotations

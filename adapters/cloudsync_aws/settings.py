@@ -17,8 +17,11 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _VPC = re.compile(r"vpc-[0-9a-f]{8,17}")
 _DURATION = re.compile(r"([0-9]{1,5})([smh])")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/[\w+=,.@/-]+")
-CALL_S = 60.0
-"""How long a call that was never answered may still take effect, in seconds: longer than the client waits for an answer."""
+CALL_S, LAB_CALL_S = 75.0, 3.0
+"""How long a call that was never answered may still take effect, in seconds: longer than the client waits for an answer.
+A simulated cloud on this machine loses none for long."""
+DEFAULT_SETTLE, LAB_SETTLE = "5s", "0s"
+"""A simulated cloud has no hosts that a change must reach."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LONGEST_WAIT_S = 3600
 RULES_TIMES_GROUPS_MAX = 1000
@@ -64,16 +67,14 @@ class AwsSettings:
             external_id=options.get("external_id", ""),
             pace=float(options.get("pace", 0.8)),
             quotas=None if quotas is None else dict(quotas),
-            settle=seconds(options.get("settle", "5s")),
+            settle=seconds(options.get("settle", LAB_SETTLE if simulated(target.endpoint) else DEFAULT_SETTLE)),
             max_wait=seconds(options.get("max_wait", "2m")),
             endpoint=target.endpoint,
         )
 
     def patience(self) -> Patience:
-        """Return how long things may take. A simulated cloud on this machine has no data plane to wait for, and loses no call for long."""
-        if endpoint_local(self.endpoint):
-            return Patience(0.0, self.max_wait, 3.0)
-        return Patience(self.settle, self.max_wait, CALL_S)
+        """Return how long things may take."""
+        return Patience(self.settle, self.max_wait, LAB_CALL_S if simulated(self.endpoint) else CALL_S)
 
     def scope(self, region: str) -> str:
         """Return the unit of completeness, `<account>/<region>`."""
@@ -170,12 +171,12 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def endpoint_local(url: str) -> bool:
-    """Tell whether requests go to this machine."""
-    return bool(url) and urlsplit(url).hostname in LOOPBACK
+def simulated(url: str) -> bool:
+    """Tell whether an endpoint is a simulated cloud: plain http on this machine, which AWS itself never speaks (a tunnel to it is https)."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in LOOPBACK
 
 
 def endpoint_allowed(url: str) -> bool:
     """Tell whether requests may go to a URL: https anywhere, plain http to this machine alone."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    return urlsplit(url).scheme == "https" or simulated(url)

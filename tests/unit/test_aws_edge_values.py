@@ -83,6 +83,21 @@ def test_settings_have_defaults_and_units() -> None:
     assert settings.scope("us-east-1") == SCOPE
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "options", "waits"),
+    [
+        ("", {}, (5.0, 120.0, 75.0)),
+        ("", {"settle": "0s", "max_wait": "3m"}, (0.0, 180.0, 75.0)),
+        ("http://127.0.0.1:5000", {}, (0.0, 120.0, 3.0)),
+        ("http://127.0.0.1:5000", {"settle": "2s"}, (2.0, 120.0, 3.0)),
+        ("https://localhost:8443", {}, (5.0, 120.0, 75.0)),
+    ],
+)
+def test_only_a_simulated_cloud_needs_no_time_to_settle(endpoint: str, options: dict[str, Any], waits: tuple[float, ...]) -> None:
+    patience = AwsSettings.of(target(endpoint, **options)).patience()
+    assert (patience.settle_s, patience.visible_s, patience.call_s) == waits
+
+
 def test_the_schema_takes_every_setting_and_no_other() -> None:
     schema = json.loads((PACKAGE / "settings.schema.json").read_text("utf-8"))
     names = {field.name for field in fields(AwsSettings)} - {"endpoint"}
