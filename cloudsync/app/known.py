@@ -1,13 +1,14 @@
-"""The world as far as it is known without contacting anything: the static inventory and what the last runs verified."""
+"""The world that policy tests are evaluated in: the static inventory with what the last runs verified, or what is there now."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cloudsync import run
-from cloudsync.app import memory
-from cloudsync.app.repository import load
+from cloudsync.app import memory, session
+from cloudsync.app.repository import Loaded, load
 from cloudsync.clock import SystemClock
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.values import Inventory
@@ -17,9 +18,35 @@ from cloudsync.policy.values import Policy
 from cloudsync.store.state import DEFAULT, State, state_path
 
 
-def known_world(root: Path) -> tuple[Policy, run.World, str]:
-    """Return the policy, the compiled world of the known inventory, and in words where that inventory comes from."""
+def world_for_tests(root: Path, *, offline: bool) -> tuple[Policy, run.World, str]:
+    """Return the policy, a compiled world, and in words where its inventory comes from.
+
+    What earlier runs verified is taken; before the first run the platforms are read, unless `offline` or they cannot be.
+    """
     loaded = load(root)
+    known = known_world(loaded)
+    if offline or known.verified or not loaded.settings.targets:
+        return loaded.policy, known.scene, known.source
+    with session.start(root, (), verb="test") as opened:
+        found = opened.plan("test")
+    why = next((report.error for report in found.report.targets if report.error), "")
+    if why:
+        return loaded.policy, known.scene, f"{known.source}; the platforms could not be read: {why}"
+    return loaded.policy, found.scene, "static inventory and the platforms, read just now"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A world made without contacting anything. `verified` tells whether any run has verified an inventory."""
+
+    scene: run.World
+    source: str
+    verified: bool
+
+
+def known_world(loaded: Loaded) -> Known:
+    """Return the compiled world of the static inventory and of what the last runs verified."""
+    root = loaded.root
     clock = SystemClock()
     static = build_inventory([], loaded.static, loaded.settings.rules, loaded.policy, loaded.settings.targets)
     path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
@@ -33,7 +60,7 @@ def known_world(root: Path) -> tuple[Policy, run.World, str]:
     if not found.usable:
         raise PolicyError(found.findings)
     source = f"static inventory and the one verified {age}" if age else "static inventory only: no run has verified another one yet"
-    return loaded.policy, run.world(loaded.policy, found, clock.now(), Before()), source
+    return Known(run.world(loaded.policy, found, clock.now(), Before()), source, bool(age))
 
 
 def joined(static: Inventory, known: Inventory | None) -> Inventory:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cloudsync.adapter import Discovery, ScopeState, TargetSettings
 from cloudsync.inventory import values
 from cloudsync.inventory.changes import with_last_good
+from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.workload import Workload, WorkloadId
@@ -134,4 +135,7 @@ def remember(records: Records, inventory: Inventory, good: Verified) -> None:
         held = tuple(absent[one.id] for one in members if one.id in absent)
         part = Inventory(members, (scope,), held)
         kept.append(VerifiedScope(owner, scope.scope, json.loads(values.dump(part)), good.at))
+    people = tuple(one for one in inventory.workloads if one.scope == STATIC_SCOPE)
+    static = Inventory(people, (ScopeState(STATIC_SCOPE),))
+    kept.append(VerifiedScope("", STATIC_SCOPE, json.loads(values.dump(static)), good.at))
     records.verify(kept, good.run_id)

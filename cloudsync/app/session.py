@@ -97,21 +97,15 @@ class Session:
         return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, owners)
 
     def _read(self) -> tuple[run.Reading, ...]:
-        done = 0
-
         def opened(target: TargetSettings) -> Adapter:
-            nonlocal done
             adapter = self.adapters.get(target.name)
             if adapter is None:
                 adapter = registry.load(target.adapter).open(target, self.loaded.settings.owner, self.clock)
                 self.adapters[target.name] = adapter
-            done += 1
-            self.progress(f"reading {target.name}", done - 1, len(self.targets))
             return adapter
 
-        readings = run.read_all(self.targets, opened)
-        self.progress("reading", len(self.targets), len(self.targets))
-        return readings
+        self.progress("reading " + ", ".join(target.name for target in self.targets), 0, 1)
+        return run.read_all(self.targets, opened)
 
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
         recorded: dict[str, Mapping[PointId, Recorded]] = {}

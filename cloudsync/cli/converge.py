@@ -137,7 +137,7 @@ def _drifted(target: TargetReport) -> Exit:
         return Exit.REFUSED
     if target.error or any(one.what.startswith("scope ") for one in target.unchecked):
         return Exit.FAILED
-    return Exit.CHANGES if target.drift else Exit.OK
+    return Exit.CHANGES if any(one.real for one in target.drift) else Exit.OK
 
 
 def _converged(target: TargetReport) -> Exit:

@@ -52,6 +52,11 @@ class Drift:
     """The packets, e.g. `tcp/22 from the internet`."""
     entries: tuple[Entry, ...]
 
+    @property
+    def real(self) -> bool:
+        """Tell whether reality differs from what is to be enforced; a watched workload (visibility) only shows what would be."""
+        return self.kind not in (Kind.WOULD_BLOCK, Kind.WOULD_OPEN)
+
     def text(self) -> str:
         """Return the sentence for people; what is wrong first, whose rule it is last."""
         count = len(self.workloads)
@@ -140,7 +145,9 @@ def find(scene: Scene) -> tuple[Drift, ...]:
             groups.setdefault((owner[0], owner[2], kind, direction, packets), []).append(point)
     names = Names(scene.universe)
     found = [_drift(scene, names, key, tuple(points)) for key, points in groups.items()]
-    return tuple(sorted(found, key=lambda one: (_rank(one.severity), one.kind.value, one.labels.pairs, one.direction, one.points)))
+    return tuple(
+        sorted(found, key=lambda one: (not one.real, _rank(one.severity), one.kind.value, one.labels.pairs, one.direction, one.points))
+    )
 
 
 def _differences(access: Access, want: Wanted | None, would: Access | None) -> Iterator[tuple[Kind, str, PacketSet]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cloudsync.compile.universe import Universe
-from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
+from cloudsync.model.address import ANYWHERE, AddressSet, Family, globally_routable
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.service import ANY_SERVICE, ICMP, ICMPV6, NAMED_PROTOCOLS, ServiceSet, possible
 from cloudsync.model.workload import Domain
 
 
@@ -31,27 +32,67 @@ class Names:
             return "anywhere (IPv6)"
         if reaches_internet(addresses):
             return "the internet and more" if addresses - self.universe.internet(domain) else "the internet"
-        parts: list[str] = []
-        rest = addresses
-        for number, group in enumerate(self.universe.classes):
-            whole = self.universe.class_addresses(number, domain)
-            if whole and whole <= addresses:
-                parts.append(group.labels.text() if group.labels else ", ".join(w.name for w in group.workloads[:2]))
-                rest -= whole
+        parts, rest = self._known(addresses, domain)
         if rest:
             parts.append(rest.text(most))
         return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
+    def _known(self, addresses: AddressSet, domain: Domain) -> tuple[list[str], AddressSet]:
+        """Return the classes and workloads whose addresses are meant, in words, and what belongs to nobody.
+
+        A class is named when all of one family of it is meant: a group reference and its public addresses come apart in packets.
+        """
+        parts: list[str] = []
+        rest = addresses
+        for number, group in enumerate(self.universe.classes):
+            whole = self.universe.class_addresses(number, domain)
+            seen = whole & rest
+            if not seen:
+                continue
+            rest -= whole
+            if seen == whole or seen in (whole.only(Family.V4), whole.only(Family.V6)):
+                parts.append(group.labels.text() if group.labels else _called([workload.name for workload in group.workloads]))
+                continue
+            names = [workload.name for workload in group.workloads if workload.addresses(domain) & seen]
+            everyone = len(names) == len(group.workloads) and bool(group.labels)
+            parts.append(f"{group.labels.text()} (some of their addresses)" if everyone else _called(names))
+        return parts, rest
+
     def packets(self, packets: PacketSet, domain: Domain, *, inbound: bool = True, most: int = 3) -> str:
-        """Return e.g. `tcp/22 from the internet; tcp/80-443 from role=lb`."""
-        merged: dict[AddressSet, PacketSet] = {}
+        """Return e.g. `tcp/22 from the internet; tcp/80-443 from role=lb`; widest peers first."""
+        merged: dict[ServiceSet, AddressSet] = {}
         for peers, services in packets.products():
-            box = PacketSet.of(peers, services)
-            key = next((known for known, seen in merged.items() if seen.services() == box.services() and not seen.peers() & peers), peers)
-            merged[key] = merged.get(key, PacketSet()) | box
+            known = next((key for key in merged if _alike(key, services) and not merged[key] & peers), services)
+            merged[known] = merged.get(known, AddressSet()) | peers
         way = "from" if inbound else "to"
-        parts = [f"{box.services().text()} {way} {self.peers(box.peers(), domain)}" for box in merged.values()]
+        ordered = sorted(merged.items(), key=lambda item: -item[1].size)
+        parts = [f"{service_words(services)} {way} {self.peers(peers, domain)}" for services, peers in ordered]
         return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
+
+
+def _alike(a: ServiceSet, b: ServiceSet) -> bool:
+    """Tell whether two sets are one for a reader: equal, or all that is possible in their families."""
+    return a == b or a - POSSIBLY_NOT == b - POSSIBLY_NOT
+
+
+POSSIBLY_NOT = ServiceSet.protocol(ICMP) | ServiceSet.protocol(ICMPV6)
+
+
+def service_words(services: ServiceSet) -> str:
+    """Return a set of services in words; nearly everything is said by what is missing."""
+    for whole in (possible(Family.V4), possible(Family.V6), ANY_SERVICE):
+        if services == whole:
+            return "any service"
+    missing = min(
+        (whole - services for whole in (possible(Family.V4), possible(Family.V6), ANY_SERVICE)), key=lambda left: len(left.points)
+    )
+    if len(missing.points) < len(services.points) and NAMED_PROTOCOLS - services != NAMED_PROTOCOLS:
+        return f"any service except {missing.text(4)}"
+    return services.text(6)
+
+
+def _called(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def reaches_internet(addresses: AddressSet) -> bool:

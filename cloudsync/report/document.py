@@ -61,6 +61,7 @@ def drift_document(one: Drift) -> Json:
     """Return one drift finding."""
     return {
         "kind": one.kind.name.lower().replace("_", "-"),
+        "enforced": one.real,
         "severity": one.severity.value,
         "direction": one.direction,
         "text": one.text(),

@@ -111,16 +111,23 @@ def _shadow(target: TargetReport) -> Iterator[Line]:
     if target.plan is None or target.plan.mode.value == "exclusive":
         return
     for one in target.drift:
-        yield f"  ! [{one.severity.value}] {one.text()}", "warn"
+        if one.real:
+            yield f"  ! [{one.severity.value}] {one.text()}", "warn"
 
 
 def _drift(target: TargetReport) -> Iterator[Line]:
     if target.plan is None:
         return
-    if not target.drift:
+    real = [one for one in target.drift if one.real]
+    watched = [one for one in target.drift if not one.real]
+    if not real:
         yield "  = no drift", "good"
-    for one in target.drift:
+    for one in real:
         yield from drift_lines(one)
+    if watched:
+        yield "  only watched (mode visibility): nothing is enforced here; mode full would block and open this", "dim"
+    for one in watched:
+        yield f"    {one.text()}", "dim"
 
 
 def drift_lines(one: Drift) -> Iterator[Line]:
@@ -155,17 +162,20 @@ def _summary(report: RunReport) -> Iterator[Line]:
     refused = sum(1 for target in report.targets if target.refusals)
     failed = sum(1 for target in report.targets if target.error)
     if report.verb == "drift":
-        found = [one for target in report.targets for one in target.drift]
+        found = [one for target in report.targets for one in target.drift if one.real]
         by: dict[str, int] = {}
         for one in found:
             by[one.severity.value] = by.get(one.severity.value, 0) + 1
-        counts = ", ".join(f"{count} {name}" for name, count in by.items()) or "no drift"
-        yield f"{counts} on {_count(len(report.targets), 'target')}" + (f"; {failed} not read" if failed else ""), "head"
+        read = len(report.targets) - failed
+        counts = ", ".join(f"{count} {name}" for name, count in by.items()) or ("no drift" if read else "nothing was checked")
+        unread = f"; {_count(failed, 'target')} could not be read: nothing is known of {'it' if failed == 1 else 'them'}" if failed else ""
+        yield (f"{counts} on {_count(read, 'target')}" if read else counts) + unread, "bad" if failed else "head"
         return
     points = sum(plan.certificate.points for plan in plans if plan.certificate)
     differing = sum(len(plan.certificate.differences) for plan in plans if plan.certificate)
     done = "would be enforced" if report.verb == "plan" else "enforced"
-    yield f"Proof: {done} = policy on {points - differing} of {points} points.", "good" if not differing else "bad"
+    if plans:
+        yield f"Proof: {done} = policy on {points - differing} of {_count(points, 'point')}.", "good" if not differing else "bad"
     tail = (f", {refused} refused" if refused else "") + (f", {failed} not read" if failed else "")
     if report.verb == "plan":
         yield f"{_count(steps, 'write')} on {_count(len(report.targets), 'target')}{tail}", "head"
