@@ -502,6 +502,9 @@ class Adapter(Protocol):
     def seen(self, table: Table, step: Step, bindings: Mapping[str, str]) -> Seen:
         """Tell whether a (refreshed) table shows the step's effect."""
 
+    def created(self, table: Table, step: Step) -> tuple[tuple[str, str], ...]:
+        """Return the key and native id of what a creating step made, found by its mark; empty when a (refreshed) table does not show it."""
+
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         """Send one step, once. Never raises for an answer of the platform: that is FAILED; every doubt is UNKNOWN."""
 

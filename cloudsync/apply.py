@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import zip_longest
 from typing import assert_never
 
 from cloudsync.adapter import Adapter, Clock, Outcome, Phase, Progress, Seen, Status, Step, Table
@@ -20,6 +21,10 @@ from cloudsync.plan.values import TargetPlan
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Waits between two looks grow from the first to the longest, doubling."""
+
+
+FRESH_S = 20.0
+"""A phase that takes longer than this looks again before it goes on: most platforms have no compare-and-swap."""
 
 
 def _never() -> bool:
@@ -107,6 +112,8 @@ class _Run:
     reads: int = 0
     writes: int = 0
     phases: int = 0
+    fresh: bool = False
+    """Whether the table already covers what the next phase touches."""
     sent: int = 0
     """Steps finished, for progress."""
 
@@ -123,9 +130,9 @@ def apply(plan: TargetPlan, adapter: Adapter, table: Table, ports: Ports, option
             if plan.adoptions:
                 _may_write(run, "")
                 ports.journal.adopt(plan.target, plan.adoptions, options.run_id, ports.clock.now())
-            for phase in plan.phases:
-                if phase.steps:
-                    _phase(run, phase)
+            phases = [phase for phase in plan.phases if phase.steps]
+            for phase, after in zip_longest(phases, phases[1:]):
+                _phase(run, phase, after.steps if after else ())
                 run.phases += 1
     except _Halt as halt:
         return _result(run, halt.status, halt.message, halt.step)
@@ -147,15 +154,19 @@ def _forbid_open(run: _Run) -> None:
 # --- one phase -------------------------------------------------------------------------------------------------------
 
 
-def _phase(run: _Run, phase: Phase) -> None:
+def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
     """Check that nothing moved, send every step, then wait until a read shows them all."""
-    _unmoved(run, phase)
-    before = run.table
-    for step in phase.steps:
+    if not run.fresh:
+        _unmoved(run, phase)
+    before, looked = run.table, run.ports.clock.monotonic()
+    for at, step in enumerate(phase.steps):
+        if run.ports.clock.monotonic() - looked > FRESH_S:
+            _still_to_do(run, phase.steps[at:])
+            looked = run.ports.clock.monotonic()
         _step(run, step)
         run.sent += 1
         run.options.progress(phase.name, run.sent, len(run.plan.steps))
-    _barrier(run, phase, before)
+    _barrier(run, phase, before, following)
 
 
 def _unmoved(run: _Run, phase: Phase) -> None:
@@ -167,17 +178,30 @@ def _unmoved(run: _Run, phase: Phase) -> None:
         return bool(_refresh(run, steps) == run.table)
 
     if not _poll(run, same, limit):
-        raise _Halt(ApplyStatus.MOVED, f"reality moved before phase {phase.name}: somebody changed what the plan was made for", "")
+        raise _Halt(ApplyStatus.MOVED, f"reality moved before phase {phase.name}: somebody changed what the plan was made for")
 
 
-def _barrier(run: _Run, phase: Phase, before: Table) -> None:
-    """Wait until a read shows every step of the phase, then the settle time."""
+def _still_to_do(run: _Run, steps: tuple[Step, ...]) -> None:
+    """In the middle of a long phase: read again and stop when a step to come is not in the state it was planned for."""
+    bound = _bound(run, steps)
+    table = _refresh(run, bound)
+    for step in bound:
+        if step.mark and run.adapter.seen(table, step, run.bindings) is not Seen.NO:
+            raise _Halt(ApplyStatus.MOVED, "reality moved: somebody changed what is to be written", step.title)
+
+
+def _barrier(run: _Run, phase: Phase, before: Table, following: tuple[Step, ...]) -> None:
+    """Wait until a read shows every step of the phase, then the settle time.
+
+    Where no time passes before the next phase, the same read also covers what that one touches, and is not repeated.
+    """
     steps = _bound(run, phase.steps)
+    ahead = () if run.options.settle_s or any(not step.mark for step in steps) else _bound(run, following)
     latest = run.table
 
     def shown() -> bool:
         nonlocal latest
-        latest = _refresh(run, steps)
+        latest = _refresh(run, (*steps, *ahead))
         verdicts = [run.adapter.seen(latest, step, run.bindings) for step in steps]
         return all(verdict is Seen.YES for verdict in verdicts)
 
@@ -186,16 +210,15 @@ def _barrier(run: _Run, phase: Phase, before: Table) -> None:
         other = run.adapter.seen(latest, missing, run.bindings) is Seen.OTHER
         words = "shows neither the state before nor after it" if other else f"does not show it after {run.options.visible_s:g} s"
         raise _Halt(ApplyStatus.MOVED if other else ApplyStatus.FAILED, f"a read {words}", missing.title)
-    if not _expected(run, phase, before, latest):
-        raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects", "")
-    run.table = latest
+    if not _expected(run, steps, before, latest):
+        raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects")
+    run.table, run.fresh = latest, bool(ahead)
     if run.options.settle_s:
         run.ports.clock.sleep(run.options.settle_s)
 
 
-def _expected(run: _Run, phase: Phase, before: Table, latest: Table) -> bool:
+def _expected(run: _Run, steps: tuple[Step, ...], before: Table, latest: Table) -> bool:
     """Tell whether the phase led where the model says. Where objects were created only `seen` can tell: their ids are the platform's."""
-    steps = _bound(run, phase.steps)
     if any(not step.mark for step in steps):
         return True
     expected = before
@@ -304,9 +327,8 @@ def _look(run: _Run, step: Step, op_id: int, outcome: Outcome) -> None:
     run.ports.journal.settle(op_id, OpState.DONE, "a read shows it")
     run.done += 1
     run.unknown -= 1
-    if not step.mark and not outcome.created:
-        raise _Halt(ApplyStatus.STOPPED, "the object was created but the answer with its id was lost; the next run finds it", step.title)
-    run.bindings.update(outcome.created)
+    if not step.mark:
+        run.bindings.update(outcome.created or run.adapter.created(_refresh(run, (step,)), step))
 
 
 def _shown(run: _Run, step: Step) -> Seen:

@@ -40,9 +40,9 @@ from cloudsync_aws.dump import dump
 from cloudsync_aws.encode import encode
 from cloudsync_aws.limits import CAPABILITIES, LOOK_CODES, WRITE_CALLS
 from cloudsync_aws.prints import digest
-from cloudsync_aws.request import Json, Request, UnboundError
+from cloudsync_aws.request import Json, Request, UnboundError, key_of
 from cloudsync_aws.settings import AwsSettings
-from cloudsync_aws.simulate import seen, simulate
+from cloudsync_aws.simulate import created, seen, simulate
 from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Eni
 
@@ -198,6 +198,11 @@ class AwsAdapter:
     def seen(self, table: AwsTable, step: Step, bindings: Mapping[str, str]) -> Seen:
         """Tell whether a (refreshed) table shows a step's effect."""
         return seen(table, step, bindings)
+
+    def created(self, table: AwsTable, step: Step) -> tuple[tuple[str, str], ...]:
+        """Return the key and native id of what a creating step made, found by its mark; empty when the table does not show it."""
+        native = created(table, step)
+        return () if native is None else ((key_of(step.object), native),)
 
     def dump(self, table: AwsTable) -> Json:
         """Return a table as JSON values, for plan files."""

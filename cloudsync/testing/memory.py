@@ -20,6 +20,7 @@ from cloudsync.adapter import (
     Intent,
     Method,
     Outcome,
+    Patience,
     Phase,
     Point,
     ScopeState,
@@ -155,6 +156,7 @@ class MemoryAdapter:
     """The platform in memory, opened for one target; implements `cloudsync.adapter.Adapter`."""
 
     capabilities = Capabilities("memory", denies=False, egress=False, icmp_types=True, processes=False, rule_logging=False)
+    patience = Patience(settle_s=0.0, visible_s=30.0, call_s=20.0)
 
     def __init__(self, platform: MemoryPlatform, target: str = "mem", owner: str = "test", quota: int = 60) -> None:
         self.platform, self.target, self.owner, self.quota = platform, target, owner, quota
@@ -251,6 +253,10 @@ class MemoryAdapter:
         """Tell whether a table shows a step's effect."""
         del bindings
         return memory_table.seen(table, step)
+
+    def created(self, table: MemoryTable, step: Step) -> tuple[tuple[str, str], ...]:
+        """Return key and id of what a creating step made."""
+        return tuple((step.object, name) for name in memory_table.made(table, step))
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         """Send one step, once."""

@@ -331,3 +331,10 @@ def _seen_rules(table: MemoryTable, call: Json) -> Seen:
     if present == wanted:
         return Seen.YES
     return Seen.NO if present == (rules - wanted) else Seen.OTHER
+
+
+def made(table: MemoryTable, step: Step) -> tuple[str, ...]:
+    """Return the id of the group that a creating step made, as a table shows it."""
+    call = json.loads(step.payload)
+    wanted = (call.get("name"), call.get("scope"), call.get("owner"))
+    return tuple(name for name, group in sorted(table.groups.items()) if (group.name, group.scope, group.owner) == wanted)[:1]
