@@ -17,23 +17,31 @@ def reference(key: str) -> str:
     return wire.key_of(key) or key
 
 
-def attach_step(eni: Eni, old: tuple[str, ...], new: tuple[str, ...], phase: str, *, temporary: bool = False) -> Step:
-    """Return the replacement of an interface's groups. `old` is expected to be there: EC2 compares nothing itself."""
-    grows, shrinks = set(old) <= set(new), set(new) <= set(old)
-    effect = Effect.GROWS if grows else Effect.SHRINKS if shrinks else Effect.SWAPS
-    added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
-    what = "; ".join(f"{word} {', '.join(map(reference, groups))}" for word, groups in (("attach", added), ("detach", removed)) if groups)
-    return Step(
-        f"{phase}/{eni.id}",
-        "ModifyNetworkInterfaceAttribute",
-        eni.scope,
-        eni.id,
-        f"{eni.id} ({eni.instance or 'no instance'}): {what}",
-        effect,
-        wire.render("modify_network_interface_attribute", {"Groups": list(new), "NetworkInterfaceId": eni.id}, old),
-        points=(eni.point,),
-        temporary=temporary,
-    )
+@dataclass(frozen=True, slots=True)
+class Attacher:
+    """Renders attachments. Interfaces carry no mark of ours; their steps name the owner on whose behalf they are written."""
+
+    owner: str
+
+    def step(self, eni: Eni, old: tuple[str, ...], new: tuple[str, ...], phase: str, *, temporary: bool = False) -> Step:
+        """Return the replacement of an interface's groups. `old` is expected to be there: EC2 compares nothing itself."""
+        grows, shrinks = set(old) <= set(new), set(new) <= set(old)
+        effect = Effect.GROWS if grows else Effect.SHRINKS if shrinks else Effect.SWAPS
+        added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+        parts = (("attach", added), ("detach", removed))
+        what = "; ".join(f"{word} {', '.join(map(reference, groups))}" for word, groups in parts if groups)
+        return Step(
+            f"{phase}/{eni.id}",
+            "ModifyNetworkInterfaceAttribute",
+            eni.scope,
+            eni.id,
+            f"{eni.id} ({eni.instance or 'no instance'}): {what}",
+            effect,
+            wire.render("modify_network_interface_attribute", {"Groups": list(new), "NetworkInterfaceId": eni.id}, old),
+            points=(eni.point,),
+            temporary=temporary,
+            mark=self.owner,
+        )
 
 
 @dataclass(frozen=True, slots=True)

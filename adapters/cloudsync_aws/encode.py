@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import Access, ClassPeer, Encoding, Intent, Origin, Problem, Verdict, Whose
 from cloudsync.model.address import ANYWHERE, AddressSet
-from cloudsync.model.mode import Accept, Egress
+from cloudsync.model.mode import Accept, Egress, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import NO_SERVICE, ServiceSet
 from cloudsync.model.workload import Domain, PointId
@@ -20,7 +20,7 @@ from cloudsync_aws.pack import Packed, Room, pack
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import Placement, Slot, frozen_scopes, group_key, group_name, place
 from cloudsync_aws.quota import GROUPS_CODE, RULES_CODE, SLOTS_CODE, heavier, quotas, sums
-from cloudsync_aws.table import TAG_LABELS, AwsTable, Eni, Group, Mark, PrefixList, RuleKey
+from cloudsync_aws.table import TAG_LABELS, TAG_OWNER, AwsTable, Eni, Group, Mark, PrefixList, RuleKey
 
 TAG_VALUE_MOST = 256
 
@@ -75,10 +75,11 @@ def encode(intent: Intent, table: AwsTable) -> Encoding:
         _shard(work, one)
     desired = _desired(work, filled)
     left_out = _left_out(work, filled, desired)
-    work.problems.extend(_region_problems(table, desired))
+    work.problems.extend((*_region_problems(table, desired), *_owner_problems(work)))
+    notes = (*placement.notes, *_kept_notes(work, desired))
     problems = (*findings.problems.values(), *work.problems)
     fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
-    return Encoding(desired, fidelity, problems, left_out or None, tuple(placement.notes))
+    return Encoding(desired, fidelity, problems, left_out or None, notes)
 
 
 def _referable(placement: Placement, table: AwsTable) -> dict[tuple[str, Domain], tuple[Referable, ...]]:
@@ -195,6 +196,23 @@ def _region_problems(table: AwsTable, desired: AwsTable) -> list[Problem]:
     return found
 
 
+def _owner_problems(work: _Work) -> list[Problem]:
+    """Refuse to take an interface over from another deployment: two owners of one interface would fight for ever."""
+    if work.intent.mode is not TargetMode.EXCLUSIVE:
+        return []
+    points: dict[str, list[PointId]] = {}
+    for slot in work.placement.slots:
+        for eni in slot.enis:
+            for key in eni.groups:
+                group = work.table.groups.get(key)
+                owner = "" if group is None else dict(group.tags).get(TAG_OWNER, "")
+                if owner and owner != work.table.owner:
+                    points.setdefault(owner, []).append(eni.point)
+    message = "{} interfaces carry groups of owner {}, and this target is exclusive: two deployments would fight over them"
+    hint = "narrow one of the two targets, or make this one additive"
+    return [Problem("OWNER", message.format(len(found), owner), hint, (), tuple(found)) for owner, found in sorted(points.items())]
+
+
 # --- the whole table -----------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +254,19 @@ def _without_idle(groups: dict[str, Group], enis: Iterable[Eni], *, wanted: Iter
                 kept.add(rule.peer)
                 todo.append(rule.peer)
     return {key: group for key, group in groups.items() if key in kept}
+
+
+def _kept_notes(work: _Work, desired: AwsTable) -> list[str]:
+    """Say which groups of ours are no longer wanted and yet stay, and for whom."""
+    frozen = frozen_scopes(work.intent, work.table)
+    carried = {key for eni in desired.enis.values() for key in eni.groups}
+    found: list[str] = []
+    for key, group in sorted(desired.groups.items()):
+        if group.mark is None or key in work.groups or key in carried or group.scope in frozen:
+            continue
+        by = sorted(one.id for one in desired.groups.values() if one.id != key and any(rule.peer == key for rule in one.rules))
+        found.append(f"{group.name} ({key}) is no longer wanted; it stays while {', '.join(by)} refers to it")
+    return found
 
 
 def _left_out(work: _Work, filled: Iterable[_Filled], desired: AwsTable) -> dict[PointId, Access]:

@@ -135,15 +135,15 @@ def _rectangles(packets: PacketSet, family: Family) -> Iterator[tuple[Points, Po
         wider = [
             span for other, spans in by_peers.items() if sizes[other] > sizes[peers] and intervals.is_subset(peers, other) for span in spans
         ]
-        yield peers, (_closed(own, intervals.from_ranges((*intervals.ranges(own), *wider)), family) if wider else own)
+        yield peers, _closed(own, intervals.from_ranges(wider), family) if wider else own
 
 
-def _closed(own: Points, whole: Points, family: Family) -> Points:
-    """Return `own` with the holes closed that `whole` permits; everything when that is shorter to say."""
-    everything = possible(family).points
+def _closed(own: Points, wider: Points, family: Family) -> Points:
+    """Return `own` with the holes closed that wider blocks fill; everything where that is shorter, or says what they leave unsaid."""
+    everything, whole = possible(family).points, intervals.union(own, wider)
     if whole == everything:
-        said = say(ServiceSet(own), family)
-        if len(said.natives) > 1 or said.left or said.lost:
+        mine, theirs = say(ServiceSet(own), family), say(ServiceSet(wider), family)
+        if len(mine.natives) > 1 or mine.left or mine.lost or theirs.left or theirs.lost:
             return everything
     hulls: list[tuple[int, int]] = []
     for run in ServiceSet(whole).ranges():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import Access, Effect, Phase, Step
 from cloudsync.model.packets import PacketSet
-from cloudsync_aws.calls import Caller, attach_step
+from cloudsync_aws.calls import Attacher, Caller
 from cloudsync_aws.content import Entries, Piece, Side, entries
 from cloudsync_aws.decode import decode, is_ours
 from cloudsync_aws.payload import placeholder
@@ -64,15 +64,15 @@ def meet(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
     return phases(
         ("create", (*made, *create[1])),
         ("fill", (*filled, *fill[1])),
-        ("hold", _moves(ways, "held", "hold")),
-        ("shrink-move", _moves(ways, "shrunk", "shrink")),
+        ("hold", _moves(change.attacher, ways, "held", "hold")),
+        ("shrink-move", _moves(change.attacher, ways, "shrunk", "shrink")),
         ("shrink", (*rest, *(removed[0] if removed else ()))),
         *((f"shrink-{number}", found) for number, found in enumerate(removed[1:], 2)),
         change.resize(grow=True, meet=True),
         ("grow", (*change.authorize(), *(added[0] if added else ()))),
         *((f"grow-{number}", found) for number, found in enumerate(added[1:], 2)),
-        ("grow-move", _moves(ways, "grown", "grow")),
-        ("let-go", _moves(ways, "new", "let-go")),
+        ("grow-move", _moves(change.attacher, ways, "grown", "grow")),
+        ("let-go", _moves(change.attacher, ways, "new", "let-go")),
         ("describe", (*tied, *change.describe(), *change.resize(grow=False, meet=True)[1])),
         ("delete", (*(caller.delete_group(one, temporary=True) for one in helpers.groups.values()), *_deletions(change))),
         ("delete-lists", tuple(change.caller.delete_list(one) for one in change.gone_lists)),
@@ -190,14 +190,14 @@ def _ways(actual: AwsTable, desired: AwsTable, helpers: _Helpers) -> list[_Way]:
     return found
 
 
-def _moves(ways: list[_Way], to: str, phase: str) -> tuple[Step, ...]:
+def _moves(attacher: Attacher, ways: list[_Way], to: str, phase: str) -> tuple[Step, ...]:
     before = {"held": "eni", "shrunk": "held", "grown": "shrunk", "new": "grown"}[to]
     found: list[Step] = []
     for way in ways:
         old: tuple[str, ...] = way.eni.groups if before == "eni" else getattr(way, before)
         new: tuple[str, ...] = getattr(way, to)
         if old != new:
-            found.append(attach_step(way.eni, old, new, phase, temporary=to in ("held", "shrunk")))
+            found.append(attacher.step(way.eni, old, new, phase, temporary=to in ("held", "shrunk")))
     return tuple(found)
 
 

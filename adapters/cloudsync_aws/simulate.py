@@ -113,7 +113,7 @@ def _attach(draft: _Draft, _step: Step, request: wire.Request) -> None:
     groups = tuple(sorted(set(request.args["Groups"])))
     if not groups:
         raise ValueError(f"{eni.id} must keep at least one security group")
-    if request.expect is not None and request.expect != eni.groups:
+    if request.expect is not None and tuple(sorted(request.expect)) != eni.groups:
         raise ValueError(f"{eni.id} carries {eni.groups}, expected {request.expect}")
     for key in groups:
         if key not in eni.groups and _group(draft, key).vpc != eni.vpc:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from cloudsync.adapter import Effect, Method, Phase, Step
 from cloudsync_aws import payload as wire
-from cloudsync_aws.calls import Caller, attach_step
+from cloudsync_aws.calls import Attacher, Caller
 from cloudsync_aws.quota import list_peak, quotas
 from cloudsync_aws.simulate import default_egress
 from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
@@ -37,7 +37,7 @@ def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, .
 def swap(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
     """Return the writes with one atomic replacement per interface between adding and removing."""
     change = Change(actual, desired)
-    move = tuple(attach_step(eni, eni.groups, new, "move") for eni, new in change.moves())
+    move = tuple(change.attacher.step(eni, eni.groups, new, "move") for eni, new in change.moves())
     return phases(*change.before(), ("move", move), *change.after())
 
 
@@ -51,9 +51,9 @@ def join(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
         if len(both) > quotas(actual, eni.scope).groups_per_eni and both not in (eni.groups, new):
             return ()
         if both != eni.groups:
-            attach.append(attach_step(eni, eni.groups, both, "attach"))
+            attach.append(change.attacher.step(eni, eni.groups, both, "attach"))
         if both != new:
-            detach.append(attach_step(eni, both, new, "detach"))
+            detach.append(change.attacher.step(eni, both, new, "detach"))
     return phases(*change.before(), ("attach", tuple(attach)), ("detach", tuple(detach)), *change.after())
 
 
@@ -70,7 +70,7 @@ class Change:
 
     def __init__(self, actual: AwsTable, desired: AwsTable) -> None:
         self.actual, self.desired = actual, desired
-        self.caller = Caller.of(actual, desired)
+        self.caller, self.attacher = Caller.of(actual, desired), Attacher(actual.owner)
         self.new = [group for key, group in sorted(desired.groups.items()) if key not in actual.groups]
         self.gone = [group for key, group in sorted(actual.groups.items()) if key not in desired.groups]
         self.changed = [

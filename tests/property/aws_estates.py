@@ -6,12 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 
-from cloudsync_aws.decode import decode
-from cloudsync_aws.fit import ALL
-from cloudsync_aws.payload import placeholder
-from cloudsync_aws.simulate import default_egress, renamed
-from cloudsync_aws.table import AwsTable, Eni, Group, PeerKind, PrefixList, Quotas, RuleKey, Vpc
-
 from cloudsync.adapter import (
     Access,
     AddressPeer,
@@ -29,6 +23,11 @@ from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, ServiceSet
 from cloudsync.model.workload import DEFAULT_DOMAIN, Labels
+from cloudsync_aws.decode import decode
+from cloudsync_aws.fit import ALL
+from cloudsync_aws.payload import placeholder
+from cloudsync_aws.simulate import default_egress, renamed
+from cloudsync_aws.table import AwsTable, Eni, Group, PeerKind, PrefixList, Quotas, RuleKey, Vpc
 
 OWNER = "acme"
 SCOPES = ("111122223333/us-east-1", "444455556666/us-east-1")
@@ -192,7 +191,7 @@ def _of(term: Term, addresses: dict[str, AddressSet]) -> AddressSet:
 def settled(table: AwsTable) -> AwsTable:
     """Return a table as the next read shows it: new objects under native ids, in the order of their keys."""
     new = sorted(key for key in (*table.groups, *table.lists) if key.startswith(placeholder("")[:5]))
-    known = {key for key in (*table.groups, *table.lists)}
+    known = {*table.groups, *table.lists}
     names: dict[str, str] = {}
     number = 0
     for key in new:

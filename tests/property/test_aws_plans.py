@@ -5,13 +5,6 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from cloudsync_aws.bounds import affected, bounds
-from cloudsync_aws.decode import decode
-from cloudsync_aws.encode import encode
-from cloudsync_aws.fit import UNNAMED
-from cloudsync_aws.simulate import simulate, simulate_all
-from cloudsync_aws.steps import steps
-from cloudsync_aws.table import AwsTable, Quotas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +13,13 @@ from cloudsync.compile.intent import wanted
 from cloudsync.model.address import ANYWHERE
 from cloudsync.model.mode import Mode, TargetMode
 from cloudsync.model.packets import PacketSet
+from cloudsync_aws.bounds import affected, bounds
+from cloudsync_aws.decode import decode
+from cloudsync_aws.encode import encode
+from cloudsync_aws.fit import UNNAMED
+from cloudsync_aws.simulate import simulate, simulate_all
+from cloudsync_aws.steps import steps
+from cloudsync_aws.table import AwsTable, Quotas
 from tests.property.aws_estates import Estate, estate, intent, reassigned, settled
 
 SEEDS = st.integers(0, 10**9)
