@@ -356,7 +356,7 @@ def test_no_slot_left_by_foreign_groups_is_refused_by_name() -> None:
 
 def with_list(there: AwsTable, addresses: AddressSet) -> Encoding:
     peer = AddressPeer(addresses, "partners")
-    classes = {"web": (Mode.FULL, (term(peer, SSH),)), "app": (Mode.FULL, (term(peer, WEB),))}
+    classes: dict[str, tuple[Mode, tuple[Term, ...]]] = {"web": (Mode.FULL, (term(peer, SSH),)), "app": (Mode.FULL, (term(peer, WEB),))}
     return encode(wish(there, classes, TWO), there)
 
 
