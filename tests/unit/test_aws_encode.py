@@ -90,10 +90,10 @@ def wish(
     points = []
     for key, own in members.items():
         past = decode(there, Whose.ALL, [there.enis[key].point])[there.enis[key].point]
-        kept = (NO_PACKETS, past.outbound) if exclusive and made[own].mode.enforced else (None, None)
-        points.append(
-            PointIntent(there.enis[key].point, own, DEFAULT_DOMAIN, made[own].mode, Egress.LEAVE, *kept, original=("sg-default",))
-        )
+        held = exclusive and made[own].mode.enforced
+        kept_in, kept_out = (NO_PACKETS, past.outbound) if held else (None, None)
+        point = there.enis[key].point
+        points.append(PointIntent(point, own, DEFAULT_DOMAIN, made[own].mode, Egress.LEAVE, kept_in, kept_out, ("sg-default",)))
     return Intent("aws", "acme", mode, tuple(made.values()), tuple(sorted(points, key=lambda one: one.point)))
 
 
