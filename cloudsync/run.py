@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
-from cloudsync.compile.intent import Actual, Recorded, TargetScope, wanted
+from cloudsync.compile.intent import Actual, Recorded, TargetScope, Wanted, wanted
 from cloudsync.compile.intent import build as build_intent
 from cloudsync.diff import Owners
 from cloudsync.guard.every import check_all
@@ -181,7 +181,12 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         policy_digest=settled.policy_digest,
     )
     built = build(case)
-    held = {point: want for point, want in wanted(intent).items() if point in actual.points and not actual.points[point].skipped}
+    unsaid = built.encoding.left_out or {}
+    held = {
+        point: _sayable(want, unsaid.get(point))
+        for point, want in wanted(intent).items()
+        if point in actual.points and not actual.points[point].skipped
+    }
     drift = find(
         Scene(
             target=target.name,
@@ -196,6 +201,13 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         )
     )
     return Planned(reading, built, drift, tuple(_unchecked(actual, snapshot)))
+
+
+def _sayable(want: Wanted, unsaid: Access | None) -> Wanted:
+    """Leave out what the platform cannot say (unnamed protocols, declared as *stricter*): its absence is no drift."""
+    if unsaid is None:
+        return want
+    return replace(want, least=Access(want.least.inbound - unsaid.inbound, want.least.outbound - unsaid.outbound))
 
 
 def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:

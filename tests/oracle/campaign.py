@@ -105,7 +105,7 @@ class Rig:
             profile = "" if account == self.lab.state.account else f", role_arn: arn:aws:iam::{account}:role/cloudsync"
             regions = ", ".join(self.regions)
             targets.append(
-                f'  - {{name: aws-{account}, adapter: aws, mode: {mode}, account: "{account}", regions: [{regions}], vpcs: all, '
+                f'  - {{name: aws-{account}, adapter: aws, mode: {mode}, account: "{account}", regions: [{regions}], settle: 0s, '
                 f'endpoint: "{self.tap.endpoint}"{profile}}}'
             )
         (self.root / "cloudsync.yaml").write_text(SETTINGS.format(owner=self.owner, targets="\n".join(targets)), encoding="utf-8")
@@ -189,16 +189,21 @@ class Lens:
         """Every enforceable interface with its machine."""
         return ((machine, card) for machine in self.machines for card in machine.cards if card.managed)
 
-    def world(self, estates: Iterable[Estate]) -> World:
-        """Return what every interface lets through now."""
+    def world(self, estates: Iterable[Estate], rows: dict[tuple[object, ...], list[int]] | None = None) -> World:
+        """Return what every interface lets through now. `rows` remembers answers for interfaces whose rules are the same as before."""
         found: World = {}
+        known = {} if rows is None else rows
         for estate in estates:
             reach = Reach(estate, self.services)
             for _, card in self.cards:
-                if card.ref in estate.cards:
-                    for inbound in (True, False):
-                        for address in self.addresses:
-                            found[card.ref, inbound, address] = reach.through(card.ref, address, inbound=inbound)
+                if card.ref not in estate.cards:
+                    continue
+                for inbound in (True, False):
+                    key = (inbound, reach.rules(card.ref, inbound=inbound))
+                    if key not in known:
+                        known[key] = [reach.through(card.ref, address, inbound=inbound) for address in self.addresses]
+                    for address, bits in zip(self.addresses, known[key], strict=True):
+                        found[card.ref, inbound, address] = bits
         return found
 
     def named(self, bits: int) -> int:
@@ -233,8 +238,10 @@ def differences(look: Lens, now: World, before: World, mode: str) -> list[str]:
         for inbound in (True, False):
             for address in look.addresses:
                 packet = (card.ref, inbound, address)
-                least, most = reading.bounds(machine, card, address, before[packet], inbound=inbound)
                 line = reading.held(machine)
+                if line.mode in ("idle", "visibility"):
+                    continue  # nothing is written there: `must_leave_alone` looks at the groups themselves
+                least, most = reading.bounds(machine, card, address, before[packet], inbound=inbound)
                 enforced = line.mode in ("full", "selective") and (inbound or line.egress == "enforce")
                 if mode == "additive" and enforced:
                     allow = reading.tier("allow", card, machine, address, inbound=inbound)
@@ -249,6 +256,21 @@ def differences(look: Lens, now: World, before: World, mode: str) -> list[str]:
     return found
 
 
+def carried(look: Lens, estates: Iterable[Estate]) -> dict[str, tuple[str, ...]]:
+    """Return the groups of every interface whose machine is idle or only watched: they must never change.
+
+    What such an interface lets in may still change without being touched, when a group that its rules refer to loses a member.
+    """
+    reading = Reading(look.book, look.machines, look.services)
+    watched = {card.ref for machine, card in look.cards if reading.held(machine).mode in ("idle", "visibility")}
+    return {
+        ref: tuple(sorted(one["GroupId"] for one in card["Groups"]))
+        for estate in estates
+        for ref, card in estate.cards.items()
+        if ref in watched
+    }
+
+
 @dataclass
 class Watch:
     """Looks at the world after every write of a run."""
@@ -256,9 +278,11 @@ class Watch:
     rig: Rig
     look: Lens
     worlds: list[tuple[str, World]] = field(default_factory=list)
+    rows: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
     def __call__(self, call: wiretap.Call) -> None:
-        self.worlds.append((call.action, self.look.world(self.rig.estates())))
+        if call.status < 400:
+            self.worlds.append((call.action, self.look.world(self.rig.estates(), self.rows)))
 
 
 def transients(look: Lens, old: World, new: World, worlds: Iterable[tuple[str, World]]) -> list[str]:

@@ -150,7 +150,7 @@ class Builder:
             wanted["Ipv6Addresses"] = [{"Ipv6Address": self.address6(net, number)}]
         made = str(self.client.create_network_interface(**wanted)["NetworkInterface"]["NetworkInterfaceId"])
         if self.rng.random() < 0.2:
-            public = f"52.{self.block}.{len(self.nets)}.{number}"
+            public = f"52.{self.block}.{self.nets.index(net)}.{number}"
             allocated = self.client.allocate_address(Domain="vpc", Address=public)
             self.client.associate_address(AllocationId=allocated["AllocationId"], NetworkInterfaceId=made)
             self.publics.append(public)

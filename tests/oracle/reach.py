@@ -44,6 +44,21 @@ class Reach:
                     found |= bits
         return found & self._existing(address.version)
 
+    def rules(self, card: str, *, inbound: bool) -> str:
+        """Return everything that `through` depends on, as text: equal texts give equal answers."""
+        said: list[str] = []
+        for one in self.estate.cards[card]["Groups"]:
+            group = self.estate.groups[one["GroupId"]]
+            said.append(group["VpcId"])
+            for permission in group["IpPermissions" if inbound else "IpPermissionsEgress"]:
+                said.append(repr(sorted(permission.items())))
+                for pair in permission.get("UserIdGroupPairs", ()):
+                    there = self.estate.groups.get(pair["GroupId"], {})
+                    said += [str(there.get("VpcId")), *sorted(map(str, self.estate.carriers(pair["GroupId"])))]
+                said += [repr(self.estate.lists.get(list_["PrefixListId"])) for list_ in permission.get("PrefixListIds", ())]
+        said.append(repr(sorted(map(sorted, self.estate.peerings))))
+        return "\n".join(said)
+
     def _existing(self, version: int) -> int:
         wrong = 58 if version == 4 else 1
         key: tuple[object, ...] = ("existing", version)

@@ -66,7 +66,7 @@ def case(rig: Rig, seed: int, mode: str) -> None:
     told = f"seed {seed} {mode}"
     book = scene(rig, seed, mode)
     look = campaign.lens(rig, book, seed)
-    foreign = foreign_groups(rig)
+    foreign, idle = foreign_groups(rig), campaign.carried(look, rig.estates())
     origin = look.world(rig.estates())
     watch = Watch(rig, look)
     rig.tap.seen = watch
@@ -77,6 +77,7 @@ def case(rig: Rig, seed: int, mode: str) -> None:
     assert not moments, f"{told}\n" + "\n".join(moments[:12])
     must_be_silent(rig, told)
     assert foreign_groups(rig) == foreign, f"{told}: a group of somebody else changed"
+    assert campaign.carried(look, rig.estates()) == idle, f"{told}: an interface of an idle machine changed"
     must_be_minimal(rig, told)
 
 
@@ -85,7 +86,10 @@ def must_be_minimal(rig: Rig, told: str) -> None:
     seen: dict[tuple[str, str], int] = {}
     for call in rig.tap.mutating():
         target = (
-            call.form.get("GroupId") or call.form.get("GroupName") or call.form.get("NetworkInterfaceId") or call.form.get("PrefixListId")
+            call.form.get("GroupId")
+            or call.form.get("GroupName", "") + call.form.get("VpcId", "")
+            or call.form.get("NetworkInterfaceId")
+            or call.form.get("PrefixListId")
         )
         key = (call.action, target or "")
         seen[key] = seen.get(key, 0) + 1
