@@ -110,17 +110,24 @@ def _ready(waiting: list[tuple[str, Step]], *, shrinking: bool) -> tuple[Step, .
 
 
 def _inside(adapter: Adapter, envelope: Envelope, table: Table, steps: tuple[Step, ...]) -> frozenset[Step]:
-    """Return the largest part of `steps`, found by leaving out whatever touches a point that would leave the envelope."""
-    chosen = steps
-    while chosen:
-        broken = {one.point for one in phase_violations(adapter, envelope, table, "", chosen)}
-        if not broken:
-            break
-        kept = tuple(step for step in chosen if step.effect is Effect.NONE or not adapter.affected(table, (step,)) & broken)
-        if len(kept) == len(chosen):
-            return frozenset()
-        chosen = kept
+    """Return a largest part of `steps` that stays inside the envelope: all but suspects, then each suspect that does no harm."""
+    broken = {one.point for one in phase_violations(adapter, envelope, table, "", steps)}
+    if not broken:
+        return frozenset(steps)
+    suspects = {step for step in steps if step.effect is not Effect.NONE and adapter.affected(table, (step,)) & broken}
+    chosen = tuple(step for step in steps if step not in suspects)
+    if not _harmless(adapter, envelope, table, chosen):
+        return frozenset()
+    for step in steps:
+        if step in suspects:
+            more = tuple(one for one in steps if one is step or one in chosen)
+            if _harmless(adapter, envelope, table, more):
+                chosen = more
     return frozenset(chosen)
+
+
+def _harmless(adapter: Adapter, envelope: Envelope, table: Table, steps: tuple[Step, ...]) -> bool:
+    return next(phase_violations(adapter, envelope, table, "", steps), None) is None
 
 
 def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> Replay:
