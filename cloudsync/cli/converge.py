@@ -51,7 +51,7 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
     code, report = _graded(found.report, _planned)
     show(report, output)
     if chosen.file is not None:
-        output.line(f"Apply exactly this with: cloudsync apply {chosen.file}")
+        output.line(f"Apply exactly this with: {output.command('apply', str(chosen.file))}")
     return code
 
 

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from cloudsync.model.finding import Finding, Severity
+from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.inert import inert
 
 SCHEMA = "cloudsync/1"
 """Version of every JSON document this command line prints."""
+
+COMMAND_LINE = Where("command line")
+"""Where a finding about an argument stands; it has no line and column."""
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "bold": "1", "dim": "2"}
 
@@ -20,9 +23,10 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta":
 class Output:
     """Where a verb prints. With `json` only `document` reaches standard output; notes go to standard error."""
 
-    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, json: bool = False, quiet: bool = False, repository: str = ".") -> None:
         self.json = json
         self.quiet = quiet
+        self.repository = repository
         self.terminal = sys.stdout.isatty()
         self.coloured = self.terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
@@ -31,6 +35,23 @@ class Output:
         if not self.coloured or not names:
             return text
         return "".join(f"\x1b[{_COLOURS[name]}m" for name in names) + text + "\x1b[0m"
+
+    def command(self, verb: str, *words: str) -> str:
+        """Return a command line to try next; it works as printed from the folder where this one was started."""
+        from shlex import join
+
+        place = ("-C", self.repository) if self.repository != "." else ()
+        return join(("cloudsync", verb, *place, *words))
+
+    def placed(self, command: str) -> str:
+        """Return a printed `cloudsync VERB ...` with the repository of this command line put in."""
+        from shlex import quote
+
+        program, _, rest = command.partition(" ")
+        verb, _, words = rest.partition(" ")
+        if self.repository == "." or program != "cloudsync":
+            return command
+        return f"{program} {verb} -C {quote(self.repository)} {words}".rstrip()
 
     def line(self, text: str = "", *colours: str) -> None:
         """Print one line of the report; nothing in JSON mode."""
@@ -70,7 +91,8 @@ class Output:
     def finding(self, one: Finding) -> None:
         """Print one finding as `file:line:col CODE message; hint`."""
         colour = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}[one.severity]
-        text = f"{inert(str(one.where))} {self.colour(one.code, colour, 'bold')} {inert(one.message)}"
+        place = one.where.file if one.where == COMMAND_LINE else str(one.where)
+        text = f"{inert(place)} {self.colour(one.code, colour, 'bold')} {inert(one.message)}"
         self._write(sys.stdout, text + (f"; {inert(one.hint)}" if one.hint else ""))
 
     def error(self, text: str, *, code: str = "", hint: str = "") -> None:

@@ -16,7 +16,7 @@ Verb = Callable[[argparse.Namespace, Output], int]
 
 def run(verb: Verb, chosen: argparse.Namespace) -> int:
     """Run a verb inside the wall."""
-    output = Output(json=chosen.json, quiet=chosen.quiet)
+    output = Output(json=chosen.json, quiet=chosen.quiet, repository=chosen.repository)
     try:
         return int(verb(chosen, output))
     except InputError as error:
