@@ -1,18 +1,5 @@
-"""State files of these tests live in memory where the machine allows it: thousands of durable commits, and no disk to wait for."""
+"""These tests commit thousands of times: their state files live in memory where the machine allows it."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from tests.acting.folders import tmp_path
 
-import pytest
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A private folder, in memory if possible."""
-    shared = Path("/dev/shm")  # noqa: S108  (only as the parent of a folder with an unguessable name)
-    parent = str(shared) if shared.is_dir() and shared.stat().st_mode & 0o2 else None
-    folder = Path(tempfile.mkdtemp(prefix="cloudsync-test-", dir=parent))
-    yield folder
-    shutil.rmtree(folder)
+__all__ = ["tmp_path"]
