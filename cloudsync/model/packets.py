@@ -148,7 +148,7 @@ def _services_text(services: ServiceSet, peers: AddressSet) -> str:
     left_out = every - services
     if not left_out:
         return ANY_SERVICE.text()
-    if len(left_out.points) < len(services.points) or sum(1 for _ in services.ranges()) > 100:
+    if len(left_out.parts()) < len(services.parts()):
         return f"any service except {left_out.text()}"
     return services.text()
 

@@ -140,9 +140,18 @@ class ServiceSet:
         """Return the policy language's text, comma separated; `any service` for all; at most `most` parts."""
         if self == ANY_SERVICE:
             return "any service"
-        parts = [run.text() for run in self.ranges()]
+        parts = self.parts()
         shown = ", ".join(parts[:most])
         return shown if len(parts) <= most else f"{shown} and {len(parts) - most} more"
+
+    def parts(self) -> tuple[str, ...]:
+        """Return one text per run; neighbouring protocols without a name are one part, `other protocols` when it is all of them."""
+        named = [run.text() for run in (self & NAMED_PROTOCOLS).ranges()]
+        rest = self - NAMED_PROTOCOLS
+        if rest == ANY_SERVICE - NAMED_PROTOCOLS:
+            return (*named, "other protocols")
+        numbers = [(first // BLOCK, (end - 1) // BLOCK) for first, end in intervals.ranges(rest.points)]
+        return (*named, *(str(first) if first == last else f"protocols {first}-{last}" for first, last in numbers))
 
 
 NO_SERVICE = ServiceSet()

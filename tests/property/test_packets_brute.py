@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, AddressSet, Family
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, Packet, PacketSet
-from cloudsync.model.service import ANY_SERVICE, BLOCK, ICMP, ICMPV6, TCP, UDP, ServiceSet, possible
+from cloudsync.model.service import ANY_SERVICE, BLOCK, ICMP, ICMPV6, NAMED_PROTOCOLS, TCP, UDP, ServiceSet, possible
 
 V4_EDGES = (0, 1, 7, 8, 0x0A000000, 0x0A000100, 0x7FFFFFFF, 0x80000000, (1 << 32) - 1, 1 << 32)
 V6_EDGES = (0, 1, 0x20010DB8 << 96, (0x20010DB8 << 96) + 256, (1 << 127) - 1, 1 << 127, (1 << 128) - 1, 1 << 128)
@@ -290,3 +290,11 @@ def test_text_says_any_service_for_a_whole_family() -> None:
     assert PacketSet.of(ANYWHERE, ANY_SERVICE - ssh).text() == "any service except tcp/22 from anywhere"
     assert PacketSet.of(AddressSet.of("10.0.0.1"), ssh | ping).text() == "icmp/echo-request, tcp/22 from 10.0.0.1"
     assert NO_PACKETS.text() == "nothing"
+
+
+def test_text_folds_protocols_without_a_name() -> None:
+    others = ANY_SERVICE - NAMED_PROTOCOLS
+    assert others.text() == "other protocols"
+    assert (others | ServiceSet.protocol(TCP)).text() == "tcp, other protocols"
+    assert (ServiceSet.protocol(2) | ServiceSet.protocol(3) | ServiceSet.protocol(200)).text() == "protocols 2-3, 200"
+    assert PacketSet.of(ANYWHERE, NAMED_PROTOCOLS).text() == "any service except other protocols from anywhere"
