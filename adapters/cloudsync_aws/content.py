@@ -59,6 +59,8 @@ class Findings:
     def state(self, origins: Iterable[Origin], verdict: Verdict, reason: str = "", *, accepted: bool = False) -> None:
         """State how exactly rules are said; the worst word stands."""
         for origin in origins:
+            if origin == KEPT:
+                continue  # the past is no rule; what of it cannot be said is noted, or refused
             known = self.fidelity.get(origin.rule)
             if known is None or _RANK[known.verdict] < _RANK[verdict]:
                 self.fidelity[origin.rule] = Fidelity(origin.rule, self.target, verdict, reason, accepted)

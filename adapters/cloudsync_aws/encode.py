@@ -287,5 +287,9 @@ def _left_out(work: _Work, filled: Iterable[_Filled], desired: AwsTable) -> dict
         found.update(dict.fromkeys(slot.points, left))
         for side, packets in zip(one.sides, (left.inbound, left.outbound), strict=True):
             reason = "protocols without a name in the policy language are left out: one entry each would fill the group"
-            work.findings.state(content.stricter(side, packets, work.peers), Verdict.STRICTER, reason)
+            origins = set(content.stricter(side, packets, work.peers))
+            work.findings.state(origins, Verdict.STRICTER, reason)
+            if content.KEPT in origins:
+                way = "outbound" if side.egress else "inbound"
+                work.placement.notes.append(f"{slot.group.labels.text()} in {slot.key.vpc}: {way} packets kept of the past: {reason}")
     return found

@@ -16,8 +16,7 @@ from cloudsync_aws.decode import decode, is_ours
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import digest, group_name
 from cloudsync_aws.quota import heavier, quotas, sums
-from cloudsync_aws.simulate import default_egress
-from cloudsync_aws.steps import Change, phases
+from cloudsync_aws.steps import Change, filling, phases
 from cloudsync_aws.table import AwsTable, Eni, Group, Mark, RuleKey
 
 HELPER = "move-"
@@ -56,14 +55,15 @@ def meet(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
         return ()
     caller = Caller.of(actual, desired, replace(desired, groups=helpers.groups))
     made = tuple(caller.create_group(group, temporary=True) for group in helpers.groups.values())
-    filled = [step for group in helpers.groups.values() for step in _fill(caller, desired, group)]
+    held_strip, held_fill = filling(caller, desired, helpers.groups.values(), temporary=True)
     removed = change.list_changes(grow=False, meet=True)
     added = change.list_changes(grow=True, meet=True)
     tied, rest = _split(change.revoke())
-    create, fill = change.create(), change.fill()
+    create, (strip, fill) = change.create(), change.fill()
     return phases(
         ("create", (*made, *create[1])),
-        ("fill", (*filled, *fill[1])),
+        ("strip", (*held_strip[1], *strip[1])),
+        ("fill", (*held_fill[1], *fill[1])),
         ("hold", _moves(change.attacher, ways, "held", "hold")),
         ("shrink-move", _moves(change.attacher, ways, "shrunk", "shrink")),
         ("shrink", (*rest, *(removed[0] if removed else ()))),
@@ -157,16 +157,6 @@ def _helper(table: AwsTable, eni: Eni, inbound: PacketSet, outbound: PacketSet) 
     tags = mark.tags
     new = placeholder(f"sg/{eni.scope}/{eni.vpc}/{mark.class_id}/0")
     return Group(new, eni.scope, eni.vpc, group_name(mark, names), rules, mark, tags)
-
-
-def _fill(caller: Caller, desired: AwsTable, group: Group) -> list[Step]:
-    given = default_egress(desired.vpcs.get(group.vpc))
-    missing = {key: text for key, text in group.rules.items() if key not in given}
-    surplus = [key for key in given if key not in group.rules]
-    return [
-        *caller.authorize(group, missing, Effect.NONE, temporary=True),
-        *caller.revoke(group, surplus, Effect.NONE, temporary=True),
-    ]
 
 
 def _ways(actual: AwsTable, desired: AwsTable, helpers: _Helpers) -> list[_Way]:

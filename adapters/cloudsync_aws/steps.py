@@ -1,6 +1,6 @@
 """From actual to desired in EC2's calls: one per group and direction, one per interface, in phases whose every order is safe.
 
-SWAP: create, fill, resize, authorize, move (one atomic replacement per interface), revoke, describe, delete.
+SWAP: create, strip, fill, resize, authorize, move (one atomic replacement per interface), revoke, describe, delete.
 JOIN: the same with attach (old and new groups together) and detach instead of move.
 MEET: see `meet`.
 """
@@ -14,7 +14,7 @@ from typing import assert_never
 from cloudsync.adapter import Effect, Method, Phase, Step
 from cloudsync_aws import payload as wire
 from cloudsync_aws.calls import Attacher, Caller
-from cloudsync_aws.quota import list_peak, quotas
+from cloudsync_aws.quota import list_peak, quotas, sums
 from cloudsync_aws.simulate import default_egress
 from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
 
@@ -110,7 +110,7 @@ class Change:
         grow = self.list_changes(grow=True)
         first, *later = grow or [()]
         chained = [(f"authorize-{number}", found) for number, found in enumerate(later, 2)]
-        return [self.create(), self.fill(), self.resize(grow=True), ("authorize", (*self.authorize(), *first)), *chained]
+        return [self.create(), *self.fill(), self.resize(grow=True), ("authorize", (*self.authorize(), *first)), *chained]
 
     def after(self) -> list[Named]:
         """Return what removes, and what nobody feels."""
@@ -130,16 +130,9 @@ class Change:
         made = [self.caller.create_list(one) for one in self.new_lists]
         return "create", (*made, *(self.caller.create_group(group) for group in self.new))
 
-    def fill(self) -> Named:
-        """Return what new groups and lists hold: nobody carries or uses them yet."""
-        found: list[Step] = []
-        for group in self.new:
-            given = default_egress(self.desired.vpcs.get(group.vpc))
-            surplus = [key for key in given if key not in group.rules]
-            missing = {key: text for key, text in group.rules.items() if key not in given}
-            found.extend(self.caller.authorize(group, missing, Effect.NONE))
-            found.extend(self.caller.revoke(group, surplus, Effect.NONE))
-        return "fill", tuple(found)
+    def fill(self) -> tuple[Named, Named]:
+        """Return what new groups hold: nobody carries them yet."""
+        return filling(self.caller, self.desired, self.new)
 
     def authorize(self) -> tuple[Step, ...]:
         """Return the additions to groups that exist."""
@@ -201,6 +194,24 @@ class Change:
             return self.changed_lists
         fresh = [(replace(one, entries=dict(first_entries(one))), one) for one in self.new_lists]
         return [*self.changed_lists, *fresh]
+
+
+def filling(caller: Caller, desired: AwsTable, groups: Iterable[Group], *, temporary: bool = False) -> tuple[Named, Named]:
+    """Return the removal of default egress entries and the filling of new groups.
+
+    The default entries go in a phase before only where they and the group's own would not fit side by side: a phase costs a barrier.
+    """
+    first: list[Step] = []
+    found: list[Step] = []
+    for group in groups:
+        given = default_egress(desired.vpcs.get(group.vpc))
+        surplus = [key for key in given if key not in group.rules]
+        missing = {key: text for key, text in group.rules.items() if key not in given}
+        peak = sums({*group.rules, *given}, desired.lists)
+        tight = peak.most > quotas(desired, group.scope).rules_per_group
+        (first if tight else found).extend(caller.revoke(group, surplus, Effect.NONE, temporary=temporary))
+        found.extend(caller.authorize(group, missing, Effect.NONE, temporary=temporary))
+    return ("strip", tuple(first)), ("fill", tuple(found))
 
 
 def first_entries(one: PrefixList) -> list[tuple[str, str]]:

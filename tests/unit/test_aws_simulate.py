@@ -122,6 +122,17 @@ def phases_of(phases: tuple[Phase, ...]) -> dict[str, list[str]]:
     return {phase.name: [step.action for step in phase.steps] for phase in phases}
 
 
+def test_a_new_group_with_full_egress_loses_the_default_first() -> None:
+    rules = [replace(OUT, protocol=6, first=22, last=22, peer=f"10.0.0.{number}/32") for number in range(60)]
+    for count, names in ((59, ["create", "fill"]), (60, ["create", "strip", "fill"])):
+        table, limit = world(), 60
+        for phase in (found := steps(table, world(group(NEW, *rules[:count])), Method.SWAP)):
+            for step in sorted(phase.steps, key=lambda one: one.action):
+                table = simulate(table, step)
+                assert all(sum(key.kind == "cidr4" for key in one.rules) <= limit for one in table.groups.values())
+        assert [phase.name for phase in found] == names
+
+
 def test_groups_that_refer_to_each_other_are_untied_before_they_are_deleted() -> None:
     one = group("sg-1", RuleKey(False, *ALL, "group", "sg-2"), RuleKey(False, *ALL, "group", "sg-1"))
     there = world(one, group("sg-2", RuleKey(False, *ALL, "group", "sg-1"), SSH))
