@@ -16,6 +16,7 @@ from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ServiceSet
+from cloudsync.model.target import TargetSettings as TargetSettings  # noqa: PLC0414 - part of this protocol, but cheap to import alone
 from cloudsync.model.workload import Domain, Labels, PointId
 
 Table = Any
@@ -436,18 +437,6 @@ class Clock(Protocol):
     def now(self) -> float: ...
     def monotonic(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class TargetSettings:
-    """One target of cloudsync.yaml; `options` are the adapter's own keys, structure already checked against its schema."""
-
-    name: str
-    adapter: str
-    mode: TargetMode
-    options: Mapping[str, Any]
-    where: Where
-    endpoint: str = ""
 
 
 Progress = Callable[[str, int, int], None]

@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from cloudsync.adapter import AdapterFactory
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import did_you_mean, is_name
+
+if TYPE_CHECKING:
+    # The protocol's many types cost more than all else here, and looking an adapter up needs none of them.
+    from cloudsync.adapter import AdapterFactory
 
 SHIPPED = ("aws", "azure", "f5", "gcp")
 GROUP = "cloudsync.adapters"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudsync import registry, sources
-from cloudsync.adapter import TargetSettings
 from cloudsync.inventory.static import StaticInventory, check_labels, read_static
 from cloudsync.model.errors import InputError, SettingsError
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.target import TargetSettings
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import Policy
 from cloudsync.settings import Settings, load_settings, packaged_schema

@@ -9,17 +9,18 @@ from cloudsync.model.finding import Finding, Where
 LOST = "\N{REPLACEMENT CHARACTER}"
 """Stands for a refused character while the rest of the file is still looked at: same length, so that columns hold."""
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+# Patterns are compiled when the first text needs them: a clean ASCII file needs none, and compiling costs more than reading it.
+_CONTROL = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]"
+_PLAIN = bytes({*range(0x20, 0x7F), *b"\t\n\r"})
 # Zero width, bidirectional controls, fillers, tag characters, variation selectors, blanks that are not U+0020, line breaks that no
 # editor shows (Unicode: Default_Ignorable_Code_Point and White_Space). U+FFFD says that some program lost a character before us.
-_INVISIBLE = re.compile(
+_INVISIBLE = (
     "[\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffd\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_MARKER = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: .*)?$", re.MULTILINE)
-_INDENT_TAB = re.compile(r"^( *)\t[ \t]*(?=[^\s#])", re.MULTILINE)
-_SENTENCE = re.compile(r"(?:allow|deny|never|only)\s|\S.*\s(?:can|cannot|may) reach\s|\S*=.*\s")
-_WORD = re.compile(r"\w+")
+_MARKER = r"(?m)^(?:<{7}|>{7}|\|{7})(?: .*)?$"
+_INDENT_TAB = r"(?m)^( *)\t[ \t]*(?=[^\s#])"
+_SENTENCE = r"(?:allow|deny|never|only)\s|\S.*\s(?:can|cannot|may) reach\s|\S*=.*\s"
 _SMALL = dict(zip("асеорухіјѕԁһӏкмтвнгԛԝԍυνοαρκιτχγ", "aceopyxijsdhlkmtbhrqwguvoapkitxy", strict=True))
 _LOOKALIKES = _SMALL | {letter.upper(): latin.upper() for letter, latin in _SMALL.items()}
 """Cyrillic and Greek letters that look like Latin ones (Unicode UTS 39, the part that fonts draw alike)."""
@@ -77,7 +78,14 @@ def decode(file: str, content: bytes) -> tuple[str | None, tuple[Finding, ...]]:
     return text, tuple(_refused(file, text))
 
 
+def _harmless(text: str) -> bool:
+    """Tell whether a text is printable ASCII and line breaks only, as nearly every file is."""
+    return text.isascii() and not text.encode().translate(None, _PLAIN)
+
+
 def _refused(file: str, text: str) -> list[Finding]:
+    if _harmless(text):
+        return []
     findings = [
         Finding(_where(file, text, match.start()), "CONTROL-CHAR", _code_point(match[0]), "take it out") for match in _first(_CONTROL, text)
     ]
@@ -94,9 +102,9 @@ def _refused(file: str, text: str) -> list[Finding]:
     return findings
 
 
-def _first(pattern: re.Pattern[str], text: str, most: int = 50) -> list[re.Match[str]]:
+def _first(pattern: str, text: str, most: int = 50) -> list[re.Match[str]]:
     found = []
-    for match in pattern.finditer(text):
+    for match in re.finditer(pattern, text):
         found.append(match)
         if len(found) == most:
             break
@@ -105,8 +113,10 @@ def _first(pattern: re.Pattern[str], text: str, most: int = 50) -> list[re.Match
 
 def parseable(text: str) -> str:
     """Return the text with refused characters replaced one for one, so that the parser reads on and columns stay true."""
-    text = _CONTROL.sub(LOST, text)
-    return text if text.isascii() else _INVISIBLE.sub(LOST, text)
+    if _harmless(text):
+        return text
+    text = re.sub(_CONTROL, LOST, text)
+    return text if text.isascii() else re.sub(_INVISIBLE, LOST, text)
 
 
 def merge_markers(file: str, text: str) -> list[Finding]:
@@ -136,7 +146,7 @@ def escaped(where: Where, text: str) -> tuple[list[Finding], str]:
         for match in _first(_INVISIBLE, text, 3)
         if match[0] != LOST
     ]
-    return findings, _INVISIBLE.sub("", _CONTROL.sub("", text))
+    return findings, re.sub(_INVISIBLE, "", re.sub(_CONTROL, "", text))
 
 
 def mixed_script(source: Text, start: int, text: str, where: Where) -> tuple[list[Finding], str]:
@@ -148,7 +158,7 @@ def mixed_script(source: Text, start: int, text: str, where: Where) -> tuple[lis
         return [], text
     findings = []
     meant = text
-    for match in _WORD.finditer(text):
+    for match in re.finditer(r"\w+", text):
         word = match[0]
         strange = [letter for letter in word if not letter.isascii() and _latin(letter) != letter]
         if not strange or not re.search("[A-Za-z]", word):
@@ -173,7 +183,7 @@ def _latin(letter: str) -> str:
 
 def like_a_sentence(text: str) -> bool:
     """Tell whether an unquoted key is really the beginning of a policy sentence."""
-    return " " in text and (_SENTENCE.match(text) is not None or text.count('"') % 2 == 1)
+    return " " in text and (re.match(_SENTENCE, text) is not None or text.count('"') % 2 == 1)
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -19,9 +19,9 @@ from cloudsync.policy.strict import Mapping, Node, Scalar, Sequence
 from cloudsync.policy.words import did_you_mean
 
 Schema = Table[str, Any]
-_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_IN_URL = r"(?<=://)[^/@\s]+(?=@)"
 """Credentials in a URL."""
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 _KINDS = {
     "object": "fields",
     "array": "a list",
@@ -156,7 +156,7 @@ def _bad_value(node: Scalar, name: str, choices: List[Schema]) -> Finding:
     if words:
         want = did_you_mean(node.text, words) or want or f"one of: {', '.join(dict.fromkeys(words))}"
     want = want or f"want {_kind(choices[0])}"
-    text = "this" if any(one.get("writeOnly") for one in choices) else f"'{shown(_IN_URL.sub('***', node.text))}'"
+    text = "this" if any(one.get("writeOnly") for one in choices) else f"'{shown(re.sub(_IN_URL, '***', node.text))}'"
     return Finding(node.where, "BAD-VALUE", f"{text} is no valid {name or 'value'}", want)
 
 
@@ -194,7 +194,7 @@ def _scalar_fits(text: str, schema: Schema) -> bool:
     if kind == "boolean":
         return text in ("true", "false")
     if kind in ("integer", "number"):
-        if not _NUMBER.fullmatch(text) or (kind == "integer" and "." in text):
+        if not re.fullmatch(_NUMBER, text) or (kind == "integer" and "." in text):
             return False
         return bool(schema.get("minimum", float("-inf")) <= float(text) <= schema.get("maximum", float("inf")))
     if not schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", len(text)):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-_URL = re.compile(r"(https?)://((?:[^/@\s]*@)?)(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/[^\s?#]*)?", re.ASCII)
+_URL = r"(https?)://((?:[^/@\s]*@)?)(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/[^\s?#]*)?"
 _METADATA = frozenset(map(ip_address, ["168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"]))
 """Instance metadata and host services outside the link-local ranges: Azure, Alibaba, Oracle, AWS over IPv6."""
 _METADATA_NAMES = frozenset(["metadata", "metadata.google.internal", "metadata.goog", "instance-data"])
@@ -15,7 +15,7 @@ WANT = "https is required, plain http only to this machine; link-local and metad
 
 def complaints(url: str) -> Iterator[str]:
     """Yield what is wrong with an endpoint; nothing when it may be used."""
-    match = _URL.fullmatch(url)
+    match = re.fullmatch(_URL, url, re.ASCII)
     if match is None:
         yield "no URL"
         return

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cloudsync.adapter import TargetSettings
 from cloudsync.inventory.labels import LabelSource, Pick
 from cloudsync.inventory.rules import InventoryRules, RoutingDomain
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.target import TargetSettings
 from cloudsync.model.workload import Domain
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.policy import schema, strict

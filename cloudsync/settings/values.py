@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cloudsync.adapter import TargetSettings
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.model.finding import Where
+from cloudsync.model.target import TargetSettings
 from cloudsync.plan.limits import GuardLimits
 
 FILE = "cloudsync.yaml"
