@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from cloudsync.lab import server
 from tests.oracle import campaign, estates, wiretap
-from tests.oracle.campaign import Lens, Ran, Rig, Watch, World
+from tests.oracle.campaign import Lens, Rig, Watch, World
 from tests.oracle.draw import Drawer
 from tests.oracle.language import Book
 from tests.oracle.seeds import seeds
@@ -42,10 +43,15 @@ def scene(rig: Rig, seed: int, mode: str) -> Book:
     pytest.skip(f"seed {seed}: five draws in a row held an allow that never rules eat whole")
 
 
-def must_converge(rig: Rig, told: str) -> Ran:
+def converges(rig: Rig, told: str) -> bool:
+    """Converge, or be refused with good reason: more entries than the quotas hold, or no safe way within them. Then nothing is written."""
     ran = rig.converge()
+    refused = ran.code == 4 and re.findall(r"REFUSED (\S+)", ran.out)
+    if refused and set(refused) <= {"G-QUOTA", "G-PROOF"}:
+        assert not rig.tap.mutating(), f"{told}: refused, and yet it wrote\n{ran}"
+        return False
     assert ran.code == 0, f"{told}\n{ran}\n{(rig.root / 'policy' / 'drawn.yaml').read_text(encoding='utf-8')}"
-    return ran
+    return True
 
 
 def must_be_silent(rig: Rig, told: str) -> None:
@@ -61,8 +67,8 @@ def must_match(look: Lens, now: World, before: World, mode: str, told: str) -> N
     assert not found, f"{told}: {len(found)} differing packets\n" + "\n".join(found[:12]) + "\n" + look.book.yaml()
 
 
-def case(rig: Rig, seed: int, mode: str) -> None:
-    """One whole case: converge from scratch, compare, run again, change the policy, converge, compare; watch every write."""
+def case(rig: Rig, seed: int, mode: str) -> bool:
+    """One whole case: converge, compare, run again; watch every write. False when the quotas do not hold what the policy asks for."""
     told = f"seed {seed} {mode}"
     book = scene(rig, seed, mode)
     look = campaign.lens(rig, book, seed)
@@ -70,7 +76,8 @@ def case(rig: Rig, seed: int, mode: str) -> None:
     origin = look.world(rig.estates())
     watch = Watch(rig, look)
     rig.tap.seen = watch
-    must_converge(rig, told)
+    if not converges(rig, told):
+        return False
     now = look.world(rig.estates())
     must_match(look, now, origin, mode, told)
     moments = campaign.transients(look, origin, now, watch.worlds)
@@ -79,6 +86,7 @@ def case(rig: Rig, seed: int, mode: str) -> None:
     assert foreign_groups(rig) == foreign, f"{told}: a group of somebody else changed"
     assert campaign.carried(look, rig.estates()) == idle, f"{told}: an interface of an idle machine changed"
     must_be_minimal(rig, told)
+    return True
 
 
 def must_be_minimal(rig: Rig, told: str) -> None:
@@ -114,5 +122,5 @@ def foreign_groups(rig: Rig) -> dict[str, str]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_random_policies_on_random_estates(rig: Rig, sim_seed: int | None, mode: str) -> None:
-    for seed in seeds(sim_seed, range(3)):
-        case(rig, seed, mode)
+    done = [case(rig, seed, mode) for seed in seeds(sim_seed, range(1, 4))]
+    assert any(done) or sim_seed is not None
