@@ -15,7 +15,7 @@ from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.database import Database
 
-_OPEN = (OpState.INTENT.value, OpState.UNKNOWN.value)
+_OPEN = (OpState.INTENT, OpState.UNKNOWN)
 
 
 class JournalTable:
@@ -53,15 +53,21 @@ class JournalTable:
         return op_id
 
     def settle(self, op_id: int, state: OpState, reason: str = "") -> None:
-        """Record what became of an open op."""
+        """Record what became of an op.
+
+        A writer that was taken for dead may come back late to an op that the next one settled by reading: then only the platform's own
+        word, DONE, outranks what was concluded (VOID). Either way the line stands in the audit trail.
+        """
         with self._database.transaction() as connection:
             now = self._clock.now()
-            changed = connection.execute(
-                "UPDATE op SET state = ?, reason = ?, settled = ? WHERE id = ? AND state IN (?, ?)",
-                (state.value, reason, now, op_id, *_OPEN),
-            ).rowcount
-            assert changed == 1, f"op {op_id} is not open"
-            audit.append(connection, "outcome", now, {"op": op_id, "state": state.value, "reason": reason})
+            row = connection.execute("SELECT state FROM op WHERE id = ?", (op_id,)).fetchone()
+            assert row is not None, f"there is no op {op_id}"
+            before = OpState(row["state"])
+            if before in _OPEN or (before is OpState.VOID and state is OpState.DONE):
+                values = (state.value, reason, now, op_id)
+                connection.execute("UPDATE op SET state = ?, reason = ?, settled = ? WHERE id = ?", values)
+            late = {} if before in _OPEN else {"late": before.value}
+            audit.append(connection, "outcome", now, {"op": op_id, "state": state.value, "reason": reason, **late})
 
     def open_ops(self, target: str) -> tuple[OpenOp, ...]:
         """Return the ops of a target that are not settled, oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -65,6 +65,7 @@ class World:
     folder: Path
     platform: MemoryPlatform = field(default_factory=make_platform)
     clock: SimulatedClock = field(default_factory=SimulatedClock)
+    want: Callable[[MemoryTable], MemoryTable] = wanted
     method: Method = Method.SWAP
     options: Options = field(default_factory=lambda: Options("run", visible_s=30.0, call_s=20.0))
     numbers: count[int] = field(default_factory=lambda: count(1))
@@ -86,7 +87,7 @@ class World:
     def plan(self, actual: MemoryTable | None = None) -> TargetPlan:
         """Return the plan from a reading (the true state when none is given)."""
         table = actual or self.platform.table("test")
-        return plan_to(self.adapter, table, wanted(table), self.method)
+        return plan_to(self.adapter, table, self.want(table), self.method)
 
     def run(self, options: Options | None = None) -> ApplyResult:
         """Make one whole run, as the pipeline does it."""
@@ -105,7 +106,7 @@ class World:
     def converged(self) -> bool:
         """Tell whether the true state is what is wanted."""
         table = self.platform.table("test")
-        return wanted(table) == table
+        return self.want(table) == table
 
     def access(self) -> dict[PointId, PacketSet]:
         """Return what every point truly lets in."""

@@ -289,10 +289,31 @@ def test_an_op_is_open_until_it_is_settled(path: Path, clock: SimulatedClock) ->
         state.journal.settle(first, OpState.DONE, "seen")
         state.journal.settle(second, OpState.VOID)
         assert state.journal.open_ops("mem") == ()
-        with pytest.raises(AssertionError, match="not open"):
-            state.journal.settle(first, OpState.FAILED)
+        with pytest.raises(AssertionError, match="no op 99"):
+            state.journal.settle(99, OpState.FAILED)
     with State(path, clock) as again:
         assert [(left.state, why) for left, why in again.journal.ops("run-1")] == [(OpState.DONE, "seen"), (OpState.VOID, "")]
+
+
+@pytest.mark.parametrize(
+    ("concluded", "late", "stands"),
+    [
+        (OpState.VOID, OpState.DONE, OpState.DONE),
+        (OpState.VOID, OpState.FAILED, OpState.VOID),
+        (OpState.VOID, OpState.UNKNOWN, OpState.VOID),
+        (OpState.DONE, OpState.VOID, OpState.DONE),
+        (OpState.DONE, OpState.FAILED, OpState.DONE),
+    ],
+)
+def test_a_late_word_counts_only_when_it_is_the_platforms(
+    path: Path, clock: SimulatedClock, concluded: OpState, late: OpState, stands: OpState
+) -> None:
+    with State(path, clock, writer="run-1") as state:
+        op_id = state.journal.intend(op(state))
+        state.journal.settle(op_id, concluded)
+        state.journal.settle(op_id, late)
+        assert [left.state for left, _ in state.journal.ops()] == [stands]
+        assert json.loads(state.audit.lines()[-1])["late"] == concluded.value
 
 
 def test_every_line_follows_from_the_one_before_and_is_mirrored(path: Path, clock: SimulatedClock) -> None:
