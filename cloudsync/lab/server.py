@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from . import state
 from .control import Control, ControlClient, restart
@@ -69,12 +70,14 @@ class Idle:
 
 def serve(folder: Path, wanted: Wanted) -> None:
     """Run a lab in this process until it is told to stop, its parent dies or nobody has asked for long."""
-    from .aws import corrections
-    from .aws.shim import Shim
-
     done, idle = threading.Event(), Idle()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
+    server = Server(wanted.port, lambda _request: Answer(503, b""))  # a port that is taken is said before moto is loaded
+
+    from .aws import corrections
+    from .aws.shim import Shim
+
     corrections.install()
     shim = Shim(default_region=wanted.region)
     token = secrets.token_hex(16)
@@ -87,19 +90,24 @@ def serve(folder: Path, wanted: Wanted) -> None:
             return control.answer(request)
         return shim.answer(request)
 
-    server = Server(wanted.port, app)
+    server.app = app
     server.start()
     state.write(folder, _state(shim, server.url, token, wanted))
     try:
         while not done.wait(0.5):
-            orphaned = wanted.parent is not None and state.start_time(wanted.parent) is None
-            if orphaned or idle.seconds() > wanted.idle_limit_s:
+            if is_over(wanted, idle.seconds()):
                 break
     finally:
         state.forget(folder, os.getpid())
         shim.carrier.release(drop=True)
         server.shutdown()
         server.server_close()
+
+
+def is_over(wanted: Wanted, idle_s: float) -> bool:
+    """Shall the lab end by itself: its parent is gone, or nobody has asked for long."""
+    orphaned = wanted.parent is not None and state.start_time(wanted.parent) is None
+    return orphaned or idle_s > wanted.idle_limit_s
 
 
 def _state(shim: object, url: str, token: str, wanted: Wanted) -> LabState:
@@ -201,7 +209,7 @@ def running(estate: str = "empty", *, seed: int = 1, region: str = DEFAULT_REGIO
                 stop(folder)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """`python -m cloudsync.lab.server --dir DIR`: the background process itself."""
     parser = argparse.ArgumentParser(prog="cloudsync.lab.server")
     parser.add_argument("--dir", type=Path, required=True)
@@ -214,8 +222,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     wanted = Wanted(given.estate, given.seed, given.port, given.region, given.idle_limit, given.parent)
     serve(given.dir, wanted)
-    return 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # taking a large cloud apart object by object takes seconds, and nobody needs it
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

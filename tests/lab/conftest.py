@@ -40,7 +40,7 @@ def moto_endpoint() -> Iterator[str]:
                 time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        process.kill()
         process.wait(10)
 
 

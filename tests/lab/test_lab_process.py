@@ -17,7 +17,7 @@ import pytest
 
 from cloudsync.lab import commands, state
 from cloudsync.lab.pytest_plugin import Cloud
-from cloudsync.lab.server import Wanted, start, stop
+from cloudsync.lab.server import Wanted, is_over, start, stop
 
 
 class Said:
@@ -139,12 +139,14 @@ def test_a_lab_ends_by_itself_when_nobody_asks(tmp_path: Path) -> None:
     wait_for(lambda: not state.is_running(started))
 
 
-def test_a_lab_ends_with_its_parent(tmp_path: Path) -> None:
-    parent = subprocess.Popen(["sleep", "60"])
-    started = start(tmp_path, Wanted(parent=parent.pid))
-    parent.kill()
-    parent.wait()
-    wait_for(lambda: not state.is_running(started))
+def test_a_lab_ends_with_its_parent() -> None:
+    with subprocess.Popen(["sleep", "60"]) as parent:
+        wanted = Wanted(parent=parent.pid, idle_limit_s=10)
+        assert not is_over(wanted, 9.9)
+        assert is_over(wanted, 10.1)
+        parent.kill()
+        parent.wait()
+        assert is_over(wanted, 0)
 
 
 def test_a_lab_that_cannot_start_says_why(tmp_path: Path, said: Said) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+import traceback
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from ..http import Answer, Request
-from . import actions, buckets, wire
+from . import actions, buckets, iam, wire
 from .accounts import Accounts, issued_by_moto, scope_of
 from .buckets import Buckets
 from .carrying import Carrier, Dropped
@@ -36,6 +37,7 @@ class Asked:
     action: str
     flat: dict[str, str]
     form: Form
+    access_key_id: str | None = None
 
     @property
     def call(self) -> Call:
@@ -70,7 +72,14 @@ class Shim:
     # --- from the wire ---------------------------------------------------------------------------------
 
     def answer(self, request: Request) -> Answer:
-        """Answer one request of any AWS service."""
+        """Answer one request of any AWS service; a mistake of the lab itself is an InternalError, and stands in its log."""
+        try:
+            return self._answer(request)
+        except Exception:  # noqa: BLE001 (the client must get an answer it can read)
+            traceback.print_exc()
+            return Answer(500, wire.error("InternalError", "The lab made a mistake; see its log.", "lab"), XML)
+
+    def _answer(self, request: Request) -> Answer:
         asked = self._asked(request)
         with self.lock:
             self.carrier.tick(asked)
@@ -84,13 +93,14 @@ class Shim:
         return answer
 
     def _asked(self, request: Request) -> Asked:
-        scope = scope_of(request.headers.get("authorization", ""), self.default_region)
-        account = request.headers.get("x-moto-account-id") or self.accounts.of_key(scope.access_key_id)
         text = request.body.decode("utf-8", "replace") if _is_form(request) else request.query
         flat, form = wire.decode(text)
+        presigned = f"Credential={flat['X-Amz-Credential']}" if "X-Amz-Credential" in flat else ""
+        scope = scope_of(request.headers.get("authorization", presigned), self.default_region)
+        account = request.headers.get("x-moto-account-id") or self.accounts.of_key(scope.access_key_id)
         service = scope.service or ("ec2" if flat.get("Version") == "2016-11-15" else "other")
         action = flat.get("Action") or request.headers.get("x-amz-target", "").rpartition(".")[2] or f"{request.method} {request.path}"
-        return Asked(request, account, scope.region, service, action, flat, form)
+        return Asked(request, account, scope.region, service, action, flat, form, scope.access_key_id)
 
     def _targets(self, asked: Asked) -> dict[str, dict[str, str]]:
         book = self.world.of(asked.call)
@@ -128,6 +138,9 @@ class Shim:
 
     def _ec2(self, asked: Asked) -> dict[str, Value] | Answer:
         call = asked.call
+        principal = iam.principal_of(asked.account, asked.access_key_id)
+        if principal is not None:
+            iam.check(principal, iam.needs(self.world.of(call), call))
         if asked.form.flag("DryRun"):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         own = actions.own_answer(call)
