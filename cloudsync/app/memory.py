@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from cloudsync.adapter import Discovery, ScopeState, TargetSettings
+from cloudsync.adapter import Access, Discovery, Intent, ScopeState, TargetSettings
 from cloudsync.inventory import values
 from cloudsync.inventory.changes import with_last_good
 from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.codec import packets_json, packets_of
 from cloudsync.model.workload import Workload, WorkloadId
 from cloudsync.plan.build import Before
 from cloudsync.plan.values import InventoryScope
@@ -81,7 +82,28 @@ def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners
     left = [one for key, one in remembered.items() if key not in now or _addresses(now[key]) != _addresses(one)]
     churn = AddressSet.union_all(map(_addresses, (*moved, *left))) if known is not None else NOWHERE
     unseen = AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in waiting and one.id not in _absent(inventory))
-    return Before(frozenset(remembered) if known is not None else None, churn, unseen, scopes)
+    relabelled = frozenset(key for key, one in now.items() if key not in remembered or remembered[key].labels != one.labels)
+    return Before(frozenset(remembered) if known is not None else None, churn, unseen, scopes, {}, relabelled)
+
+
+def applied(records: Records, targets: Iterable[TargetSettings]) -> dict[tuple[str, str], Access]:
+    """Return what the last good applies enforced, per class and domain. A target's note goes when one of its applies did not end well."""
+    found: dict[tuple[str, str], Access] = {}
+    for target in targets:
+        for class_id, domain, inbound, outbound in records.note(f"applied/{target.name}") or ():
+            found[class_id, domain] = Access(packets_of(inbound), packets_of(outbound))
+    return found
+
+
+def keep_applied(records: Records, intent: Intent) -> None:
+    """Remember what a good apply enforces, per class and domain."""
+    enforced = {(point.class_id, point.domain) for point in intent.points if point.mode.enforced}
+    rows = [
+        [group.class_id, group.domain, packets_json(group.inbound.loosest), packets_json(group.outbound.loosest)]
+        for group in intent.classes
+        if (group.class_id, group.domain) in enforced
+    ]
+    records.keep(f"applied/{intent.target}", rows)
 
 
 def _scope(inventory: Inventory, known: Inventory | None, policy: Policy, state: ScopeState, target: str) -> InventoryScope:

@@ -63,6 +63,18 @@ class Found:
         new.replace(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one reading of all targets shows, with the policy compiled against it. `now`: UTC seconds since the epoch."""
+
+    now: float
+    readings: tuple[run.Reading, ...]
+    inventory: Inventory
+    scene: run.World
+    owners: Mapping[str, str]
+    """Scope -> target."""
+
+
 @dataclass(slots=True)
 class Session:
     """An open run."""
@@ -75,8 +87,8 @@ class Session:
     progress: Progress = _quiet
     adapters: dict[str, Adapter] = field(default_factory=dict)
 
-    def plan(self, verb: str) -> Found:
-        """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
+    def look(self) -> Seen:
+        """Read every target and compile the policy against what is there. Writes nowhere."""
         now = self.clock.now()
         readings = self._read()
         known = memory.recall(self.state.records, self.loaded.settings.targets)
@@ -87,14 +99,21 @@ class Session:
         if not inventory.usable:
             raise PolicyError([*inventory.findings, *inventory.warnings])
         before = memory.before(inventory, known, self.loaded.policy, owners)
+        before = replace(before, applied=memory.applied(self.state.records, self.targets))
         notes = tuple(LabelNote(change.name, change.text()) for change in label_changes(known, inventory)) if known else ()
         scene = run.world(self.loaded.policy, memory.live(inventory), now, before, notes)
+        return Seen(now, readings, inventory, scene, owners)
+
+    def plan(self, verb: str) -> Found:
+        """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
+        seen = self.look()
+        now, inventory, scene = seen.now, seen.inventory, seen.scene
         settled = self._settled(now, memory.quarantined(inventory))
-        planned = run.plan_all(scene, readings, settled)
+        planned = run.plan_all(scene, seen.readings, settled)
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
         self.state.records.save_plan(plan, self.run_id, now)
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
-        return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, owners)
+        return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners)
 
     def _read(self) -> tuple[run.Reading, ...]:
         def opened(target: TargetSettings) -> Adapter:
@@ -168,6 +187,7 @@ class Session:
             return report, False
         plan = planned.built.plan
         if plan.empty:
+            memory.keep_applied(self.state.records, planned.built.intent)
             return replace(report, applied=Applied("nothing")), True
         adapter = self.adapters[report.name]
         patience = adapter.patience
@@ -185,6 +205,7 @@ class Session:
         after = run.again(found.scene, planned, self._settled(found.settled.now, found.settled.quarantined))
         if after.built is None:
             return replace(report, applied=applied, error=f"applied, but it could not be read again: {after.error}"), False
+        memory.keep_applied(self.state.records, planned.built.intent)
         return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
 
 

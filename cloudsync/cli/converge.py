@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
     """Add a verb's options."""
     parser.add_argument("--target", action="append", default=[], metavar="NAME", help="only this target (may be repeated)")
+    if verb == "drift":
+        parser.add_argument("--watched", action="store_true", help="list what mode full would change at workloads in mode visibility")
     if verb == "plan":
         parser.add_argument("-o", dest="file", type=Path, metavar="FILE", help="save the plan for `cloudsync apply FILE`")
     if verb == "apply":
@@ -62,7 +64,7 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         found = run.plan("drift")
     bars.stop()
     code, report = _graded(found.report, _drifted)
-    show(report, output)
+    show(replace(report, watched=chosen.watched), output)
     return code
 
 

@@ -18,15 +18,15 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
     """Refuse when the packets of too many workloads change.
 
     Machines that come and go are not counted: neither one that joins its like, nor peers whose packets differ only by such machines'
-    addresses. Otherwise every growing group would need an approval.
+    addresses. Otherwise every growing group would need an approval. Nor is taking back what others changed since the last good apply.
     """
     names: dict[str, str] = {}
     seen: dict[tuple[Access, Access], bool] = {}
     for point in plan.points:
         if point.sibling is None:
-            key = (point.before, point.after)
+            key = (point.base, point.after)
             if key not in seen:
-                seen[key] = _differs(point.before, point.after, plan.churn)
+                seen[key] = _differs(point.base, point.after, plan.churn)
             if seen[key]:
                 names.setdefault(point.owner, f"{point.name} ({point.labels.text()})")
     limit = at_most(limits.max_affected_workloads, plan.workloads)

@@ -35,12 +35,12 @@ def _lost(plan: TargetPlan, limits: GuardLimits) -> dict[PointId, PacketSet]:
     if not limits.management:
         return {}
     protected = PacketSet.of(limits.management, ANY_SERVICE)
-    memo: dict[tuple[PacketSet, PacketSet], PacketSet] = {}
+    memo: dict[tuple[PacketSet, PacketSet, PacketSet], PacketSet] = {}
     lost: dict[PointId, PacketSet] = {}
     for point in plan.points:
-        key = (point.before.inbound, point.after.inbound)
+        key = (point.before.inbound, point.after.inbound, point.base.inbound)
         if key not in memo:
-            memo[key] = (point.before.inbound & protected) - point.after.inbound
+            memo[key] = (point.before.inbound & point.base.inbound & protected) - point.after.inbound
         if memo[key]:
             lost[point.point] = memo[key]
     return lost

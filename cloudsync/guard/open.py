@@ -27,6 +27,7 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
     opened: dict[str, str] = {}
     for point in plan.points:
         familiar = point.sibling.inbound if point.sibling else NO_PACKETS
+        familiar |= point.rightful.inbound if point.rightful else NO_PACKETS
         key = (point.before.inbound, point.after.inbound, familiar)
         if key not in memo:
             memo[key] = wide(point.after.inbound - point.before.inbound - familiar).text()

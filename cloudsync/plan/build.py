@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloudsync import diff
 from cloudsync.adapter import Access, Adapter, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
@@ -13,9 +13,7 @@ from cloudsync.compile.intent import Actual as ActualState
 from cloudsync.compile.intent import Recorded, Wanted, past, wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import NOWHERE, AddressSet
-from cloudsync.model.mode import TargetMode
-from cloudsync.model.packets import PacketSet
-from cloudsync.model.service import ANY_SERVICE
+from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import choose
@@ -24,7 +22,6 @@ from cloudsync.plan.values import (
     Adoption,
     IdentityCheck,
     InventoryScope,
-    ManagementLoss,
     ScopeRules,
     TargetPlan,
     TouchedPoint,
@@ -41,6 +38,10 @@ class Before:
     churn: AddressSet = NOWHERE
     unseen: AddressSet = NOWHERE
     scopes: tuple[InventoryScope, ...] = ()
+    applied: Mapping[tuple[str, str], Access] = field(default_factory=dict)
+    """What the last good apply enforced: (class id, domain) -> packets of the class."""
+    relabelled: frozenset[WorkloadId] = frozenset()
+    """Workloads whose labels are not what they were then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Built:
     actual: Table
     final: Table
     encoding: Encoding
+    intent: Intent
 
 
 def build(case: Case) -> Built:
@@ -109,12 +111,11 @@ def build(case: Case) -> Built:
         adoptions=adoptions,
         certificate=certificate,
         replay=order.replay,
-        management_losses=tuple(_management(case, touched)),
         problems=(*encoding.problems, *_unfaithful(encoding)),
         fidelity=encoding.fidelity,
         notes=encoding.notes,
     )
-    return Built(plan, snapshot.table, final, encoding)
+    return Built(plan, snapshot.table, final, encoding, intent)
 
 
 def digest_of(document: object) -> str:
@@ -171,6 +172,7 @@ def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...
                 ours_before=before_ours.get(name, SHUT),
                 ours_after=after_ours.get(name, SHUT),
                 enforced=name in enforced,
+                rightful=_rightful(case, owners, name),
                 sibling=siblings.get((owner[0], network)) if owner and is_new else None,
             )
         )
@@ -216,17 +218,26 @@ def _rules(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, .
     return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
 
 
-def _management(case: Case, touched: tuple[TouchedPoint, ...]) -> list[ManagementLoss]:
-    """Return management flows that are open today and not after: every state on the way keeps what both let through."""
-    if not case.limits.management:
-        return []
-    protected = PacketSet.of(case.limits.management, ANY_SERVICE)
-    found: list[ManagementLoss] = []
-    for point in touched:
-        lost = (point.before.inbound - point.after.inbound) & protected
-        if lost:
-            found.append(ManagementLoss(point.point, f"{lost.text()} to {point.name}", "the state after the plan"))
-    return found
+def _rightful(case: Case, owners: diff.Owners, name: PointId) -> Access | None:
+    """Return what the last good apply enforced at a point; None where that is not known, so that everything open there counts.
+
+    What differs from it was done by somebody else since: taking it back is no news to the guards.
+    """
+    owner, found = owners.by_point.get(name), case.actual.points.get(name)
+    if owner is None or found is None or not found.ours or owner[1].id in case.before.relabelled:
+        return None
+    group = case.universe.classes[owner[0]]
+    applied = case.before.applied.get((group.id, owner[2]))
+    if applied is None or not group.mode.enforced:
+        return None
+    if case.intent.mode is not TargetMode.EXCLUSIVE:
+        foreign = case.actual.foreign.get(name, SHUT)
+        return Access(applied.inbound | foreign.inbound, applied.outbound | foreign.outbound)
+    kept = case.recorded.get(name)
+    if kept is None:
+        return None
+    inbound = applied.inbound | kept.inbound if group.mode is Mode.SELECTIVE else applied.inbound
+    return Access(inbound, kept.outbound if group.egress is Egress.LEAVE else applied.outbound)
 
 
 def _unfaithful(encoding: Encoding) -> list[Problem]:

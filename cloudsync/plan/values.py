@@ -74,9 +74,17 @@ class TouchedPoint:
     ours_after: Access = SHUT
     enforced: bool = True
     """Whether the policy enforces anything here after the plan (modes selective and full)."""
+    rightful: Access | None = None
+    """What the last good apply enforced here, where that is known. What differs from it was done by somebody else since, so taking it
+    back is no news to the guards; None: everything that is open counts."""
     sibling: Access | None = None
     """Set only for a workload that the last verified inventory of its scope lacks although an enforced member of the same class in
     the same network was in it: what such a member lets in and out today. A machine that joins its like is no news to the guards."""
+
+    @property
+    def base(self) -> Access:
+        """What the guards compare the plan with: what was enforced by right, else what is there."""
+        return self.before if self.rightful is None else self.rightful
 
     @property
     def owner(self) -> str:

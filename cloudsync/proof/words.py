@@ -10,6 +10,9 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE, ICMP, ICMPV6, NAMED_PROTOCOLS, ServiceSet, possible
 from cloudsync.model.workload import Domain
 
+NEARLY = 1 << 16
+"""So few addresses may be missing from a family that `anywhere` is still the honest word: what is let in by right was taken out."""
+
 
 @dataclass(slots=True)
 class Names:
@@ -26,10 +29,9 @@ class Names:
         return self._memo[key]
 
     def _peers(self, addresses: AddressSet, domain: Domain, most: int) -> str:
-        if addresses == ANYWHERE or (addresses.v4 == ANYWHERE.v4 and not addresses.v6):
-            return "anywhere" if addresses.v6 else "anywhere (IPv4)"
-        if addresses.v6 == ANYWHERE.v6 and not addresses.v4:
-            return "anywhere (IPv6)"
+        wide = {family: (ANYWHERE - addresses).only(family).size <= NEARLY for family in Family if addresses.family(family)}
+        if wide and all(wide.values()):
+            return "anywhere" if len(wide) == len(Family) else f"anywhere (IPv{next(iter(wide)).value})"
         if reaches_internet(addresses):
             return "the internet and more" if addresses - self.universe.internet(domain) else "the internet"
         parts, rest = self._known(addresses, domain)

@@ -41,11 +41,11 @@ def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:
         yield f"  {target.error}", "bad"
     plan = target.plan
     if report.verb == "drift":
-        yield from _drift(target)
+        yield from _drift(report, target)
     elif plan is not None and report.universe is not None and report.owners is not None:
         yield from _changes(plan, report.universe, report.owners)
         yield from _shadow(target)
-    for refused in target.refusals:
+    for refused in target.refusals if report.verb != "drift" else ():
         for number, line in enumerate(refused.text().splitlines()):
             yield f"  {line}", "bad" if number == 0 else ""
     for refused, yes in target.overridden:
@@ -115,7 +115,7 @@ def _shadow(target: TargetReport) -> Iterator[Line]:
             yield f"  ! [{one.severity.value}] {one.text()}", "warn"
 
 
-def _drift(target: TargetReport) -> Iterator[Line]:
+def _drift(report: RunReport, target: TargetReport) -> Iterator[Line]:
     if target.plan is None:
         return
     real = [one for one in target.drift if one.real]
@@ -124,10 +124,12 @@ def _drift(target: TargetReport) -> Iterator[Line]:
         yield "  = no drift", "good"
     for one in real:
         yield from drift_lines(one)
-    if watched:
-        yield "  only watched (mode visibility): nothing is enforced here; mode full would block and open this", "dim"
-    for one in watched:
-        yield f"    {one.text()}", "dim"
+    if watched and not report.watched:
+        whom = _count(len({name for one in watched for name in one.workloads}), "workload")
+        words = f"  only watched (mode visibility): mode full would change {whom}; `cloudsync drift --watched` lists what"
+        yield words, "dim"
+    for one in watched if report.watched else ():
+        yield f"  [watched] {one.text()}", "dim"
 
 
 def drift_lines(one: Drift) -> Iterator[Line]:

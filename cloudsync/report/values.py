@@ -77,3 +77,5 @@ class RunReport:
     owners: Owners | None = None
     labels: tuple[LabelNote, ...] = ()
     run_id: str = ""
+    watched: bool = False
+    """Whether to list what mode full would change at workloads that are only watched."""
