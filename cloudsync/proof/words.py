@@ -82,12 +82,10 @@ POSSIBLY_NOT = ServiceSet.protocol(ICMP) | ServiceSet.protocol(ICMPV6)
 
 def service_words(services: ServiceSet) -> str:
     """Return a set of services in words; nearly everything is said by what is missing."""
-    for whole in (possible(Family.V4), possible(Family.V6), ANY_SERVICE):
-        if services == whole:
-            return "any service"
-    missing = min(
-        (whole - services for whole in (possible(Family.V4), possible(Family.V6), ANY_SERVICE)), key=lambda left: len(left.points)
-    )
+    universes = (possible(Family.V4), possible(Family.V6), ANY_SERVICE)
+    if services in universes:
+        return "any service"
+    missing = min((whole - services for whole in universes if services <= whole), key=lambda left: len(left.points))
     if len(missing.points) < len(services.points) and NAMED_PROTOCOLS - services != NAMED_PROTOCOLS:
         return f"any service except {missing.text(4)}"
     return services.text(6)
