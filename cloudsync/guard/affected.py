@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.adapter import Access
-from cloudsync.guard.values import About, Refusal, refusal, share
+from cloudsync.guard.values import About, Refusal, refusal, share, titled
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import PacketSet
 from cloudsync.plan.limits import GuardLimits, at_most
@@ -28,12 +28,12 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
             if key not in seen:
                 seen[key] = _differs(point.base, point.after, plan.churn)
             if seen[key]:
-                names.setdefault(point.owner, f"{point.name} ({point.labels.text()})")
+                names.setdefault(point.owner, titled(point))
     limit = at_most(limits.max_affected_workloads, plan.workloads)
     if len(names) > limit:
         message = f"would change the packets of {len(names)} of {plan.workloads} workloads"
         message += f" ({share(len(names), plan.workloads)}, limit {limits.max_affected_workloads} % = {limit})"
-        yield refusal(plan, CODE, message, (names[key] for key in sorted(names)), about=About(approvable=True))
+        yield refusal(plan, CODE, message, sorted(names.values()), about=About(approvable=True))
 
 
 def _differs(before: Access, after: Access, churn: AddressSet) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import About, Refusal, refusal
+from cloudsync.guard.values import About, Refusal, refusal, titled
 from cloudsync.model import intervals
 from cloudsync.model.address import Family, globally_routable
 from cloudsync.model.intervals import Points
@@ -32,10 +32,10 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
         if key not in memo:
             memo[key] = wide(point.after.inbound - point.before.inbound - familiar).text()
         if memo[key]:
-            opened.setdefault(point.owner, f"{memo[key]}: {point.name} ({point.labels.text()})")
+            opened.setdefault(point.owner, f"{memo[key]}: {titled(point)}")
     if opened:
         message = f"opens {len(opened)} workloads to any source"
-        yield refusal(plan, CODE, message, (opened[key] for key in sorted(opened)), about=About(approvable=True))
+        yield refusal(plan, CODE, message, sorted(opened.values()), about=About(approvable=True))
 
 
 def wide(packets: PacketSet) -> ServiceSet:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.limits import GuardLimits
-from cloudsync.plan.values import TargetPlan
+from cloudsync.plan.values import TargetPlan, TouchedPoint
 
 SHOWN = 10
 """How many objects a refusal lists."""
@@ -84,6 +84,11 @@ def refusal(plan: TargetPlan, guard: str, message: str, objects: Iterable[str] =
     listed = tuple(objects)
     command = approve_command(target_digest(plan), guard, about.names) if about.approvable else ""
     return Refusal(guard, plan.target, about.scope, message, listed[:SHOWN], max(0, len(listed) - SHOWN), command, about.names)
+
+
+def titled(point: TouchedPoint) -> str:
+    """Return a workload for people: its name and labels."""
+    return f"{point.name} ({point.labels.text()})" if point.labels else f"{point.name} (no label)"
 
 
 def approve_command(digest: str, guard: str, names: Iterable[str] = ()) -> str:
