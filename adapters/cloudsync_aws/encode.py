@@ -20,7 +20,7 @@ from cloudsync_aws.pack import Packed, Room, pack
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import Placement, Slot, frozen_scopes, group_key, group_name, place
 from cloudsync_aws.quota import GROUPS_CODE, RULES_CODE, SLOTS_CODE, heavier, quotas, sums
-from cloudsync_aws.table import TAG_LABELS, TAG_OWNER, AwsTable, Eni, Group, Mark, PrefixList, RuleKey
+from cloudsync_aws.table import TAG_LABELS, TAG_OWNER, AwsTable, Eni, Group, Mark, PeerKind, PrefixList, RuleKey
 
 TAG_VALUE_MOST = 256
 
@@ -72,6 +72,7 @@ def encode(intent: Intent, table: AwsTable) -> Encoding:
             for services, origins in found.lost:
                 reason = f"security groups ignore sctp ports, so {services.text()} cannot be said"
                 findings.refuse(one.slot, origins, reason, "name all of sctp, or accept it in the rule: any-port ok")
+        one.rules.update(_quarantined(work, one))
         _shard(work, one)
     desired = _desired(work, filled)
     left_out = _left_out(work, filled, desired)
@@ -80,6 +81,22 @@ def encode(intent: Intent, table: AwsTable) -> Encoding:
     problems = (*findings.problems.values(), *work.problems)
     fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
     return Encoding(desired, fidelity, problems, left_out or None, notes)
+
+
+QUARANTINE = (Origin("quarantine"),)
+
+
+def _quarantined(work: _Work, one: _Filled) -> dict[RuleKey, tuple[Origin, ...]]:
+    """Return entries that stand now for addresses of workloads missing for the first time, and for nothing else: they stay one more run."""
+    waiting = work.intent.quarantined
+    if not waiting:
+        return {}
+    return {
+        key: QUARANTINE
+        for group in _shards_now(work.table, one.slot).values()
+        for key in group.rules
+        if key not in one.rules and key.kind in (PeerKind.CIDR4.value, PeerKind.CIDR6.value) and AddressSet.of(key.peer) <= waiting
+    }
 
 
 def _referable(placement: Placement, table: AwsTable) -> dict[tuple[str, Domain], tuple[Referable, ...]]:
