@@ -434,9 +434,14 @@ class Check:
 class Clock(Protocol):
     """Time as a port. `now` is UTC seconds since the epoch; `monotonic` never goes back."""
 
-    def now(self) -> float: ...
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
+    def now(self) -> float:
+        """Return UTC seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; only differences mean something."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
 
 
 Progress = Callable[[str, int, int], None]
@@ -497,7 +502,7 @@ class Adapter(Protocol):
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         """Send one step, once. Never raises for an answer of the platform: that is FAILED; every doubt is UNKNOWN."""
 
-    def dump(self, table: Table) -> Any:
+    def dump(self, table: Table) -> Any:  # noqa: ANN401 - JSON values
         """Return a table as JSON values, for plan files."""
 
     def doctor(self) -> tuple[Check, ...]:
