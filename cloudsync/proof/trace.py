@@ -1,0 +1,246 @@
+"""The way of one packet: every enforcement point it meets, what the real tables do with it there, and what the policy says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from cloudsync.adapter import Adapter, Allowed, Entry, Origin, Snapshot
+from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.check import decided_by
+from cloudsync.compile.explain import Seat, seats
+from cloudsync.model.mode import Egress, Mode, TargetMode
+from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ServiceSet
+from cloudsync.model.workload import Interface, Workload
+from cloudsync.policy.values import Action
+from cloudsync.proof.ends import Party
+
+
+class Passing(Enum):
+    """How much of what was asked gets through."""
+
+    ALL = "allowed"
+    SOME = "partly allowed"
+    NONE = "blocked"
+    FREE = "not filtered"
+    """No platform that we know of filters here."""
+    UNREAD = "unknown"
+    """The place could not be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May `source` open a flow to `destination` on these services?"""
+
+    source: Party
+    destination: Party
+    services: ServiceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One target as it was read; without a snapshot, `why` says what went wrong."""
+
+    mode: TargetMode
+    adapter: Adapter | None = None
+    snapshot: Snapshot | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the policy says at one place. `permits` of what was asked; `reasons` name the deciding rules.
+
+    `held`: it is enforced here, or will be by the next apply; else `unheld` says why not.
+    """
+
+    permits: PacketSet
+    forbids: PacketSet
+    reasons: tuple[str, ...]
+    mode: Mode
+    egress: Egress
+    held: bool
+    unheld: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """One native rule that lets some of it through, with the policy rules behind it where it is ours."""
+
+    entry: Entry
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One place on the way. `asked` and `passes` are packets seen from it: the peer is the other end."""
+
+    workload: Workload
+    interface: Interface
+    direction: Direction
+    asked: PacketSet
+    passes: PacketSet
+    passing: Passing
+    ruling: Ruling
+    objects: tuple[str, ...] = ()
+    """Native objects attached there, by name where they have one."""
+    rules: tuple[Through, ...] = ()
+    why: str = ""
+    """Why it is not filtered, or could not be looked at."""
+    opens: PacketSet = NO_PACKETS
+    """What the next apply would open of it."""
+    closes: PacketSet = NO_PACKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All places, sources first, and what comes out of them. `nothing` says why there is no packet to ask about."""
+
+    stops: tuple[Stop, ...]
+    passing: Passing
+    nothing: str = ""
+
+    def side(self, direction: Direction) -> tuple[Stop, ...]:
+        """Return the places of one end."""
+        return tuple(stop for stop in self.stops if stop.direction is direction)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where the policy is asked: one interface, one direction, and how its target was read."""
+
+    compiler: Compiler
+    seat: Seat
+    direction: Direction
+    ground: Ground | None
+
+    @property
+    def allowed(self) -> Allowed:
+        """What the policy lets through here, in every mode."""
+        return self.compiler.allowed(self.seat.number, self.seat.domain, self.direction)
+
+
+def trace(question: Question, compiler: Compiler, grounds: Mapping[str, Ground]) -> Trace:
+    """Follow a question through the tables of every target. `grounds`: by target name."""
+    out = tuple(_side(question, compiler, grounds, Direction.OUT))
+    into = tuple(_side(question, compiler, grounds, Direction.IN))
+    ends = ((question.source, out), (question.destination, into))
+    if any(end.workload is not None and not stops for end, stops in ends):
+        return Trace((), Passing.NONE, "there is no such packet: the two ends have no address family in common on which the service exists")
+    sides = [passing_of(stops) for _, stops in ends if stops]
+    return Trace((*out, *into), _together(sides))
+
+
+def passing_of(stops: Iterable[Stop]) -> Passing:
+    """Return what the places of one end come to together."""
+    found = {stop.passing for stop in stops}
+    if Passing.UNREAD in found:
+        return Passing.UNREAD
+    if found <= {Passing.ALL, Passing.FREE}:
+        return Passing.FREE if found == {Passing.FREE} else Passing.ALL
+    return Passing.NONE if found == {Passing.NONE} else Passing.SOME
+
+
+def _together(sides: list[Passing]) -> Passing:
+    """Both ends have to let it through: a sure no outweighs what is unknown."""
+    for worst in (Passing.NONE, Passing.UNREAD, Passing.SOME):
+        if worst in sides:
+            return worst
+    return Passing.FREE if set(sides) == {Passing.FREE} else Passing.ALL
+
+
+def _side(question: Question, compiler: Compiler, grounds: Mapping[str, Ground], direction: Direction) -> Iterator[Stop]:
+    inbound = direction is Direction.IN
+    own, peer = (question.destination, question.source) if inbound else (question.source, question.destination)
+    if own.workload is None:
+        return
+    wanted = {id(one) for one in own.interfaces()}
+    for interface, seat in zip(own.workload.interfaces, seats(compiler, own.workload), strict=True):
+        if id(interface) not in wanted:
+            continue
+        asked = PacketSet.of(peer.met(compiler.universe, interface), question.services)
+        if asked:
+            yield _stop(_View(compiler, seat, direction, grounds.get(own.workload.target)), interface, asked)
+
+
+def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:
+    ground, direction = view.ground, view.direction
+    ruling = _ruling(view, asked)
+
+    def ending(passing: Passing, why: str) -> Stop:
+        passes = asked if passing is Passing.FREE else NO_PACKETS
+        return Stop(view.seat.workload, interface, direction, asked, passes, passing, ruling, why=why)
+
+    if interface.point is None or ground is None:
+        return ending(Passing.FREE, "known from the inventory files alone: no platform enforces anything there")
+    if ground.adapter is None or ground.snapshot is None:
+        return ending(Passing.UNREAD, ground.why or "its target was not read")
+    table = ground.snapshot.table
+    point = next((one for one in ground.adapter.points(table) if one.id == interface.point), None)
+    access = ground.adapter.decode(table, points=[interface.point]).get(interface.point)
+    if point is None or access is None:
+        skipped = point.skipped if point is not None else ""
+        return ending(Passing.UNREAD, skipped or "the platform did not show this interface in this reading")
+    passes = asked & (access.inbound if direction is Direction.IN else access.outbound)
+    passing = Passing.NONE if not passes else Passing.ALL if passes == asked else Passing.SOME
+    entries = ground.adapter.entries(table, [point.id])
+    names = {entry.object: entry.object_name for entry in entries}
+    rules = tuple(_through(view, entries, passes))
+    opens, closes = _next(view, ruling, passes, ground.mode)
+    objects = tuple(f"{names[one]} ({one})" if names.get(one) else one for one in (*point.ours, *point.foreign))
+    return Stop(view.seat.workload, interface, direction, asked, passes, passing, ruling, objects, rules, point.skipped, opens, closes)
+
+
+def _ruling(view: _View, asked: PacketSet) -> Ruling:
+    seat = view.seat
+    permits, forbids = asked & view.allowed.exact, asked & view.allowed.never
+    reasons: list[str] = []
+    for part in (permits, forbids, asked - permits - forbids):
+        witness = part.witness()
+        if witness is not None:
+            reasons.append(decided_by(view.compiler, seat.number, seat.domain, view.direction, witness))
+    unheld = _unheld(view)
+    return Ruling(permits, forbids, tuple(dict.fromkeys(reasons)), seat.mode, seat.egress, not unheld, unheld)
+
+
+def _unheld(view: _View) -> str:
+    if not view.seat.mode.enforced:
+        return f"mode {view.seat.mode.value}: not enforced here"
+    if view.direction is Direction.OUT and view.seat.egress is Egress.LEAVE:
+        return "egress: leave, so what it sends is not enforced"
+    if view.seat.point is None or view.ground is None:
+        return "no platform enforces here"
+    return "target mode observe: nothing is written" if view.ground.mode is TargetMode.OBSERVE else ""
+
+
+def _through(view: _View, entries: Iterable[Entry], passes: PacketSet) -> Iterator[Through]:
+    """Yield the native rules that let it through, with the rules of the policy that stand behind ours."""
+    for entry in entries:
+        hit = entry.packets & passes if entry.direction == view.direction.value else NO_PACKETS
+        if not hit:
+            continue
+        origins = entry.origins
+        left = view.direction is Direction.OUT and view.seat.egress is Egress.LEAVE
+        if entry.ours and not origins and not left:
+            origins = tuple(dict.fromkeys(_behind(view, hit)))
+        yield Through(entry, origins)
+
+
+def _behind(view: _View, packets: PacketSet) -> Iterator[Origin]:
+    for at, arm in enumerate(view.compiler.arms):
+        own = arm.destination if view.direction is Direction.IN else arm.source
+        if arm.rule.action is not Action.ALLOW or not own.classes >> view.seat.number & 1:
+            continue
+        if any(piece.loosest & packets for piece in view.compiler.pieces(at, view.seat.domain, view.direction)):
+            yield Origin(arm.rule.id, arm.rule.where)
+
+
+def _next(view: _View, ruling: Ruling, passes: PacketSet, mode: TargetMode) -> tuple[PacketSet, PacketSet]:
+    """Return what the next apply would open and close of what was asked."""
+    if not ruling.held:
+        return NO_PACKETS, NO_PACKETS
+    kept = passes - view.allowed.closed - view.allowed.never if view.seat.mode is Mode.SELECTIVE else NO_PACKETS
+    after = ruling.permits | kept
+    return after - passes, passes - after if mode is TargetMode.EXCLUSIVE else NO_PACKETS
