@@ -128,6 +128,23 @@ def test_a_file_that_changes_between_listing_and_reading_is_torn(repository: Pat
     assert "policy/b.yaml" not in dict(contents)
 
 
+def test_a_file_that_comes_or_changes_behind_the_reader_is_torn(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = sources.read_listed
+
+    def meddled(root: Path, listed: tuple[sources.Entry, ...]) -> object:
+        read = honest(root, listed)
+        (root / "policy/new.yaml").write_text("new")
+        (root / "policy/a.yml").write_text("longer than before")
+        return read
+
+    monkeypatch.setattr(sources, "read_listed", meddled)
+    found = sources.read(repository)
+    assert [(finding.where.file, finding.code) for finding in found.findings] == [
+        ("policy/a.yml", "TORN-READ"),
+        ("policy/new.yaml", "TORN-READ"),
+    ]
+
+
 def test_a_manifest_holds_every_file_to_its_digest(repository: Path) -> None:
     found = sources.read(repository)
     manifest = {path: sha256(content).hexdigest() for path, content in (*found.policy, *found.inventory)}
