@@ -13,6 +13,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync_aws.calls import Attacher, Caller
 from cloudsync_aws.content import Entries, Piece, Side, entries
 from cloudsync_aws.decode import decode, is_ours
+from cloudsync_aws.pack import Room, pack
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import digest, group_name
 from cloudsync_aws.quota import heavier, quotas, sums
@@ -28,7 +29,7 @@ class _Helpers:
     """Helper groups by VPC and content, and who needs which."""
 
     groups: dict[str, Group] = field(default_factory=dict)
-    of_eni: dict[str, str] = field(default_factory=dict)
+    of_eni: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _helpers(actual: AwsTable, desired: AwsTable) -> _Helpers | None:
     old, new, middle = decode(actual), decode(desired), decode(shrunk)
     found = _Helpers()
     memo: dict[tuple[int, int, int], tuple[PacketSet, PacketSet] | None] = {}
-    keys: dict[tuple[str, PacketSet, PacketSet], str] = {}
+    keys: dict[tuple[str, PacketSet, PacketSet], tuple[str, ...]] = {}
     for key, eni in sorted(actual.enis.items()):
         before, after, least = old[eni.point], new[eni.point], middle[eni.point]
         at = (id(before), id(after), id(least))
@@ -108,11 +109,11 @@ def _helpers(actual: AwsTable, desired: AwsTable) -> _Helpers | None:
         inbound, outbound = shared or (before.inbound & after.inbound, before.outbound & after.outbound)
         known = keys.get((eni.vpc, inbound, outbound))
         if known is None:
-            group = _helper(actual, eni, inbound, outbound)
-            if group is None:
+            made = _made(actual, eni, inbound, outbound)
+            if made is None:
                 return None
-            found.groups[group.id] = group
-            known = keys[eni.vpc, inbound, outbound] = group.id
+            found.groups.update((group.id, group) for group in made)
+            known = keys[eni.vpc, inbound, outbound] = tuple(group.id for group in made)
         found.of_eni[key] = known
     return found
 
@@ -142,31 +143,36 @@ def _shrunk(actual: AwsTable, desired: AwsTable) -> AwsTable:
     return replace(actual, groups=groups, lists=lists, enis=enis)
 
 
-def _helper(table: AwsTable, eni: Eni, inbound: PacketSet, outbound: PacketSet) -> Group | None:
-    rules: dict[RuleKey, str] = {}
+def _made(table: AwsTable, eni: Eni, inbound: PacketSet, outbound: PacketSet) -> list[Group] | None:
+    """Return the helpers that hold these packets, None when they need more groups than an interface can ever carry."""
+    rules: set[RuleKey] = set()
     for egress, packets in ((False, inbound), (True, outbound)):
         side = Side(egress, pieces=[Piece(addresses, services, ()) for addresses, services in packets.products()])
         said: Entries = entries(side)
         said_whole = not said.left and not said.lost
         assert said_whole, "what two states of groups share can be said in groups"
-        rules.update(dict.fromkeys(said.rules, ""))
-    if sums(rules, {}).most > quotas(table, eni.scope).rules_per_group:
+        rules.update(said.rules)
+    limit = quotas(table, eni.scope)
+    packed = pack(rules, {}, Room(limit.rules_per_group, limit.groups_per_eni, {}))
+    if packed.over or packed.tight:
         return None
-    mark = Mark(table.owner, HELPER + digest([eni.vpc, inbound.v4, inbound.v6, outbound.v4, outbound.v6]))
+    tag = HELPER + digest([eni.vpc, inbound.v4, inbound.v6, outbound.v4, outbound.v6])
     names = {group.name for group in table.groups.values() if group.vpc == eni.vpc}
-    tags = mark.tags
-    new = placeholder(f"sg/{eni.scope}/{eni.vpc}/{mark.class_id}/0")
-    return Group(new, eni.scope, eni.vpc, group_name(mark, names), rules, mark, tags)
+    found: list[Group] = []
+    for number, keys in packed.shards.items():
+        mark = Mark(table.owner, tag, number)
+        new = placeholder(f"sg/{eni.scope}/{eni.vpc}/{tag}/{number}")
+        found.append(Group(new, eni.scope, eni.vpc, group_name(mark, names), dict.fromkeys(keys, ""), mark, mark.tags))
+    return found
 
 
 def _ways(actual: AwsTable, desired: AwsTable, helpers: _Helpers) -> list[_Way]:
     found: list[_Way] = []
     for key, eni in sorted(actual.enis.items()):
         new = desired.enis[key].groups
-        helper = helpers.of_eni.get(key)
-        if helper is None and new == eni.groups:
+        extra = helpers.of_eni.get(key, ())
+        if not extra and new == eni.groups:
             continue
-        extra = () if helper is None else (helper,)
         kept = [group for group in eni.groups if group in new]
         found.append(
             _Way(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from cloudsync_aws.quota import NOTHING, Sums, sums, weight
-from cloudsync_aws.table import PrefixList, RuleKey
+from cloudsync_aws.table import PeerKind, PrefixList, RuleKey
 
 
 @dataclass(slots=True)
@@ -36,7 +36,11 @@ class Room:
 
 
 def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], room: Room) -> Packed:
-    """Assign every wanted entry to a shard; `now` is what the groups hold, by shard number. Stable and deterministic."""
+    """Assign every wanted entry to a shard; `now` is what the groups hold, by shard number. Stable and deterministic.
+
+    References come first, so that they are in the class group as long as it has room: it is attached before its shards where an
+    interface cannot hold old and new groups together, and then nobody's membership is missed in between.
+    """
     shards = {number: _Shard(frozenset(rules), peak=sums(rules, room.lists)) for number, rules in sorted(now.items())}
     shards.setdefault(0, _Shard(frozenset()))
     shards = dict(sorted(shards.items()))
@@ -47,7 +51,7 @@ def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], ro
             homeless.append(key)
     over: list[RuleKey] = []
     tight: list[RuleKey] = []
-    for key in homeless:
+    for key in sorted(homeless, key=lambda one: one.kind != PeerKind.GROUP.value):
         if any(_put(shard, key, room, peak=True) for shard in shards.values()):
             continue
         used = sum(1 for shard in shards.values() if shard.rules or shard is shards[0])

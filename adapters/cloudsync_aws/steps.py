@@ -1,7 +1,7 @@
 """From actual to desired in EC2's calls: one per group and direction, one per interface, in phases whose every order is safe.
 
 SWAP: create, strip, fill, resize, authorize, move (one atomic replacement per interface), revoke, describe, delete.
-JOIN: the same with attach (old and new groups together) and detach instead of move.
+JOIN: the same with attach (old and new groups together), swap (where they do not fit together) and detach instead of move.
 MEET: see `meet`.
 """
 
@@ -20,7 +20,7 @@ from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
 
 
 def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
-    """Return the smallest safe writes from actual to desired; empty when equal, or when the method does not fit the quotas."""
+    """Return the smallest safe writes from actual to desired; empty when equal, or when helpers of MEET do not fit the quotas."""
     match method:
         case Method.SWAP:
             return swap(actual, desired)
@@ -42,19 +42,31 @@ def swap(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
 
 
 def join(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
-    """Return the writes that add everything first and remove afterwards; empty where old and new groups do not fit one interface."""
+    """Return the writes that add everything first and remove afterwards.
+
+    Where old and new groups do not fit one interface, as many of the new ones as fit are attached, the class group (what others refer
+    to) first; the rest comes in one replacement, while everybody else holds old and new side by side.
+    """
     change = Change(actual, desired)
     attach: list[Step] = []
+    swapped: list[Step] = []
     detach: list[Step] = []
     for eni, new in change.moves():
-        both = tuple(sorted({*eni.groups, *new}))
-        if len(both) > quotas(actual, eni.scope).groups_per_eni and both not in (eni.groups, new):
-            return ()
-        if both != eni.groups:
-            attach.append(change.attacher.step(eni, eni.groups, both, "attach"))
-        if both != new:
-            detach.append(change.attacher.step(eni, both, new, "detach"))
-    return phases(*change.before(), ("attach", tuple(attach)), ("detach", tuple(detach)), *change.after())
+        room = quotas(actual, eni.scope).groups_per_eni - len(eni.groups)
+        added = sorted((key for key in new if key not in eni.groups), key=lambda key: (_shard(desired, key), key))
+        middle = tuple(sorted((*eni.groups, *added[: max(0, room)])))
+        if middle != eni.groups:
+            attach.append(change.attacher.step(eni, eni.groups, middle, "attach"))
+        if middle != new:
+            last, name = (swapped, "swap") if len(added) > room else (detach, "detach")
+            last.append(change.attacher.step(eni, middle, new, name))
+    moves = (("attach", tuple(attach)), ("swap", tuple(swapped)), ("detach", tuple(detach)))
+    return phases(*change.before(), *moves, *change.after())
+
+
+def _shard(table: AwsTable, key: str) -> int:
+    group = table.groups.get(key)
+    return group.mark.shard if group is not None and group.mark is not None else 0
 
 
 def phases(*named: tuple[str, tuple[Step, ...]]) -> tuple[Phase, ...]:

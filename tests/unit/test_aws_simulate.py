@@ -150,11 +150,13 @@ def test_a_foreign_group_is_never_written() -> None:
         steps(world(foreign), world(), Method.JOIN)
 
 
-def test_join_needs_a_slot_for_old_and_new_together() -> None:
-    groups = [group(f"sg-{number}") for number in range(7)]
-    old, new = tuple(f"sg-{number}" for number in range(3)), tuple(f"sg-{number}" for number in range(3, 6))
+def test_join_holds_old_and_new_together_as_far_as_slots_go() -> None:
+    groups = [replace(group(f"sg-{number}"), mark=Mark("acme", "web", 5 - number)) for number in range(6)]
+    old, new = ("sg-0", "sg-1", "sg-2"), ("sg-3", "sg-4", "sg-5")
     there, desired = world(*groups, enis=(eni("eni-1", 1, *old),)), world(*groups, enis=(eni("eni-1", 1, *new),))
-    assert steps(there, desired, Method.JOIN) == ()
+    held = [parse(step.payload).args["Groups"] for phase in steps(there, desired, Method.JOIN) for step in phase.steps]
+    assert held == [["sg-0", "sg-1", "sg-2", "sg-4", "sg-5"], list(new)]
+    assert phases_of(steps(there, desired, Method.JOIN)).keys() == {"attach", "swap"}
     assert phases_of(steps(there, desired, Method.SWAP)) == {"move": ["ModifyNetworkInterfaceAttribute"]}
     less = world(*groups, enis=(eni("eni-1", 1, "sg-1", "sg-2", "sg-3", "sg-4"),))
     assert phases_of(steps(there, less, Method.JOIN)).keys() == {"attach", "detach"}
