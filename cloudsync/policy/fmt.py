@@ -15,7 +15,7 @@ from yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from cloudsync.model.finding import Finding
 from cloudsync.policy.characters import decode, parseable
-from cloudsync.policy.grammar import parse_rule, parse_services, parse_test, parse_whos, rule_text, services_text, test_text, whos_text
+from cloudsync.policy.grammar import parse_rule, parse_services, parse_test, parse_whos, rule_text, services_text, text_of_test, whos_text
 from cloudsync.policy.load import load_objects
 from cloudsync.policy.objects import Objects
 from cloudsync.policy.place import Piece, Source
@@ -134,7 +134,7 @@ class _Words:
         sources = resolver.sources(tree.sources, scoped=False)[1]
         destinations = resolver.destinations(tree.destinations)[1]
         words = resolver.services(tree.services)[2]
-        return None if findings else test_text(TestTree(tree.expectation, sources, destinations, words))
+        return None if findings else text_of_test(TestTree(tree.expectation, sources, destinations, words))
 
     def sources(self, piece: Piece) -> str | None:
         """The text of `from`."""

@@ -327,7 +327,7 @@ class _Parser:
 
     def value(self, key: Word | None) -> Word:
         """Return one label value."""
-        if not self.peek():
+        if not self.peek() or self.peek() in STOP_WORDS:
             before = f"'{key.text}='" if key is not None else "'|'"
             raise self.wrong("MISSING-VALUE", f"{before} needs a value, found {self.shown()}")
         return self.take()
@@ -432,7 +432,7 @@ def rule_text(tree: RuleTree) -> str:
     return f"{ends} on {services_text(tree.services)}{clauses_text(tree.clauses)}"
 
 
-def test_text(tree: TestTree) -> str:
+def text_of_test(tree: TestTree) -> str:
     """Return the canonical sentence of a test; parsing it gives the same tree."""
     sources, rest = whos_text(tree.sources), f"{whos_text(tree.destinations)} on {services_text(tree.services)}"
     if tree.expectation is Expectation.ONLY:

@@ -241,7 +241,7 @@ def read_time(text: str) -> datetime | None:
 
 def time_text(moment: datetime) -> str:
     """Return the canonical text of an instant."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _time_hint(text: str) -> str:

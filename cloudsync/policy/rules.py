@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cloudsync.model.finding import Where
 from cloudsync.model.service import ServiceSet
-from cloudsync.policy.grammar import EVERYONE_HINT, parse_rule, parse_services, parse_test, parse_whos, rule_text, test_text
+from cloudsync.policy.grammar import EVERYONE_HINT, parse_rule, parse_services, parse_test, parse_whos, rule_text, text_of_test
 from cloudsync.policy.reading import Reader
 from cloudsync.policy.resolve import Resolver, is_workload_base, time_text
 from cloudsync.policy.strict import Mapping, Node, Scalar
@@ -158,7 +158,7 @@ class RuleReader:
         services, _, words = self.resolver.services(tree.services)
         if len(self.reader.findings) > before:
             return None
-        text = test_text(TestTree(tree.expectation, source_trees, destination_trees, words))
+        text = text_of_test(TestTree(tree.expectation, source_trees, destination_trees, words))
         return PolicyTest(node.where, text, tree.expectation, sources, destinations, services)
 
 
