@@ -17,20 +17,21 @@ from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.decode import decode
 from cloudsync_aws.encode import encode
 from cloudsync_aws.fit import UNNAMED
+from cloudsync_aws.quota import sums
 from cloudsync_aws.simulate import simulate, simulate_all
 from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Quotas
-from tests.property.aws_estates import Estate, estate, intent, reassigned, settled
+from tests.property.aws_estates import ROOMY, Estate, estate, intent, reassigned, settled
 
 SEEDS = st.integers(0, 10**9)
 MODES = st.sampled_from((TargetMode.EXCLUSIVE, TargetMode.ADDITIVE))
 EXAMPLES = settings(max_examples=60, deadline=None)
 
 
-def two_states(seed: int, mode: TargetMode) -> tuple[Estate, AwsTable, Encoding]:
+def two_states(seed: int, mode: TargetMode, quotas: Quotas = ROOMY) -> tuple[Estate, AwsTable, Encoding]:
     """Return an estate that a first intent was already applied to, and the encoding of a second one."""
     random = Random(seed)
-    world = estate(random)
+    world = estate(random, quotas=quotas)
     first = encode(intent(random, world, mode), world.table)
     there = settled(first.table)
     later = reassigned(random, Estate(there, world.past, world.original, world.classes), 0.3)
@@ -222,6 +223,29 @@ def test_tight_quotas_lead_to_shards_or_to_a_refusal_with_the_numbers(seed: int)
                 for skipped in ("cidr6", "cidr4"):
                     assert sum(1 for key in group.rules if key.egress is egress and key.kind != skipped) <= limits.rules_per_group
     assert all(len(eni.groups) <= limits.groups_per_eni for eni in encoding.table.enis.values())
+
+
+TIGHT = Quotas(rules_per_group=12, groups_per_eni=4)
+
+
+@EXAMPLES
+@given(SEEDS, MODES, st.sampled_from(Method))
+def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method: Method) -> None:
+    _, table, encoding = two_states(seed, mode, TIGHT)
+    crowded = any(len(eni.groups) > TIGHT.groups_per_eni for eni in table.enis.values())
+    full = any(sums(group.rules, table.lists).most > TIGHT.rules_per_group for group in table.groups.values())
+    if encoding.problems or crowded or full:
+        return  # the first intent did not fit: refused, so no such state is ever reached
+    random = Random(seed)
+    for phase in steps(table, encoding.table, method):
+        for state in [simulate_all(table, any_order(random, phase)) for _ in range(3)]:
+            for group in state.groups.values():
+                if group.mark is not None:
+                    assert sums(group.rules, state.lists).most <= TIGHT.rules_per_group, (phase.name, group.name)
+            for eni in state.enis.values():
+                assert len(eni.groups) <= TIGHT.groups_per_eni, (phase.name, eni.id)
+        table = simulate_all(table, phase.steps)
+    assert table in (encoding.table, two_states(seed, mode, TIGHT)[1])
 
 
 @pytest.mark.parametrize("method", list(Method))
