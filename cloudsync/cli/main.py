@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cloudsync import __version__
 from cloudsync.cli.exits import Exit
@@ -42,12 +42,25 @@ EPILOG = """exit codes:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose usage errors are invalid input: exit code 3."""
+    """argparse whose usage errors are invalid input: exit code 3. An option is never guessed from its first letters."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - whatever argparse takes
+        super().__init__(*args, **{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        """Print the message with the usage and leave."""
+        """Print the usage, what is wrong with it, what may have been meant, and leave."""
         self.print_usage(sys.stderr)
         self.exit(Exit.INVALID, f"{self.prog}: {message}; try '{self.prog} --help'\n")
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """Leave because of words that mean nothing here."""
+        from cloudsync.policy.words import nearest
+
+        word = words[0].partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        meant = nearest(word, known) if word.startswith("--") else ""
+        what = f"no option '{word}'" if word.startswith("-") else f"'{word}' is one word too many"
+        self.error(what + (f", did you mean '{meant}'" if meant else ""))
 
 
 def _common() -> Parser:
@@ -58,8 +71,8 @@ def _common() -> Parser:
     return common
 
 
-def parser(verb: str | None = None) -> Parser:
-    """Return the parser; with a verb, only that verb gets its options (the others cost start-up time)."""
+def parser(verb: str | None = None) -> tuple[Parser, Parser | None]:
+    """Return the parser, and that of one verb; only that verb gets its options (the others cost start-up time)."""
     top = Parser(
         prog="cloudsync",
         description="One label policy for the firewalls of several clouds: planned, proven, guarded, applied and reported.",
@@ -68,21 +81,37 @@ def parser(verb: str | None = None) -> Parser:
     )
     top.add_argument("--version", action="version", version=f"cloudsync {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    chosen = None
     for name, (module, summary) in VERBS.items():
         if name == verb:
-            sub = verbs.add_parser(name, help=summary, description=summary, parents=[_common()])
-            import_module(f"cloudsync.cli.{module}").options(name, sub)
+            chosen = verbs.add_parser(name, help=summary, description=summary, parents=[_common()])
+            import_module(f"cloudsync.cli.{module}").options(name, chosen)
         else:
             verbs.add_parser(name, help=summary, add_help=False)
-    return top
+    return top, chosen
+
+
+def verb_first(words: Sequence[str]) -> list[str]:
+    """Return the words with the verb moved before the options that every verb takes: `cloudsync -C DIR plan` is a habit from git."""
+    front: list[str] = []
+    rest = list(words)
+    while rest and (rest[0] in ("--json", "-q", "--quiet") or rest[0].startswith("-C")):
+        front.append(rest.pop(0))
+        if front[-1] == "-C" and rest:
+            front.append(rest.pop(0))
+    return [*rest[:1], *front, *rest[1:]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    verb = next((word for word in words if not word.startswith("-")), None)
-    top = parser(verb if verb in VERBS else None)
-    chosen = top.parse_args(words)
+    words = verb_first(sys.argv[1:] if arguments is None else arguments)
+    verb = words[0] if words and not words[0].startswith("-") else None
+    if verb is not None and verb not in VERBS:
+        _no_such_verb(verb)
+    top, sub = parser(verb)
+    chosen, left = top.parse_known_args(words)
+    if left:
+        (sub or top).unknown(left)
     if chosen.verb is None:
         top.print_help()
         return Exit.INVALID if words else Exit.OK
@@ -90,6 +119,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     module, _ = VERBS[chosen.verb]
     return run(import_module(f"cloudsync.cli.{module}").run, chosen)
+
+
+def _no_such_verb(word: str) -> NoReturn:
+    from cloudsync.model.inert import inert
+    from cloudsync.policy.words import nearest
+
+    meant = nearest(word, VERBS)
+    hint = f"did you mean '{meant}'" if meant else f"there are: {', '.join(VERBS)}"
+    print(f"cloudsync: no verb '{inert(word)}'; {hint}; try 'cloudsync --help'", file=sys.stderr)
+    raise SystemExit(int(Exit.INVALID))
 
 
 if __name__ == "__main__":
