@@ -131,7 +131,7 @@ class ClassPeer:
 
 @dataclass(frozen=True, slots=True)
 class AddressPeer:
-    """Peer: addresses. `name` is the IP list they come from unchanged, else empty. `internet` marks an exact complement of the inventory."""
+    """Peer: addresses. `name` is the IP list they come from unchanged, else empty. `internet`: an exact complement of the inventory."""
 
     addresses: AddressSet
     name: str = ""
@@ -287,6 +287,8 @@ class Entry:
     points: tuple[PointId, ...]
     origins: tuple[Origin, ...] = ()
     note: str = ""
+    id: str = ""
+    """The platform's own id of the rule, where a report asked for it."""
 
 
 # --- the way there ---------------------------------------------------------------------------------------------------
@@ -504,6 +506,9 @@ class Adapter(Protocol):
 
     def dump(self, table: Table) -> Any:  # noqa: ANN401 - JSON values
         """Return a table as JSON values, for plan files."""
+
+    def rule_ids(self, table: Table, entries: Iterable[Entry]) -> Mapping[tuple[str, str], str]:
+        """Return the platform's own ids of native rules by `(object, native)`, for reports. Raises AdapterError."""
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""

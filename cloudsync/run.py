@@ -29,7 +29,7 @@ from cloudsync.plan.build import Before, Built, Case, build
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import IdentityCheck, TargetPlan
 from cloudsync.policy.values import Policy
-from cloudsync.proof.drift import Drift, Kind, Scene, find
+from cloudsync.proof.drift import Drift, Kind, Scene, find, with_ids
 from cloudsync.report.values import LabelNote, RunReport, TargetReport, Unchecked
 
 log = logging.getLogger("cloudsync.run")
@@ -283,6 +283,18 @@ def again(scene: World, planned: Planned, settled: Settled) -> Planned:
 def _opened(planned: Planned) -> Adapter:
     assert planned.reading.adapter is not None
     return planned.reading.adapter
+
+
+def named(planned: Planned) -> Planned:
+    """Return a target's drift with the platform's own ids of the rules to blame; as it was where they cannot be read."""
+    adapter, snapshot = planned.reading.adapter, planned.reading.snapshot
+    blamed = [entry for one in planned.drift if one.real for entry in one.entries]
+    if adapter is None or snapshot is None or not blamed:
+        return planned
+    try:
+        return replace(planned, drift=with_ids(planned.drift, adapter.rule_ids(snapshot.table, blamed)))
+    except AdapterError as error:
+        return replace(planned, unchecked=(*planned.unchecked, Unchecked("ids of native rules", str(error))))
 
 
 def enforced_drift(found: Iterable[Drift]) -> tuple[Drift, ...]:

@@ -38,7 +38,7 @@ from cloudsync_aws.client import CallFailedError, Client
 from cloudsync_aws.decode import decode, entries, points
 from cloudsync_aws.dump import dump
 from cloudsync_aws.encode import encode
-from cloudsync_aws.limits import CAPABILITIES, LOOK_CODES, WRITE_CALLS
+from cloudsync_aws.limits import CAPABILITIES, FILTER_VALUES_MAX, LOOK_CODES, WRITE_CALLS
 from cloudsync_aws.prints import digest
 from cloudsync_aws.request import Json, Request, UnboundError, key_of
 from cloudsync_aws.settings import AwsSettings
@@ -141,6 +141,25 @@ class AwsAdapter:
             look = not failure.answered or failure.code in LOOK_CODES
             return Outcome(Status.UNKNOWN if look else Status.FAILED, failure.code, failure.words, throttled=failure.throttled)
         return _outcome(step, request, answer)
+
+    def rule_ids(self, table: AwsTable, entries: Iterable[Entry]) -> Mapping[tuple[str, str], str]:
+        """Return EC2's own ids (`sgr-...`) of entries, by group and native text; one filtered read per Region. Raises AdapterError."""
+        from cloudsync_aws.decode import native_text
+
+        by_region: dict[str, set[str]] = {}
+        for entry in entries:
+            group = table.groups.get(entry.object)
+            if group is not None:
+                by_region.setdefault(self._region_of(group.scope), set()).add(group.id)
+        found: dict[tuple[str, str], str] = {}
+        for region in sorted(by_region):
+            groups = sorted(by_region[region])
+            for start in range(0, len(groups), FILTER_VALUES_MAX):
+                wanted = [{"Name": "group-id", "Values": groups[start : start + FILTER_VALUES_MAX]}]
+                for raw in self._client.pages(region, "describe_security_group_rules", "SecurityGroupRules", Filters=wanted):
+                    group_id, rule_id, key = parse.numbered_rule(raw)
+                    found[group_id, native_text(key)] = rule_id
+        return found
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""

@@ -63,6 +63,7 @@ PAGE_SIZE: dict[str, int] = {
     "DescribeInstances": 1000,
     "DescribeVpcs": 1000,
     "DescribeVpcPeeringConnections": 1000,
+    "DescribeSecurityGroupRules": 1000,
     "DescribeManagedPrefixLists": 100,
     "GetManagedPrefixListEntries": 100,
 }
@@ -101,6 +102,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("ec2:DescribeInstances", "workloads, their tags and addresses"),
     Permission("ec2:DescribeNetworkInterfaces", "which groups each interface really carries"),
     Permission("ec2:DescribeSecurityGroups", "the rules of our groups and of all others"),
+    Permission("ec2:DescribeSecurityGroupRules", "the ids of the rules that a drift report blames"),
     Permission("ec2:DescribeManagedPrefixLists", "prefix lists that rules refer to, and our own"),
     Permission("ec2:GetManagedPrefixListEntries", "the addresses in those lists"),
     Permission("ec2:DescribeVpcPeeringConnections", "across which VPCs a group may be referred to"),
@@ -126,6 +128,7 @@ READ_CALLS: dict[str, str] = {
     "describe_instances": "DescribeInstances",
     "describe_network_interfaces": "DescribeNetworkInterfaces",
     "describe_security_groups": "DescribeSecurityGroups",
+    "describe_security_group_rules": "DescribeSecurityGroupRules",
     "describe_managed_prefix_lists": "DescribeManagedPrefixLists",
     "get_managed_prefix_list_entries": "GetManagedPrefixListEntries",
     "describe_vpc_peering_connections": "DescribeVpcPeeringConnections",

@@ -94,6 +94,20 @@ def rules(permission: Raw, *, egress: bool) -> list[tuple[RuleKey, str]]:
     return found
 
 
+def numbered_rule(raw: Raw) -> tuple[str, str, RuleKey]:
+    """Return group id, rule id and identity of one rule of DescribeSecurityGroupRules."""
+    permission: dict[str, Any] = {name: raw.get(name) for name in ("IpProtocol", "FromPort", "ToPort")}
+    referred = raw.get("ReferencedGroupInfo") or {}
+    permission["IpRanges"] = [{"CidrIp": raw["CidrIpv4"]}] if raw.get("CidrIpv4") else []
+    permission["Ipv6Ranges"] = [{"CidrIpv6": raw["CidrIpv6"]}] if raw.get("CidrIpv6") else []
+    permission["PrefixListIds"] = [{"PrefixListId": raw["PrefixListId"]}] if raw.get("PrefixListId") else []
+    permission["UserIdGroupPairs"] = [{"GroupId": referred["GroupId"]}] if referred.get("GroupId") else []
+    found = rules(permission, egress=bool(raw.get("IsEgress")))
+    if len(found) != 1:
+        raise ParseError(f"rule {raw.get('SecurityGroupRuleId')} has {len(found)} peers")
+    return str(raw["GroupId"]), str(raw["SecurityGroupRuleId"]), found[0][0]
+
+
 _PEERS = (
     (PeerKind.CIDR4, "IpRanges", "CidrIp"),
     (PeerKind.CIDR6, "Ipv6Ranges", "CidrIpv6"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from cloudsync.adapter import Access, Adapter, Entry, Table
@@ -62,10 +62,24 @@ class Drift:
         count = len(self.workloads)
         whom = f"{count} workload{'' if count == 1 else 's'} {self.labels.text()}"
         way = "to" if self.direction == "inbound" else "sent by"
-        by = "; ".join(f"{entry.native} in {entry.object_name}, {'ours' if entry.ours else 'not ours'}" for entry in self.entries[:3])
+        by = "; ".join(map(_blamed, self.entries[:3]))
         if len(self.entries) > 3:
             by += f"; and {len(self.entries) - 3} more rules"
-        return f"{self.words} {way} {whom}: {self.kind.value}" + (f", let in by {by}" if by else "")
+        verb = "let in by" if self.direction == "inbound" else "let out by"
+        return f"{self.words} {way} {whom}: {self.kind.value}" + (f", {verb} {by}" if by else "")
+
+
+def _blamed(entry: Entry) -> str:
+    """Return a native rule in words. A rule that the policy does not want is not ours, even inside a group of ours."""
+    group = f"our group {entry.object_name}" if entry.ours else f"{entry.object_name} ({entry.object})"
+    return f"{entry.id + ' ' if entry.id else ''}'{entry.native}' in {group}, not ours"
+
+
+def with_ids(found: Iterable[Drift], ids: Mapping[tuple[str, str], str]) -> tuple[Drift, ...]:
+    """Return drift whose blamed rules carry the platform's own ids."""
+    return tuple(
+        replace(one, entries=tuple(replace(entry, id=ids.get((entry.object, entry.native), "")) for entry in one.entries)) for one in found
+    )
 
 
 SENSITIVE = ServiceSet.union_all(

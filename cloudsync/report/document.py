@@ -74,7 +74,8 @@ def drift_document(one: Drift) -> Json:
                 "object": entry.object,
                 "name": entry.object_name,
                 "native": entry.native,
-                "ours": entry.ours,
+                "id": entry.id,
+                "in_our_object": entry.ours,
                 "origins": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in entry.origins],
             }
             for entry in one.entries

@@ -283,6 +283,11 @@ class MemoryAdapter:
         """Return a table as JSON values."""
         return {"groups": to_json(table.groups), "spots": to_json(table.spots)}
 
+    def rule_ids(self, table: MemoryTable, entries: Iterable[Entry]) -> Mapping[tuple[str, str], str]:
+        """Return nothing: rules have no ids here."""
+        del table, entries
+        return {}
+
     def doctor(self) -> tuple[Check, ...]:
         """Check nothing: there is nothing to check."""
         return (Check("memory", ok=True, detail="always there"),)

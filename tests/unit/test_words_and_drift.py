@@ -96,7 +96,8 @@ def test_an_opening_nobody_ordered_is_one_finding_for_all_its_workloads() -> Non
     (one,) = find(scene)
     assert (one.kind, one.severity, one.workloads) == (Kind.EXCESS, Severity.CRITICAL, ("db0", "db1"))
     assert one.text() == (
-        "tcp/22 from anywhere (IPv4) to 2 workloads role=db: not in the policy, let in by 6/22-22 from 0.0.0.0/0 in legacy, not ours"
+        "tcp/22 from anywhere (IPv4) to 2 workloads role=db: not in the policy, let in by "
+        "'6/22-22 from 0.0.0.0/0' in legacy (g-1), not ours"
     )
 
 
