@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cloudsync.adapter import Discovery, Found, TargetSettings
 from cloudsync.inventory import addresses
 from cloudsync.inventory.labels import Mapper, Subject, check_sources
-from cloudsync.inventory.rules import InventoryRules
+from cloudsync.inventory.rules import InventoryRules, domain_of
 from cloudsync.inventory.static import StaticInventory, StaticWorkload, check_labels
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import NOWHERE, AddressSet
@@ -34,15 +34,14 @@ def build(
     found.sort(key=lambda one: one.id)
     joined, alone, warnings = _join(found, static)
     by_name = {target.name: target for target in targets}
-    builder = _Builder(mapper, rules, by_name)
+    builder = _Builder(mapper, rules.members(), by_name, {entry.name: entry.where for entry in static.workloads})
     workloads = [builder.discovered(one, joined.get(one.id)) for one in found]
     workloads += [builder.static(entry) for entry in alone]
     workloads.sort(key=lambda workload: workload.id)
     scopes = {scope.scope: scope for discovery in discoveries for scope in sorted(discovery.scopes, key=lambda state: state.why)}
     warnings += [finding for entry in joined.values() for finding in _locked(mapper, entry)]
     warnings = [*warnings, *check_sources(rules.sources, vocabulary), *mapper.misses.findings(vocabulary)]
-    places = {workload.id: builder.place(workload, static) for workload in workloads}
-    findings = [*check_labels(static, vocabulary), *_unknown_members(rules, found), *_duplicates(workloads, places)]
+    findings = [*check_labels(static, vocabulary), *_unknown_members(rules, found), *_duplicates(workloads, builder)]
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     soft = tuple(finding for finding in findings if finding.severity is not Severity.ERROR)
     ordered = tuple(scopes[name] for name in sorted(scopes))
@@ -109,8 +108,9 @@ def _ambiguous(entry: StaticWorkload, how_many: int) -> Finding:
 @dataclass(frozen=True, slots=True)
 class _Builder:
     mapper: Mapper
-    rules: InventoryRules
+    members: Mapping[str, Domain]
     targets: Mapping[str, TargetSettings]
+    entries: Mapping[str, Where]
 
     def discovered(self, one: _Discovered, entry: StaticWorkload | None) -> Workload:
         found = one.found
@@ -145,14 +145,12 @@ class _Builder:
         )
 
     def _domain(self, network: str, found: Found, target: str) -> Domain:
-        return self.rules.domain(network, found.account, target)
+        return domain_of(self.members, network, found.account, target)
 
-    def place(self, workload: Workload, static: StaticInventory) -> Where:
+    def place(self, workload: Workload) -> Where:
         """Return the place in the files that a workload comes from: its entry, or its target."""
         target = self.targets.get(workload.target)
-        if target is not None:
-            return target.where
-        return next((entry.where for entry in static.workloads if entry.name == workload.name), Where("cloudsync.yaml"))
+        return target.where if target is not None else self.entries.get(workload.name, Where("cloudsync.yaml"))
 
 
 def _unknown_members(rules: InventoryRules, found: Sequence[_Discovered]) -> Iterator[Finding]:
@@ -168,19 +166,14 @@ def _unknown_members(rules: InventoryRules, found: Sequence[_Discovered]) -> Ite
                 yield Finding(domain.where, "UNKNOWN-MEMBER", message, "want a target, network id or account", Severity.WARNING)
 
 
-def _duplicates(workloads: Sequence[Workload], places: Mapping[WorkloadId, Where]) -> Iterator[Finding]:
+def _duplicates(workloads: Sequence[Workload], builder: _Builder) -> Iterator[Finding]:
     """Yield an error for every pair of workloads that share an address where it counts for both."""
     for first, second, shared in addresses.clashes(workloads):
         message = f"{_called(first)} and {_called(second)} both have {shared.text(2)}"
         hint = "networks that use the same addresses need routing_domains of their own; else one of the two entries is wrong"
         static_first = sorted((first, second), key=lambda one: (one.target != "", one.id))
-        yield Finding(places[static_first[0].id], "DUPLICATE-ADDRESS", message, hint)
+        yield Finding(builder.place(static_first[0]), "DUPLICATE-ADDRESS", message, hint)
 
 
 def _called(workload: Workload) -> str:
     return f"'{shown(workload.name)}' ({workload.id})" if workload.name != workload.id else f"'{shown(workload.name)}'"
-
-
-def without_findings(inventory: Inventory) -> Inventory:
-    """Return the inventory alone, for comparisons."""
-    return replace(inventory, warnings=(), findings=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloudsync.inventory.labels import LabelSource, Pick
@@ -26,10 +27,14 @@ class InventoryRules:
     locks: tuple[tuple[str, Pick], ...] = ()
     domains: tuple[RoutingDomain, ...] = ()
 
-    def domain(self, network: str, account: str, target: str) -> Domain:
-        """Return the routing domain of an interface: the most exact member decides, network before account before target."""
-        members = {member: domain.name for domain in self.domains for member in domain.members}
-        for member in (network, account, target):
-            if member and member in members:
-                return members[member]
-        return DEFAULT_DOMAIN
+    def members(self) -> dict[str, Domain]:
+        """Return member to domain, over all domains."""
+        return {member: domain.name for domain in self.domains for member in domain.members}
+
+
+def domain_of(members: Mapping[str, Domain], network: str, account: str, target: str) -> Domain:
+    """Return the routing domain of an interface: the most exact member decides, network before account before target."""
+    for member in (network, account, target):
+        if member and member in members:
+            return members[member]
+    return DEFAULT_DOMAIN

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cloudsync import registry
 from cloudsync.inventory.labels import LabelSource, Pick
+from cloudsync.inventory.rules import domain_of
 from cloudsync.model.address import AddressSet
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
@@ -88,14 +90,14 @@ def test_what_is_left_out_has_a_careful_default() -> None:
     assert (settings.policy, settings.inventory, settings.schedule, settings.mail) == ("policy", "inventory", None, None)
     assert (settings.guards.max_removed_rules, settings.guards.max_gone_workloads, settings.guards.max_affected_workloads) == (30, 30, 10)
     assert not settings.guards.open_to_internet
-    assert settings.rules.domain("vpc-1", "1", "t") == "default"
+    assert domain_of(settings.rules.members(), "vpc-1", "1", "t") == "default"
 
 
 def test_the_most_exact_member_decides_the_domain() -> None:
     text = SHORT + "routing_domains:\n  - {name: net, members: [vpc-1]}\n  - {name: acc, members: ['12']}\n  - {name: tgt, members: [t]}\n"
     settings, _ = load_settings(text.encode(), options_schema)
     assert settings is not None
-    domain = settings.rules.domain
+    domain = partial(domain_of, settings.rules.members())
     assert [domain("vpc-1", "12", "t"), domain("vpc-2", "12", "t"), domain("vpc-2", "13", "t"), domain("vpc-2", "13", "u")] == [
         "net",
         "acc",

@@ -137,6 +137,12 @@ def test_words_of_one_script_and_harmless_mixes_are_nobodys_business(text: str) 
     assert tree(node) == {"a": text}
 
 
+def test_of_several_documents_the_first_is_the_tree_and_the_others_are_one_finding() -> None:
+    node, findings = load_node("f.yaml", b"a: 1\n---\nb: 2\nb: 3\n---\nc: 3\n")
+    assert tree(node) == {"a": "1"}
+    assert [(finding.code, finding.where.line) for finding in findings] == [("DOCUMENTS", 2)]
+
+
 def test_the_size_limit_is_exact() -> None:
     fits = b"a: 1\n" + b"#" * (MAX_BYTES - 5)
     assert load_node("f.yaml", fits)[1] == ()
