@@ -74,6 +74,13 @@ class Estate:
         return self._members.get(group, ())
 
 
+def close() -> None:
+    """Close every client that was made."""
+    for client in _CLIENTS.values():
+        client.close()
+    _CLIENTS.clear()
+
+
 def pages(client: Any, operation: str, key: str, **wanted: Any) -> list[Json]:
     """Return every item of a paginated call."""
     found: list[Json] = []

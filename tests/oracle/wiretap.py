@@ -94,6 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
+    def finish(self) -> None:
+        """The client is gone: so is our way upstream."""
+        super().finish()
+        self.server.disconnect()
+
     def do_GET(self) -> None:
         self._pass("GET")
 
@@ -215,6 +220,13 @@ class _Server(ThreadingHTTPServer):
         if found is None:
             found = self._local.upstream = http.client.HTTPConnection(host, port, timeout=120)
         return found
+
+    def disconnect(self) -> None:
+        """Close this thread's connection upstream."""
+        found: http.client.HTTPConnection | None = getattr(self._local, "upstream", None)
+        if found is not None:
+            found.close()
+            self._local.upstream = None
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is the client's affair."""

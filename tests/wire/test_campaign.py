@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from cloudsync.lab import server
-from tests.oracle import campaign, estates, wiretap
+from tests.oracle import campaign, cloud, estates, wiretap
 from tests.oracle.campaign import Lens, Rig, Watch, World
 from tests.oracle.draw import Drawer
 from tests.oracle.language import Book
@@ -25,6 +25,7 @@ MODES = ("exclusive", "additive")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with server.running(estate="empty", seed=1) as lab, wiretap.tapping(lab.endpoint) as tap:
         yield Rig(lab, tap, tmp_path_factory.mktemp("repository"))
+        cloud.close()
 
 
 def scene(rig: Rig, seed: int, mode: str) -> Book:

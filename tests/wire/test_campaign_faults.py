@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from cloudsync.lab import server
-from tests.oracle import campaign, estates, wiretap
+from tests.oracle import campaign, cloud, estates, wiretap
 from tests.oracle.campaign import Lens, Rig, Watch, World
 from tests.oracle.cloud import Estate
 from tests.oracle.draw import GROUPS, SERVICES, VOCABULARY, port
@@ -63,6 +63,7 @@ STEPS = (Step("adoption", None, BEFORE), Step("change", BEFORE, AFTER))
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with server.running(estate="empty", seed=1) as lab, wiretap.tapping(lab.endpoint) as tap:
         yield Rig(lab, tap, tmp_path_factory.mktemp("repository"), probe_limit=70)
+        cloud.close()
 
 
 def prepare(rig: Rig, step: Step, mode: str) -> tuple[Lens, World, World]:
