@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import assert_never
 
-from cloudsync.adapter import Adapter, Clock, Outcome, Phase, Progress, Seen, Status, Step, Table
+from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
 from cloudsync.model.errors import AdapterError
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState
@@ -46,7 +46,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How patiently a plan is executed. `settle_s` is waited at each barrier for what no read can show: the data plane."""
+    """How patiently a plan is executed. `settle_s` is waited for what no read can show, the data plane."""
 
     run_id: str
     settle_s: float = 0.0
@@ -114,6 +114,8 @@ class _Run:
     phases: int = 0
     fresh: bool = False
     """Whether the table already covers what the next phase touches."""
+    unsettled: set[Effect] = field(default_factory=set)
+    """What the phases since the last settle time did."""
     sent: int = 0
     """Steps finished, for progress."""
 
@@ -155,7 +157,8 @@ def _forbid_open(run: _Run) -> None:
 
 
 def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
-    """Check that nothing moved, send every step, then wait until a read shows them all."""
+    """Let earlier phases settle, check that nothing moved, send every step, then wait until a read shows them all."""
+    _settle(run, phase)
     if not run.fresh:
         _unmoved(run, phase)
     before, looked = run.table, run.ports.clock.monotonic()
@@ -167,6 +170,30 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
         run.sent += 1
         run.options.progress(phase.name, run.sent, len(run.plan.steps))
     _barrier(run, phase, before, following)
+
+
+def _settle(run: _Run, phase: Phase) -> None:
+    """Wait for what no read can show, the data plane, where the order of two phases matters there.
+
+    Taking away must find everything in force that was put in place before it, and adding must find gone what was taken away before it
+    (what MEET stands on). Adding after adding, or taking after taking, needs no wait: whatever lags, the state lies between both ends.
+    """
+    effects = {step.effect for step in phase.steps}
+    matter = frozenset().union(*(_AFTER[effect] for effect in effects))
+    if run.options.settle_s and run.unsettled & matter:
+        run.ports.clock.sleep(run.options.settle_s)
+        run.unsettled.clear()
+        run.fresh = False
+    run.unsettled |= effects
+
+
+_AFTER: dict[Effect, frozenset[Effect]] = {
+    Effect.NONE: frozenset(),
+    Effect.GROWS: frozenset({Effect.SHRINKS, Effect.SWAPS}),
+    Effect.SHRINKS: frozenset({Effect.NONE, Effect.GROWS, Effect.SWAPS}),
+    Effect.SWAPS: frozenset(Effect),
+}
+"""What has to be in force before a phase of each effect begins. NONE before SHRINKS: the new object that takes over was filled then."""
 
 
 def _unmoved(run: _Run, phase: Phase) -> None:
@@ -191,12 +218,9 @@ def _still_to_do(run: _Run, steps: tuple[Step, ...]) -> None:
 
 
 def _barrier(run: _Run, phase: Phase, before: Table, following: tuple[Step, ...]) -> None:
-    """Wait until a read shows every step of the phase, then the settle time.
-
-    Where no time passes before the next phase, the same read also covers what that one touches, and is not repeated.
-    """
+    """Wait until a read shows every step of the phase. The same read also covers what the next phase touches, so as not to read twice."""
     steps = _bound(run, phase.steps)
-    ahead = () if run.options.settle_s or any(not step.mark for step in steps) else _bound(run, following)
+    ahead = () if any(not step.mark for step in steps) else _bound(run, following)
     latest = run.table
 
     def shown() -> bool:
@@ -213,8 +237,6 @@ def _barrier(run: _Run, phase: Phase, before: Table, following: tuple[Step, ...]
     if not _expected(run, steps, before, latest):
         raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects")
     run.table, run.fresh = latest, bool(ahead)
-    if run.options.settle_s:
-        run.ports.clock.sleep(run.options.settle_s)
 
 
 def _expected(run: _Run, steps: tuple[Step, ...], before: Table, latest: Table) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -163,8 +164,19 @@ def test_a_read_that_never_shows_a_write_stops_the_target(tmp_path: Path) -> Non
     assert sum(world.clock.slept) <= 30
 
 
-def test_settle_time_is_waited_at_every_barrier(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    result = world.run(Options("r", settle_s=2.0))
-    assert world.clock.slept == [2.0] * result.phases
-    assert result.phases == 5
+@pytest.mark.parametrize(("method", "before"), [(Method.SWAP, ["attach", "revoke"]), (Method.JOIN, ["detach"])])
+def test_settle_time_is_waited_only_where_order_matters_to_the_data_plane(tmp_path: Path, method: Method, before: list[str]) -> None:
+    world = World(tmp_path, method=method)
+    written: list[int] = []
+    world.clock.on_sleep = lambda _: written.append(len(world.platform.calls))
+    world.run(Options("r", settle_s=2.0))
+    assert world.clock.slept == [2.0] * len(before)
+    calls = [json.loads(call.payload) for call in world.platform.calls]
+    attaches = [number for number, call in enumerate(calls) if call["call"] == "attach"]
+    first = {
+        "attach": attaches[0],
+        "detach": attaches[len(attaches) // 2],
+        "revoke": next(number for number, call in enumerate(calls) if call["call"] == "revoke"),
+    }
+    assert written == [first[name] for name in before]
+    assert world.converged()
