@@ -111,13 +111,14 @@ def test_the_sets_of_the_example_are_exact() -> None:
             "{never: {from: [anywhere except iplist corp, internet], to: [env=prod, role=db], services: [ssh, udp/53]}}",
         ),
         (
-            "deny all workloads to role=db on any service by process /x until 2027-03-31T00:00:00Z owned by me logged",
-            "{deny: {from: all workloads, to: role=db, services: any service}, process: /x, until: 2027-03-31T00:00Z, owner: me, logged: yes}",
+            "deny all workloads to role=db on any service by process /x until 2027-03-31T00:00:00Z owned by me",
+            "{deny: {from: all workloads, to: role=db, services: any service}, process: /x, until: 2027-03-31T00:00Z, owner: me}",
         ),
         (
             "allow web to db on ssh port-only ok internet-as-anywhere ok",
             "{allow: {from: role=web, to: role=db, services: ssh}, accept: [internet-as-anywhere, port-only]}",
         ),
+        ("allow web to db on ssh logged", "{allow: {from: role=web, to: role=db, services: ssh}, logged: yes}"),
         ('allow web to db on ssh because "CHG: 1"', "{allow: {from: role=web, to: role=db, services: ssh}, because: 'CHG: 1'}"),
         ("allow outside role=web to workload db-1 on 6/22", "{allow: {from: outside web, to: workload db-1, services: tcp/22}}"),
         ("allow role=web, role=app to role=db on ssh", '{allow: {from: "web, app", to: db, services: ssh}}'),
