@@ -84,6 +84,9 @@ def test_a_name_that_several_go_by_joins_the_one_that_shares_an_address_or_none(
     shared = merge(both, entries=static("  - {name: asg, addresses: [10.0.0.2], labels: {role: db}}\n"))
     assert [one.labels.text() for one in shared.workloads] == ["(no label)", "role=db"]
     assert shared.warnings == ()
+    each = merge(both, entries=static("  - {name: asg, addresses: [10.0.0.1, 10.0.0.2], labels: {role: db}}\n"))
+    assert [one.labels.text() for one in each.workloads if one.target] == ["(no label)", "(no label)"]
+    assert "AMBIGUOUS-STATIC" in [finding.code for finding in each.warnings]
     neither = merge(both, entries=static("  - {name: asg, labels: {role: db}}\n"))
     assert [one.labels.text() for one in neither.workloads if one.target] == ["(no label)", "(no label)"]
     assert [finding.code for finding in neither.warnings] == ["AMBIGUOUS-STATIC"]
@@ -151,9 +154,10 @@ def test_a_member_that_nothing_belongs_to_is_a_warning() -> None:
 
 
 def test_a_scope_that_one_target_could_not_read_is_incomplete() -> None:
-    inventory = merge(discovery(found("i-1", "10.0.0.1")), discovery(found("i-2", "10.0.0.2"), target="u", why="throttled"))
-    assert inventory.scopes == (ScopeState("1/r", "throttled"),)
-    assert not inventory.complete
+    whole, cut = discovery(found("i-1", "10.0.0.1")), discovery(found("i-2", "10.0.0.2"), target="u", why="throttled")
+    for inventory in (merge(whole, cut), merge(cut, whole)):
+        assert inventory.scopes == (ScopeState("1/r", "throttled"),)
+        assert not inventory.complete
 
 
 def test_the_order_of_the_input_does_not_matter() -> None:
