@@ -105,6 +105,8 @@ BEHAVIOURS = (
     Behaviour("41", "IAM: actions, ARNs, conditions on tags; UnauthorizedOperation 403", _D),
     Behaviour("41", "which resources each call needs", _A),
     Behaviour("-", "::/0 egress appears in groups with untouched egress when a VPC gets an IPv6 block", _I),
+    Behaviour("-", "interfaces of NAT gateways have no groups and, like those of VPC endpoints, RequesterManaged", _R),
+    Behaviour("-", "peerings are filtered", _D),
     Behaviour("-", "interfaces of services cannot be changed: OperationNotPermitted", _A),
     Behaviour("-", "subnets outside the default VPC give no public address by themselves", _D),
 )

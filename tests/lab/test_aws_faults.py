@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
@@ -229,6 +231,32 @@ def test_large_unpaged_reads_can_be_refused(aws_lab: Lab, cloud: Cloud) -> None:
     assert cloud.code(cloud.ec2.describe_network_interfaces) == "OperationNotPermitted"
     assert cloud.code(cloud.ec2.describe_network_interfaces, MaxResults=5) == "ok"
     aws_lab.control.ask("settings", {"unpaged_limit": None})
+
+
+def test_of_racing_calls_one_wins(aws_lab: Lab, group: str) -> None:
+    outcomes: list[str] = []
+
+    def racer() -> None:
+        one = cloud_of(aws_lab)
+        outcomes.append(one.code(one.ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=[HTTPS]))
+
+    threads = [threading.Thread(target=racer) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outcomes) == ["InvalidPermission.Duplicate"] * 5 + ["ok"]
+
+
+def test_requests_that_are_not_ec2s_are_refused_in_its_format(aws_lab: Lab) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    asked = urllib.request.Request(aws_lab.endpoint, data=b"Action=MakeCoffee&Version=2016-11-15")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        opener.open(asked, timeout=20)
+    with caught.value as answer:
+        assert (answer.status, b"<Code>InvalidAction</Code>" in answer.read()) == (400, True)
+    with opener.open(f"{aws_lab.endpoint}/?Action=DescribeVpcs&Version=2016-11-15", timeout=20) as unsigned:
+        assert b"172.31.0.0/16" in unsigned.read()
 
 
 def test_dry_run_tells_and_does_nothing(cloud: Cloud, group: str) -> None:

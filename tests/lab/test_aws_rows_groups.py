@@ -87,6 +87,35 @@ def row_12_delete_by_name(cloud: Cloud) -> None:
 
 
 @row
+def row_12_peerings_are_filtered(cloud: Cloud) -> None:
+    mine, theirs, third = (cloud.vpc(f"10.{number}.0.0/16") for number in range(3))
+    made = [cloud.ec2.create_vpc_peering_connection(VpcId=mine, PeerVpcId=each)["VpcPeeringConnection"] for each in (theirs, third)]
+    active = made[0]["VpcPeeringConnectionId"]
+    cloud.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=active)
+    found = filtered(cloud, "describe_vpc_peering_connections", "status-code", "active", "VpcPeeringConnections")
+    assert [each["VpcPeeringConnectionId"] for each in found] == [active]
+    assert (found[0]["RequesterVpcInfo"]["VpcId"], found[0]["AccepterVpcInfo"]["CidrBlock"]) == (mine, "10.1.0.0/16")
+
+
+@row
+def interfaces_of_services_say_so(cloud: Cloud) -> None:
+    vpc = cloud.vpc()
+    subnet, group = cloud.subnet(vpc), cloud.group(vpc)
+    address = cloud.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    gateway = cloud.ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    service = {"ServiceName": "com.amazonaws.us-east-1.ec2", "VpcEndpointType": "Interface"}
+    cloud.ec2.create_vpc_endpoint(VpcId=vpc, SubnetIds=[subnet], SecurityGroupIds=[group], **service)
+    found = {each["InterfaceType"]: each for each in filtered(cloud, "describe_network_interfaces", "vpc-id", vpc, "NetworkInterfaces")}
+    assert [each["RequesterManaged"] for each in found.values()] == [True, True]
+    assert found["nat_gateway"]["Groups"] == []
+    assert [each["GroupId"] for each in found["vpc_endpoint"]["Groups"]] == [group]
+    assert cloud.code(cloud.ec2.delete_security_group, GroupId=group) == "DependencyViolation"
+    cloud.ec2.delete_nat_gateway(NatGatewayId=gateway)
+    left = filtered(cloud, "describe_network_interfaces", "vpc-id", vpc, "NetworkInterfaces")
+    assert [each["InterfaceType"] for each in left] == ["vpc_endpoint"]
+
+
+@row
 def row_16_names_and_texts_come_from_a_set(cloud: Cloud) -> None:
     vpc = cloud.vpc()
     for name in ("x" * 256, "accént", "a<b>", "sg-mine"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import groups, instances, interfaces, lists, references, rules, tagging
+from . import groups, instances, interfaces, lists, peerings, references, rules, tagging
 from .book import Book
 from .native import Native
 from .permissions import ANY, Kind, Match
@@ -37,6 +37,7 @@ OWN: Mapping[str, Answer] = {
     "ModifyNetworkInterfaceAttribute": interfaces.modify_attribute,
     "DescribeNetworkInterfaces": interfaces.describe,
     "DescribeInstances": instances.describe,
+    "DescribeVpcPeeringConnections": peerings.describe,
     "DescribeStaleSecurityGroups": references.stale,
     "DescribeSecurityGroupReferences": references.references,
     "GetSecurityGroupsForVpc": references.for_vpc,
@@ -48,7 +49,6 @@ OWN: Mapping[str, Answer] = {
 PAGED_SETS: Mapping[str, str] = {
     "DescribeVpcs": "vpcSet",
     "DescribeSubnets": "subnetSet",
-    "DescribeVpcPeeringConnections": "vpcPeeringConnectionSet",
     "DescribePrefixLists": "prefixListSet",
     "DescribeTags": "tagSet",
 }
@@ -129,15 +129,57 @@ def _check_instance_groups(world: World, call: Call) -> None:
             interfaces.groups_for(world, book, nic.subnet.vpc_id, group_ids)
 
 
+def _check_vpcs(world: World, call: Call) -> None:
+    for each in call.form.texts("VpcId", "VpcIds"):
+        world.of(call).vpc(each)
+
+
+def _after_gateway(world: World, call: Call) -> None:
+    """The interface of a NAT gateway belongs to the service and has no groups; it goes with its gateway."""
+    book = world.of(call)
+    for gateway in list(book.backend.nat_gateways.values()):
+        eni = gateway._eni
+        if gateway.state in ("deleting", "deleted"):
+            book.backend.enis.pop(eni.id, None)
+            continue
+        eni.interface_type, eni.requester_managed, eni.status = "nat_gateway", True, "in-use"
+        eni.requester_id, eni.description = book.account, f"Interface for NAT Gateway {gateway.id}"
+        eni._group_set = []
+
+
+def _after_endpoint(world: World, call: Call) -> None:
+    """The interfaces of a VPC endpoint belong to the service and carry the endpoint's groups."""
+    book = world.of(call)
+    for endpoint in list(book.backend.vpc_end_points.values()):
+        for eni_id in endpoint.network_interface_ids:
+            eni = book.backend.enis.get(eni_id)
+            if eni is None:
+                continue
+            if endpoint.state in ("deleting", "deleted"):
+                del book.backend.enis[eni_id]
+                continue
+            eni.interface_type, eni.requester_managed, eni.status = "vpc_endpoint", True, "in-use"
+            eni.requester_id, eni.description = "amazon-vpce", f"VPC Endpoint Interface {endpoint.id}"
+            groups_of = [book.group_or_none(each) for each in endpoint.security_group_ids]
+            if groups_of:
+                eni._group_set = [group for group in groups_of if group is not None]
+
+
 CHECKS: Mapping[str, Check] = {
     "RunInstances": instances.check_run,
     "CreateNetworkInterface": interfaces.check_create,
     "DeleteNetworkInterface": _check_delete_interface,
     "DeleteVpc": _check_delete_vpc,
+    "DescribeVpcs": _check_vpcs,
     "CreateTags": lambda _world, call: tagging.check_call(call),
     "ModifyInstanceAttribute": _check_instance_groups,
 }
 AFTER: Mapping[str, Check] = {
     "DeleteVpc": _after_delete_vpc,
+    "CreateNatGateway": _after_gateway,
+    "DeleteNatGateway": _after_gateway,
+    "CreateVpcEndpoint": _after_endpoint,
+    "ModifyVpcEndpoint": _after_endpoint,
+    "DeleteVpcEndpoints": _after_endpoint,
     "AssociateVpcCidrBlock": _after_associate_block,
 }

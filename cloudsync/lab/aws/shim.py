@@ -155,10 +155,15 @@ class Shim:
         return answer
 
     def _moto(self, asked: Asked, flat: dict[str, str]) -> Answer:
-        headers = {**asked.request.headers, "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+        # An unsigned request would make moto guess the service.
+        headers = {
+            **_signed(asked.account, asked.region),
+            **asked.request.headers,
+            "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+        }
         request = Request("POST", "/", "", headers, urlencode(flat).encode())
         answer = self.gate.ask(request, asked.account)
-        if answer.status >= 500 or b"<html" in answer.body[:200].lower():
+        if answer.status >= 500 or answer.status == 404 or b"<html" in answer.body[:200].lower():
             raise _of_moto_failure(asked, answer)
         return answer
 
@@ -225,6 +230,8 @@ def _of_moto_failure(asked: Asked, answer: Answer) -> Refusal:
     named = re.search(r"filter '([^']+)'", text)
     if named:
         return Refusal.value(f"The filter '{named[1]}' is invalid")
+    if answer.status == 404 or "OperationNotFoundError" in text:
+        return Refusal("InvalidAction", f"The action {asked.action} is not valid for this web service.")
     if "not yet implemented" in text or "NotImplemented" in text or "not been implemented" in text:
         return Refusal("UnsupportedOperation", f"The lab does not simulate {asked.action}: {' '.join(text.split())[:300]}")
     return Refusal("InternalError", f"An internal error has occurred: {' '.join(text.split())[-300:]}", 500)
