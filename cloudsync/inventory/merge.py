@@ -38,7 +38,8 @@ def build(
     workloads = [builder.discovered(one, joined.get(one.id)) for one in found]
     workloads += [builder.static(entry) for entry in alone]
     workloads.sort(key=lambda workload: workload.id)
-    scopes = {scope.scope: scope for discovery in discoveries for scope in sorted(discovery.scopes, key=lambda state: state.why)}
+    states = sorted((scope for discovery in discoveries for scope in discovery.scopes), key=lambda state: state.why)
+    scopes = {state.scope: state for state in states}  # several targets may share a scope: one that could not read it decides
     warnings += [finding for entry in joined.values() for finding in _locked(mapper, entry)]
     warnings = [*warnings, *check_sources(rules.sources, vocabulary), *mapper.misses.findings(vocabulary)]
     findings = [*check_labels(static, vocabulary), *_unknown_members(rules, found), *_duplicates(workloads, builder)]

@@ -88,6 +88,8 @@ def test_an_absent_one_is_a_peer_only_because_its_point_is_gone() -> None:
 def test_an_absent_one_goes_at_once_when_its_address_is_somebody_elses() -> None:
     thief = machine("thief", "10.0.0.2", role="web")
     assert ids(with_last_good(inventory(WEB, thief), inventory(WEB, DB))) == ["thief", "web"]
+    two = machine("db", "10.0.0.2", "10.0.0.3", role="db")
+    assert ids(with_last_good(inventory(WEB, thief), inventory(WEB, two))) == ["thief", "web"]
     elsewhere = machine("far", "10.0.0.2", domain="other")
     assert ids(with_last_good(inventory(WEB, elsewhere), inventory(WEB, DB))) == ["db", "far", "web"]
 
