@@ -157,7 +157,10 @@ class AwsAdapter:
             for start in range(0, len(groups), FILTER_VALUES_MAX):
                 wanted = [{"Name": "group-id", "Values": groups[start : start + FILTER_VALUES_MAX]}]
                 for raw in self._client.pages(region, "describe_security_group_rules", "SecurityGroupRules", Filters=wanted):
-                    group_id, rule_id, key = parse.numbered_rule(raw)
+                    try:
+                        group_id, rule_id, key = parse.numbered_rule(raw)
+                    except parse.ParseError as error:
+                        raise AdapterError(self.settings.scope(region), "DescribeSecurityGroupRules", str(error)) from error
                     found[group_id, native_text(key)] = rule_id
         return found
 

@@ -172,7 +172,7 @@ def _number(value: object) -> bool:
 
 
 def simulated(url: str) -> bool:
-    """Tell whether an endpoint is a simulated cloud: plain http on this machine, which AWS itself never speaks (a tunnel to it is https)."""
+    """Tell whether an endpoint is a simulated cloud: plain http on this machine. AWS never speaks that: a tunnel to it is https."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in LOOPBACK
 

@@ -121,3 +121,13 @@ def test_every_network_peering_and_prefix_list_parses() -> None:
 def test_each_kind_of_peer_but_ipv6_was_recorded() -> None:
     kinds = {rule.kind for _, raw in elements("SecurityGroups") if "GroupId" in raw for rule in parse.group(raw, SCOPE, "acme").rules}
     assert kinds == {kind.value for kind in PeerKind if kind is not PeerKind.CIDR6}
+
+
+def test_numbered_rules_have_the_identity_of_their_permissions() -> None:
+    samples = elements("SecurityGroupRules")
+    for name, raw in samples:
+        group, number, rule = parse.numbered_rule(raw)
+        assert (group, number, rule.egress) == (raw["GroupId"], raw["SecurityGroupRuleId"], raw["IsEgress"]), name
+        if raw["IpProtocol"] == "tcp":
+            assert (rule.first, rule.last) == (raw["FromPort"], raw["ToPort"]), name
+    assert samples

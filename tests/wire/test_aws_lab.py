@@ -231,6 +231,16 @@ def test_a_write_is_one_call_and_a_refresh_shows_it(aws_lab: Lab, estate: Estate
     assert adapter.read().table.enis == table.enis
 
 
+def test_rules_are_named_by_the_platforms_own_ids(estate: Estate, opened: Open) -> None:
+    estate.cloud.ingress(estate.theirs, HTTPS)
+    adapter = opened()
+    table = adapter.read().table
+    blamed = [entry for entry in adapter.entries(table) if entry.direction == "inbound"]
+    numbers = adapter.rule_ids(table, blamed)
+    (shown,) = estate.cloud.rules(estate.theirs)
+    assert [numbers[entry.object, entry.native] for entry in blamed] == [shown["SecurityGroupRuleId"]]
+
+
 def test_a_new_group_that_no_read_shows_yet_is_not_seen_and_nothing_fails(aws_lab: Lab, estate: Estate, opened: Open) -> None:
     adapter = opened()
     table = adapter.read().table
