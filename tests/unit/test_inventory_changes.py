@@ -106,6 +106,7 @@ def test_of_one_not_read_only_the_address_that_somebody_else_has_is_forgotten() 
 def test_what_people_take_out_goes_at_once() -> None:
     static = Workload(WorkloadId("static/bm"), "bm", Labels.of({"role": "db"}), (), scope="static")
     assert ids(with_last_good(inventory(WEB), inventory(WEB, static, s=""))) == ["web"]
+    assert ids(with_last_good(inventory(WEB, s="", static=""), inventory(WEB, static, s="", static=""))) == ["web"]
     left = machine("left", "10.9.0.1", scope="dropped")
     assert ids(with_last_good(inventory(WEB), inventory(WEB, left, s="", dropped=""))) == ["web"]
 
