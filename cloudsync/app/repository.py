@@ -24,9 +24,20 @@ class Repository:
     settings: Settings | None
     policy: Policy | None
     static: StaticInventory | None
-    digest: str
-    files: int
+    snapshot: sources.Sources
+    content: bytes
+    """Of cloudsync.yaml."""
     findings: tuple[Finding, ...]
+
+    @property
+    def digest(self) -> str:
+        """The digest of every file read; computed when asked for, `validate` never asks."""
+        return self.snapshot.digest(self.content)
+
+    @property
+    def files(self) -> int:
+        """How many files were read."""
+        return (1 if self.content else 0) + len(self.snapshot.policy) + len(self.snapshot.inventory)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -42,6 +53,7 @@ class Loaded:
     settings: Settings
     policy: Policy
     static: StaticInventory
+    snapshot: sources.Sources
     digest: str
     findings: tuple[Finding, ...]
 
@@ -60,12 +72,13 @@ class Loaded:
 
 def read_repository(root: Path) -> Repository:
     """Read and load everything of a config repository; never raises for what stands in the files."""
+    nothing = sources.Sources(str(root), (), ())
     if not root.is_dir():
         finding = Finding(Where(str(root)), "NO-REPOSITORY", "no such folder", "cloudsync init DIR makes a new config repository")
-        return Repository(root, None, None, None, "", 0, (finding,))
+        return Repository(root, None, None, None, nothing, b"", (finding,))
     content, findings = sources.read_settings(root)
     if content is None:
-        return Repository(root, None, None, None, "", 0, findings)
+        return Repository(root, None, None, None, nothing, b"", findings)
     settings, wrong = load_settings(content, registry.options_schema)
     folders = (settings.policy, settings.inventory) if settings else ("policy", "inventory")
     snapshot = sources.read(root, policy=folders[0], inventory=folders[1])
@@ -77,8 +90,7 @@ def read_repository(root: Path) -> Repository:
         found += [*policy_findings, *static_findings]
         if policy is not None:
             found += check_labels(static, dict(policy.labels))
-    files = 1 + len(snapshot.policy) + len(snapshot.inventory)
-    return Repository(root, settings, policy, static, snapshot.digest(content), files, tuple(found))
+    return Repository(root, settings, policy, static, snapshot, content, tuple(found))
 
 
 def load(root: Path) -> Loaded:
@@ -89,7 +101,7 @@ def load(root: Path) -> Loaded:
     extra = [finding for target in found.settings.targets for finding in registry.load(target.adapter).check(target)]
     if any(finding.severity is Severity.ERROR for finding in extra):
         raise SettingsError(extra)
-    return Loaded(found.root, found.settings, found.policy, found.static, found.digest, (*found.findings, *extra))
+    return Loaded(found.root, found.settings, found.policy, found.static, found.snapshot, found.digest, (*found.findings, *extra))
 
 
 def policy_name(loaded: Loaded) -> str:

@@ -68,7 +68,6 @@ def _code(seen: Seen, found: Trace) -> Exit:
 
 def _services(loaded: Loaded, text: str) -> ServiceSet:
     """Return the services of a text in the policy's language. Raises InputError."""
-    from cloudsync import sources
     from cloudsync.model.errors import InputError
     from cloudsync.model.finding import Finding
     from cloudsync.policy.load import load_objects
@@ -81,8 +80,7 @@ def _services(loaded: Loaded, text: str) -> ServiceSet:
         if isinstance(found, Finding):
             raise InputError([found])
         return found
-    settings = loaded.settings
-    declared = load_objects(sources.read(loaded.root, policy=settings.policy, inventory=settings.inventory).policy).services
+    declared = load_objects(loaded.snapshot.policy).services
     if text not in declared:
         known = f"the policy has {listed(declared)}" if declared else "the policy declares none"
         hint = did_you_mean(text, (*declared, "tcp", "udp", "icmp"), f"{known}; or write e.g. tcp/443")

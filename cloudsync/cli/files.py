@@ -107,12 +107,11 @@ def _test(root: Path, output: Output, *, offline: bool) -> int:
 def _fmt(root: Path, output: Output, *, check: bool) -> int:
     from cloudsync.app.repository import read_repository
     from cloudsync.policy.fmt import format_files
-    from cloudsync.sources import read
 
     found = read_repository(root)
     if found.errors or found.settings is None:
         raise InputError(found.errors)
-    before = read(root, policy=found.settings.policy, inventory=found.settings.inventory).policy
+    before = found.snapshot.policy
     changed = [(name, new) for (name, old), (_, new) in zip(before, format_files(before), strict=True) if new != old]
     for name, new in changed:
         if not check:

@@ -63,16 +63,8 @@ class Parser(argparse.ArgumentParser):
         self.error(what + (f", did you mean '{meant}'" if meant else ""))
 
 
-def _common() -> Parser:
-    common = Parser(add_help=False)
-    common.add_argument("-C", dest="repository", metavar="DIR", default=".", help="the config repository (default: the current folder)")
-    common.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-    common.add_argument("-q", "--quiet", action="store_true", help="print results only, no progress")
-    return common
-
-
-def parser(verb: str | None = None) -> tuple[Parser, Parser | None]:
-    """Return the parser, and that of one verb; only that verb gets its options (the others cost start-up time)."""
+def overview() -> Parser:
+    """Return the parser of a command line without a verb."""
     top = Parser(
         prog="cloudsync",
         description="One label policy for the firewalls of several clouds: planned, proven, guarded, applied and reported.",
@@ -80,15 +72,22 @@ def parser(verb: str | None = None) -> tuple[Parser, Parser | None]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"cloudsync {__version__}")
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    chosen = None
-    for name, (module, summary) in VERBS.items():
-        if name == verb:
-            chosen = verbs.add_parser(name, help=summary, description=summary, parents=[_common()])
-            import_module(f"cloudsync.cli.{module}").options(name, chosen)
-        else:
-            verbs.add_parser(name, help=summary, add_help=False)
-    return top, chosen
+    verbs = top.add_subparsers(metavar="VERB", title="verbs")
+    for name, (_, summary) in VERBS.items():
+        verbs.add_parser(name, help=summary, add_help=False)
+    return top
+
+
+def parser(verb: str) -> Parser:
+    """Return the parser of one verb; the others are not even built, they cost start-up time."""
+    module, summary = VERBS[verb]
+    one = Parser(prog=f"cloudsync {verb}", description=summary)
+    one.add_argument("-C", dest="repository", metavar="DIR", default=".", help="the config repository (default: the current folder)")
+    one.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    one.add_argument("-q", "--quiet", action="store_true", help="print results only, no progress")
+    one.set_defaults(verb=verb)
+    import_module(f"cloudsync.cli.{module}").options(verb, one)
+    return one
 
 
 def verb_first(words: Sequence[str]) -> list[str]:
@@ -105,20 +104,28 @@ def verb_first(words: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     words = verb_first(sys.argv[1:] if arguments is None else arguments)
-    verb = words[0] if words and not words[0].startswith("-") else None
-    if verb is not None and verb not in VERBS:
+    if not words or words[0].startswith("-"):
+        return _without_verb(words)
+    verb = words[0]
+    if verb not in VERBS:
         _no_such_verb(verb)
-    top, sub = parser(verb)
-    chosen, left = top.parse_known_args(words)
+    one = parser(verb)
+    chosen, left = one.parse_known_args(words[1:])
     if left:
-        (sub or top).unknown(left)
-    if chosen.verb is None:
-        top.print_help()
-        return Exit.INVALID if words else Exit.OK
+        one.unknown(left)
     from cloudsync.cli.wall import run
 
-    module, _ = VERBS[chosen.verb]
+    module, _ = VERBS[verb]
     return run(import_module(f"cloudsync.cli.{module}").run, chosen)
+
+
+def _without_verb(words: Sequence[str]) -> int:
+    top = overview()
+    _, left = top.parse_known_args(words)
+    if left:
+        top.unknown(left)
+    top.print_help()
+    return Exit.INVALID if words else Exit.OK
 
 
 def _no_such_verb(word: str) -> NoReturn:
