@@ -48,8 +48,11 @@ class _Work:
     peers: Peers
     lists: Lists
     heavy: Mapping[str, PrefixList]
+    carried: frozenset[str]
+    """Groups that any interface carries now."""
     groups: dict[str, Group] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
+    shards: Mapping[tuple[str, str], list[Group]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -61,8 +64,10 @@ def encode(intent: Intent, table: AwsTable) -> Encoding:
     peers = Peers(classes, _referable(placement, table), table.peered)
     filled = [_Filled(slot, content.sides(slot, peers, findings)) for slot in placement.slots]
     lists = choose(((one.slot.key.scope, one.sides) for one in filled), table)
-    work = _Work(intent, table, placement, findings, peers, lists, heavier(table.lists, lists.wanted))
+    carried = frozenset(key for eni in table.enis.values() for key in eni.groups)
+    work = _Work(intent, table, placement, findings, peers, lists, heavier(table.lists, lists.wanted), carried)
     work.names = _names(table)
+    work.shards = _shards(table)
     for one in filled:
         for side in one.sides:
             lists.apply(side, one.slot.key.scope)
@@ -93,7 +98,7 @@ def _quarantined(work: _Work, one: _Filled) -> dict[RuleKey, tuple[Origin, ...]]
         return {}
     return {
         key: QUARANTINE
-        for group in _shards_now(work.table, one.slot).values()
+        for group in _shards_now(work, one.slot).values()
         for key in group.rules
         if key not in one.rules and key.kind in (PeerKind.CIDR4.value, PeerKind.CIDR6.value) and AddressSet.of(key.peer) <= waiting
     }
@@ -123,9 +128,10 @@ def _names(table: AwsTable) -> dict[str, set[str]]:
 
 def _shard(work: _Work, one: _Filled) -> None:
     slot, table = one.slot, work.table
-    now = _shards_now(table, slot)
+    now = _shards_now(work, slot)
     limit = quotas(table, slot.key.scope)
-    room = Room(limit.rules_per_group, max(1, limit.groups_per_eni - slot.foreign_most), work.heavy)
+    idle = frozenset(number for number, group in now.items() if group.id not in work.carried)
+    room = Room(limit.rules_per_group, max(1, limit.groups_per_eni - slot.foreign_most), work.heavy, idle)
     packed = pack(one.rules, {number: group.rules for number, group in now.items()}, room)
     if packed.over or packed.tight:
         work.problems.append(_quota_problem(work, one, packed, room))
@@ -140,14 +146,23 @@ def _shard(work: _Work, one: _Filled) -> None:
         one.groups.append(group.id)
 
 
-def _shards_now(table: AwsTable, slot: Slot) -> dict[int, Group]:
+def _shards_now(work: _Work, slot: Slot) -> dict[int, Group]:
+    """Return the groups that a slot has now, by shard number; of twins the one with the lowest id."""
     found: dict[int, Group] = {}
-    if slot.main in table.groups:
-        found[0] = table.groups[slot.main]
+    if slot.main in work.table.groups:
+        found[0] = work.table.groups[slot.main]
+    for group in work.shards.get((slot.mark.class_id, slot.key.vpc), ()):
+        assert group.mark is not None
+        found.setdefault(group.mark.shard, group)
+    return found
+
+
+def _shards(table: AwsTable) -> dict[tuple[str, str], list[Group]]:
+    """Return every shard of ours by class and VPC, each list ordered by id."""
+    found: dict[tuple[str, str], list[Group]] = {}
     for group in sorted(table.groups.values(), key=lambda each: each.id):
-        mark = group.mark
-        if mark is not None and mark.shard and mark.class_id == slot.mark.class_id and group.vpc == slot.key.vpc:
-            found.setdefault(mark.shard, group)
+        if group.mark is not None and group.mark.shard:
+            found.setdefault((group.mark.class_id, group.vpc), []).append(group)
     return found
 
 

@@ -26,7 +26,7 @@ from cloudsync.plan.values import (
     TargetPlan,
     TouchedPoint,
 )
-from cloudsync.proof.certificate import certify
+from cloudsync.proof.certificate import Decoded, certify
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,14 @@ def build(case: Case) -> Built:
     addresses = {point.id: point.addresses for point in case.actual.points.values()}
     order = choose(adapter, snapshot.table, desired, addresses)
     final = order.final
-    after = adapter.decode(final, Whose.ALL)
+    # Nothing to do: the state after is the state before, and what a read showed of it was decoded already.
+    after = adapter.decode(final, Whose.ALL) if order.phases else case.actual.everything
     must = _held(case, wanted(intent))
     certificate = None
     if not blocked:
-        certificate = certify(adapter, final, must, encoding.left_out or {}, reached=final == desired)
+        beside = [point for point, want in must.items() if want.ours_only]
+        decoded = Decoded(after, adapter.decode(final, Whose.OURS, beside) if beside else {})
+        certificate = certify(decoded, must, encoding.left_out or {}, reached=final == desired)
     owners = diff.Owners.of(case.universe)
     moved = diff.point_changes(owners, case.actual.everything, after)
     touched = _touched(case, owners, moved, _Way(final, after, order.phases))
@@ -96,7 +99,7 @@ def build(case: Case) -> Built:
         identity=case.identity,
         limits=case.limits,
         snapshot_digest=snapshot.digest,
-        desired_digest=digest_of(adapter.dump(desired)),
+        desired_digest=digest_of(adapter.dump(desired)) if order.phases else snapshot.digest,
         policy_digest=case.policy_digest,
         scopes=tuple(scope.scope for scope in snapshot.scopes),
         method=order.method or "none",

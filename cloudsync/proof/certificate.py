@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from cloudsync.adapter import Access, Adapter, Phase, Table, Whose
+from cloudsync.adapter import Access, Adapter, Phase, Table
 from cloudsync.compile.intent import Wanted
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
@@ -23,17 +24,20 @@ def final_table(adapter: Adapter, actual: Table, phases: Iterable[Phase]) -> Tab
     return table
 
 
-def certify(
-    adapter: Adapter, final: Table, wanted: Mapping[PointId, Wanted], left_out: Mapping[PointId, Access], *, reached: bool
-) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a final table lets through: everything, and ours alone at points where foreign objects stay beside ours."""
+
+    everything: Mapping[PointId, Access]
+    ours: Mapping[PointId, Access]
+
+
+def certify(final: Decoded, wanted: Mapping[PointId, Wanted], left_out: Mapping[PointId, Access], *, reached: bool) -> Certificate:
     """Compare what the final table lets through at each wanted point with what it must and may let through."""
-    everything = adapter.decode(final, Whose.ALL, wanted)
-    additive = [point for point, want in wanted.items() if want.ours_only]
-    ours = adapter.decode(final, Whose.OURS, additive) if additive else {}
     differences: list[Difference] = []
     memo: dict[tuple[int, int, int, int], tuple[Difference, ...]] = {}
     for point, want in sorted(wanted.items()):
-        access = (ours if want.ours_only else everything).get(point, SHUT)
+        access = (final.ours if want.ours_only else final.everything).get(point, SHUT)
         out = left_out.get(point, SHUT)
         key = (id(access.inbound), id(access.outbound), id(want), id(out))
         if key not in memo:
