@@ -17,6 +17,7 @@ from cloudsync_aws.pack import Room, pack
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import digest, group_name
 from cloudsync_aws.quota import heavier, quotas, sums
+from cloudsync_aws.simulate import default_egress
 from cloudsync_aws.steps import Change, filling, phases
 from cloudsync_aws.table import AwsTable, Eni, Group, Mark, RuleKey
 
@@ -56,7 +57,8 @@ def meet(actual: AwsTable, desired: AwsTable) -> tuple[Phase, ...]:
         return ()
     caller = Caller.of(actual, desired, replace(desired, groups=helpers.groups))
     made = tuple(caller.create_group(group, temporary=True) for group in helpers.groups.values())
-    held_strip, held_fill = filling(caller, desired, helpers.groups.values(), temporary=True)
+    fresh = [(default_egress(desired.vpcs.get(group.vpc)), group) for group in helpers.groups.values()]
+    held_strip, held_fill = filling(caller, desired, fresh, temporary=True)
     removed = change.list_changes(grow=False, meet=True)
     added = change.list_changes(grow=True, meet=True)
     tied, rest = _split(change.revoke())

@@ -15,6 +15,8 @@ class _Shard:
     rules: list[RuleKey] = field(default_factory=list)
     final: Sums = NOTHING
     peak: Sums = NOTHING
+    idle: bool = False
+    """Whether nobody carries the group: then what it holds now goes before anything comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Room:
     entries: int
     groups: int
     lists: Mapping[str, PrefixList]
+    idle: frozenset[int] = frozenset()
+    """Shards that nobody carries yet."""
 
 
 def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], room: Room) -> Packed:
@@ -41,7 +45,10 @@ def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], ro
     References come first, so that they are in the class group as long as it has room: it is attached before its shards where an
     interface cannot hold old and new groups together, and then nobody's membership is missed in between.
     """
-    shards = {number: _Shard(frozenset(rules), peak=sums(rules, room.lists)) for number, rules in sorted(now.items())}
+    shards = {
+        number: _Shard(frozenset(rules), peak=NOTHING if number in room.idle else sums(rules, room.lists), idle=number in room.idle)
+        for number, rules in sorted(now.items())
+    }
     shards.setdefault(0, _Shard(frozenset()))
     shards = dict(sorted(shards.items()))
     homeless: list[RuleKey] = []
@@ -70,13 +77,11 @@ def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], ro
 
 
 def _put(shard: _Shard, key: RuleKey, room: Room, *, peak: bool) -> bool:
-    if peak and key in shard.now:
-        return False
     one = weight(key, room.lists)
     final = shard.final + one
     if not _fits(final, one, room.entries):
         return False
-    if key not in shard.now:
+    if shard.idle or key not in shard.now:
         top = shard.peak + one
         if peak and not _fits(top, one, room.entries):
             return False

@@ -7,7 +7,7 @@ MEET: see `meet`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -16,7 +16,7 @@ from cloudsync_aws import payload as wire
 from cloudsync_aws.calls import Attacher, Caller
 from cloudsync_aws.quota import list_peak, quotas, sums
 from cloudsync_aws.simulate import default_egress
-from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList
+from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList, RuleKey
 
 
 def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
@@ -90,6 +90,9 @@ class Change:
             for key, group in sorted(desired.groups.items())
             if key in actual.groups and actual.groups[key].rules != group.rules
         ]
+        carried = {key for eni in actual.enis.values() for key in eni.groups}
+        self.live = [(old, new) for old, new in self.changed if old.id in carried]
+        """Groups that somebody carries: their entries change in an order that is safe. All others change before anybody carries them."""
         self.new_lists = [one for key, one in sorted(desired.lists.items()) if key not in actual.lists]
         self.gone_lists = [one for key, one in sorted(actual.lists.items()) if key not in desired.lists]
         self.changed_lists = [
@@ -143,13 +146,15 @@ class Change:
         return "create", (*made, *(self.caller.create_group(group) for group in self.new))
 
     def fill(self) -> tuple[Named, Named]:
-        """Return what new groups hold: nobody carries them yet."""
-        return filling(self.caller, self.desired, self.new)
+        """Return what groups hold that nobody carries yet: new ones, and those that a run cut short has left behind."""
+        fresh = [(default_egress(self.desired.vpcs.get(group.vpc)), group) for group in self.new]
+        idle = [(tuple(old.rules), new) for old, new in self.changed if (old, new) not in self.live]
+        return filling(self.caller, self.desired, (*fresh, *idle))
 
     def authorize(self) -> tuple[Step, ...]:
         """Return the additions to groups that exist."""
         found: list[Step] = []
-        for old, new in self.changed:
+        for old, new in self.live:
             added = {key: text for key, text in new.rules.items() if key not in old.rules}
             found.extend(self.caller.authorize(new, added, Effect.GROWS))
         return tuple(found)
@@ -157,7 +162,7 @@ class Change:
     def revoke(self) -> tuple[Step, ...]:
         """Return the removals from groups that stay, and of references that would keep groups and lists from being deleted."""
         found: list[Step] = []
-        for old, new in self.changed:
+        for old, new in self.live:
             found.extend(self.caller.revoke(old, [key for key in old.rules if key not in new.rules], Effect.SHRINKS))
         gone = {group.id for group in self.gone} | {one.id for one in self.gone_lists}
         for group in self.gone:
@@ -208,15 +213,16 @@ class Change:
         return [*self.changed_lists, *fresh]
 
 
-def filling(caller: Caller, desired: AwsTable, groups: Iterable[Group], *, temporary: bool = False) -> tuple[Named, Named]:
-    """Return the removal of default egress entries and the filling of new groups.
+def filling(
+    caller: Caller, desired: AwsTable, groups: Iterable[tuple[Collection[RuleKey], Group]], *, temporary: bool = False
+) -> tuple[Named, Named]:
+    """Return what takes entries out of and puts entries into groups that nobody carries; each comes with the entries it has.
 
-    The default entries go in a phase before only where they and the group's own would not fit side by side: a phase costs a barrier.
+    Removals go in a phase before only where old and new entries would not fit side by side: a phase costs a barrier.
     """
     first: list[Step] = []
     found: list[Step] = []
-    for group in groups:
-        given = default_egress(desired.vpcs.get(group.vpc))
+    for given, group in groups:
         surplus = [key for key in given if key not in group.rules]
         missing = {key: text for key, text in group.rules.items() if key not in given}
         peak = sums({*group.rules, *given}, desired.lists)

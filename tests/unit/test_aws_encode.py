@@ -346,6 +346,21 @@ def test_a_full_group_without_a_free_slot_is_refused() -> None:
     assert "20 new entries fit only after old ones are gone" in problem.message
 
 
+def test_a_full_group_that_nobody_carries_is_emptied_first_and_opens_no_shard() -> None:
+    full = Group(
+        "sg-web",
+        SCOPE,
+        "vpc-1",
+        "cs-acme-web",
+        dict.fromkeys((RuleKey(False, TCP, 22, 22, "cidr4", f"198.51.100.{number}/32") for number in range(60)), ""),
+        Mark("acme", "web"),
+    )
+    there = table(eni("eni-a", 1), groups=(full,))
+    found = one_class(there, term(AddressPeer(hosts(0, 60)), SSH))
+    assert found.table.enis["eni-a"].groups == ("sg-default", "sg-web")
+    assert [phase.name for phase in steps(there, found.table, Method.SWAP)] == ["strip", "fill", "move"]
+
+
 def test_no_slot_left_by_foreign_groups_is_refused_by_name() -> None:
     foreign = tuple(Group(f"sg-{number}", SCOPE, "vpc-1", f"f{number}") for number in range(5))
     there = table(eni("eni-a", 1, groups=tuple(group.id for group in foreign)), groups=foreign)

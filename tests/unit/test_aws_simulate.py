@@ -133,6 +133,18 @@ def test_a_new_group_with_full_egress_loses_the_default_first() -> None:
         assert [phase.name for phase in found] == names
 
 
+def test_a_group_left_behind_by_a_cut_run_is_put_right_before_anybody_carries_it() -> None:
+    old, left = group("sg-old", SSH), group("sg-1", OUT)
+    there = world(old, left, enis=(eni("eni-1", 1, "sg-old"),))
+    desired = world(old, group("sg-1", SSH), enis=(eni("eni-1", 1, "sg-1"),))
+    for method in Method:
+        found = [(phase.name, step) for phase in steps(there, desired, method) for step in phase.steps]
+        changes = [(name, step.effect) for name, step in found if step.object == "sg-1" and step.adds + step.removes]
+        assert changes == [("fill", Effect.NONE), ("fill", Effect.NONE)]
+        first_move = next(at for at, (_, step) in enumerate(found) if step.object == "eni-1")
+        assert max(at for at, (name, _) in enumerate(found) if name == "fill") < first_move
+
+
 def test_groups_that_refer_to_each_other_are_untied_before_they_are_deleted() -> None:
     one = group("sg-1", RuleKey(False, *ALL, "group", "sg-2"), RuleKey(False, *ALL, "group", "sg-1"))
     there = world(one, group("sg-2", RuleKey(False, *ALL, "group", "sg-1"), SSH))
