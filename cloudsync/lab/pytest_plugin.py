@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
@@ -28,6 +29,23 @@ def aws_lab(aws_lab_server: Lab) -> Lab:
     return aws_lab_server
 
 
+@cache
+def _client(service: str, endpoint: str, region: str, keys: tuple[str, str, str | None], attempts: int) -> Native:
+    """Clients are thread-safe and cost a tenth of a second each, so tests share them."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=keys[0],
+        aws_secret_access_key=keys[1],
+        aws_session_token=keys[2],
+        config=Config(retries={"mode": "standard", "total_max_attempts": attempts}, read_timeout=30, parameter_validation=False),
+    )
+
+
 @dataclass(slots=True)
 class Cloud:
     """boto3 against one endpoint, with the few shapes that tests need again and again."""
@@ -42,18 +60,8 @@ class Cloud:
     def client(self, service: str, *, attempts: int = 1) -> Native:
         """A client that sends each call exactly `attempts` times at most."""
         if service not in self._clients:
-            import boto3
-            from botocore.config import Config
-
-            self._clients[service] = boto3.client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=self.region,
-                aws_access_key_id=self.access_key_id,
-                aws_secret_access_key=self.secret_access_key,
-                aws_session_token=self.session_token,
-                config=Config(retries={"mode": "standard", "total_max_attempts": attempts}, read_timeout=30, parameter_validation=False),
-            )
+            keys = (self.access_key_id, self.secret_access_key, self.session_token)
+            self._clients[service] = _client(service, self.endpoint, self.region, keys, attempts)
         return self._clients[service]
 
     @property
