@@ -12,6 +12,8 @@ from cloudsync.cli.output import Output
 from cloudsync.model.errors import InputError
 from cloudsync.model.finding import Finding, Severity, Where
 
+SCHEMAS = ("settings", "policy", "inventory")
+
 
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
     """Add a verb's options."""
@@ -21,7 +23,7 @@ def options(verb: str, parser: argparse.ArgumentParser) -> None:
         case "fmt":
             parser.add_argument("--check", action="store_true", help="write nothing; exit 3 when something is not canonical")
         case "schema":
-            parser.add_argument("name", nargs="?", choices=("settings", "policy", "inventory"), help="print this one")
+            parser.add_argument("name", nargs="?", choices=SCHEMAS, help="print this one")
             parser.add_argument("--write", type=Path, metavar="DIR", help="write all of them into a folder")
         case "test":
             parser.add_argument("--offline", action="store_true", help="contact nothing: static inventory and what runs verified")
@@ -142,12 +144,13 @@ def _schema(name: str | None, folder: Path | None, output: Output) -> int:
 
         write(folder)
         output.line(f"wrote the JSON Schemas into {folder}")
+        output.document("schema", files=[str(folder / f"{one}.schema.json") for one in SCHEMAS])
         return Exit.OK
     import json
 
     from cloudsync.settings import packaged_schema
 
-    names: Iterable[str] = (name,) if name else ("settings", "policy", "inventory")
+    names: Iterable[str] = (name,) if name else SCHEMAS
     found = {one: packaged_schema(one) for one in names}
     output.raw(json.dumps(found[name] if name else found, indent=2) + "\n")
     return Exit.OK

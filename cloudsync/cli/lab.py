@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from cloudsync.cli.output import Output
@@ -22,6 +23,7 @@ def options(_verb: str, parser: argparse.ArgumentParser) -> None:
     for name, text in ACTIONS:
         sub = actions.add_parser(name, help=text, description=text)
         sub.add_argument("--dir", required=True, type=Path, metavar="DIR", help="the lab's folder")
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document instead of text")
         if name == "up":
             sub.add_argument("--estate", default="small", help="small (about 40 instances in 3 VPCs) or empty (default: small)")
             sub.add_argument("--background", action="store_true", help="return when it is ready")
@@ -39,9 +41,17 @@ def options(_verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace, output: Output) -> int:
     """Run one action of the lab."""
+    if not output.json:
+        return _act(chosen, output.line)
+    said: list[str] = []
+    code = _act(chosen, said.append)
+    output.document("lab", action=chosen.action, said=said)
+    return code
+
+
+def _act(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
     from cloudsync.lab import commands
 
-    say = output.line
     match chosen.action:
         case "up":
             wanted = commands.Options(port=chosen.port or 0, seed=chosen.seed, idle_limit_s=chosen.idle_limit)
