@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from cloudsync.policy.fmt import format_file
 from cloudsync.policy.load import load_policy
 
