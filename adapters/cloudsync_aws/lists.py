@@ -10,7 +10,7 @@ from cloudsync.model.intervals import Points
 from cloudsync_aws.content import Need, Piece, Side
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import digest
-from cloudsync_aws.quota import quotas
+from cloudsync_aws.quota import quotas, sums
 from cloudsync_aws.table import AwsTable, Mark, PrefixList
 
 LIST_FROM = 5
@@ -68,6 +68,7 @@ def choose(sides: Iterable[tuple[str, tuple[Side, Side]]], table: AwsTable) -> L
     known = _known(table)
     tags = _tags(users)
     lists = Lists()
+    heavy = dict(table.lists)
     count = {scope: sum(1 for one in table.lists.values() if one.scope == scope and not one.aws) for scope in {key.scope for key in users}}
     for key in sorted(users, key=lambda one: (one.scope, tags[one])):
         cidrs = _cidrs(key)
@@ -77,12 +78,24 @@ def choose(sides: Iterable[tuple[str, tuple[Side, Side]]], table: AwsTable) -> L
         fits = len(cidrs) >= LIST_FROM and peak <= min(limit.rules_per_group, limit.entries_per_list)
         if not fits or (there is None and (users[key] < USERS_FROM or count[key.scope] >= limit.lists_per_region)):
             continue
+        one = _list(table, key, tags[key], there)
         if there is None:
             count[key.scope] += 1
-        one = _list(table, key, tags[key], there)
+        elif peak > there.weight and not _widens(table, heavy, replace(there, weight=peak)):
+            continue
         lists.wanted[one.id] = one
         lists.ids[key] = one.id
     return lists
+
+
+def _widens(table: AwsTable, heavy: dict[str, PrefixList], wide: PrefixList) -> bool:
+    """Widen a list in `heavy` if every group that uses it today has room for that, and tell so: EC2 refuses the resize otherwise."""
+    trial = {**heavy, wide.id: wide}
+    for group in table.groups.values():
+        if any(rule.peer == wide.id for rule in group.rules) and sums(group.rules, trial).most > quotas(table, group.scope).rules_per_group:
+            return False
+    heavy[wide.id] = wide
+    return True
 
 
 def _cidrs(key: ListKey) -> tuple[str, ...]:

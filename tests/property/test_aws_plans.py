@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.adapter import Access, Effect, Encoding, Intent, Method, Phase, Step, Whose
@@ -230,6 +230,7 @@ TIGHT = Quotas(rules_per_group=12, groups_per_eni=4)
 
 @EXAMPLES
 @given(SEEDS, MODES, st.sampled_from(Method))
+@example(245624, TargetMode.EXCLUSIVE, Method.SWAP)  # a list that grew beyond what a group with it could take
 def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method: Method) -> None:
     _, table, encoding = two_states(seed, mode, TIGHT)
     crowded = any(len(eni.groups) > TIGHT.groups_per_eni for eni in table.enis.values())
