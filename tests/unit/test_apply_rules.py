@@ -228,6 +228,15 @@ def test_throttling_backs_off_and_each_try_is_an_op_of_its_own(world: World) -> 
     assert world.clock.slept == [1.0, 2.0, 4.0]
 
 
+def test_a_throttled_write_that_shows_all_the_same_is_not_sent_again(world: World) -> None:
+    world.platform.faults = {3: Fault.THROTTLED}
+    world.clock.on_sleep = lambda _: world.platform._take(world.platform.calls[2].payload, "g-x")
+    result = execute(world)
+    assert result.status is ApplyStatus.MOVED
+    assert result.message == "was refused as too fast, yet a read shows a change"
+    assert len(world.platform.calls) == 3
+
+
 def test_throttling_without_end_gives_up(world: World) -> None:
     world.platform.faults = dict.fromkeys(range(1, 100), Fault.THROTTLED)
     result = execute(world, Options("r", throttles=2))
