@@ -88,8 +88,8 @@ class RulesetBody:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
     name: Name = field(metadata=about("the ruleset's name, once over all files", want="every ruleset has a name"))
+    scope: Texts = field(metadata=about("all, labels, or a list of such", want="scope: all, or e.g. app=ordering env=prod"))
     rules: list[Text | LongRule] = field(metadata=about("sentences, or the long form", want="e.g. `- allow role=lb to role=web on https`"))
-    scope: Texts | None = field(default=None, metadata=about("all, labels, or a list of such; all by default"))
     owner: Name | None = field(default=None, metadata=about("who answers for its rules"))
     description: Text | None = field(default=None, metadata=about("what it is for"))
 
