@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cloudsync.adapter import Access, Effect, Encoding, Intent, Method, Phase, Step, Whose
+from cloudsync.adapter import Access, Effect, Encoding, Intent, Method, Phase, Seen, Step, Whose
 from cloudsync.compile.intent import wanted
 from cloudsync.model.address import ANYWHERE
 from cloudsync.model.mode import Mode, TargetMode
@@ -18,7 +18,7 @@ from cloudsync_aws.decode import decode
 from cloudsync_aws.encode import encode
 from cloudsync_aws.fit import UNNAMED
 from cloudsync_aws.quota import sums
-from cloudsync_aws.simulate import simulate, simulate_all
+from cloudsync_aws.simulate import seen, simulate, simulate_all
 from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Quotas
 from tests.property.aws_estates import ROOMY, Estate, estate, intent, reassigned, settled
@@ -247,6 +247,35 @@ def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method
                 assert len(eni.groups) <= TIGHT.groups_per_eni, (phase.name, eni.id)
         table = simulate_all(table, phase.steps)
     assert table in (encoding.table, two_states(seed, mode, TIGHT)[1])
+
+
+@EXAMPLES
+@given(SEEDS, MODES, st.sampled_from(Method))
+def test_a_run_cut_anywhere_is_finished_by_the_next(seed: int, mode: TargetMode, method: Method) -> None:
+    random = Random(seed)
+    world = estate(random)
+    there = settled(encode(intent(random, world, mode), world.table).table)
+    later = reassigned(random, Estate(there, world.past, world.original, world.classes), 0.3)
+    wish = intent(random, later, mode)
+    found = [step for phase in steps(there, encode(wish, there).table, method) for step in phase.steps]
+    cut = settled(simulate_all(there, found[: random.randint(0, len(found))]))
+    encoding = encode(wish, cut)
+    assert not encoding.problems
+    holds(wish, encoding)
+    done = settled(fold(cut, steps(cut, encoding.table, method)))
+    assert encode(wish, done).table == done
+    assert not any(group.mark is not None and group.mark.class_id.startswith("move-") for group in done.groups.values())
+
+
+@EXAMPLES
+@given(SEEDS, MODES, st.sampled_from(Method))
+def test_a_read_tells_before_from_after_for_every_step(seed: int, mode: TargetMode, method: Method) -> None:
+    _, table, encoding = two_states(seed, mode)
+    for phase in steps(table, encoding.table, method):
+        for step in phase.steps:
+            assert seen(table, step, {}) is Seen.NO, step.key
+            table = simulate(table, step)
+            assert seen(table, step, {}) is Seen.YES, step.key
 
 
 @pytest.mark.parametrize("method", list(Method))
