@@ -104,8 +104,8 @@ def kinds_at(number: int) -> tuple[str, ...]:
     return ("reset_after", ("reset_before", "error_500", "garbage_after", "throttle")[number % 4])
 
 
-def quiet_run(rig: Rig, step: Step, mode: str) -> tuple[Lens, World, World, int]:
-    """Run the transition without a fault; return the lens, the origin, the end, and how many writes it took."""
+def quiet_run(rig: Rig, step: Step, mode: str) -> int:
+    """Run the transition without a fault; return how many writes it took."""
     look, origin, start = prepare(rig, step, mode)
     watch = Watch(rig, look)
     rig.tap.seen = watch
@@ -116,20 +116,20 @@ def quiet_run(rig: Rig, step: Step, mode: str) -> tuple[Lens, World, World, int]
     assert not wrong, "\n".join(wrong[:10])
     moments = campaign.transients(look, start, end, watch.worlds)
     assert not moments, "\n".join(moments[:10])
-    return look, origin, end, rig.tap.writes
+    return rig.tap.writes
 
 
 @pytest.mark.parametrize("mode", ["exclusive", "additive"])
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_every_cut_write_heals(rig: Rig, step: Step, mode: str) -> None:
-    _, _, end, writes = quiet_run(rig, step, mode)
+    writes = quiet_run(rig, step, mode)
     assert writes > 3
     for number in range(1, writes + 1):
         for kind in kinds_at(number):
-            cut_once(rig, step, mode, wiretap.Cut(number, kind), end)
+            cut_once(rig, step, mode, wiretap.Cut(number, kind))
 
 
-def cut_once(rig: Rig, step: Step, mode: str, cut: wiretap.Cut, end: World) -> None:
+def cut_once(rig: Rig, step: Step, mode: str, cut: wiretap.Cut) -> None:
     told = f"{step.name} {mode}: {cut.kind} at write {cut.number}"
     look, origin, start = prepare(rig, step, mode)
     others = groups_of_others(rig.estates())
@@ -144,8 +144,7 @@ def cut_once(rig: Rig, step: Step, mode: str, cut: wiretap.Cut, end: World) -> N
     now = look.world(rig.estates())
     wrong = campaign.differences(look, now, origin, mode)
     assert not wrong, f"{told}\n" + "\n".join(wrong[:10])
-    assert now == end, f"{told}: another end than without the fault"
-    moments = campaign.transients(look, start, end, watch.worlds)
+    moments = campaign.transients(look, start, now, watch.worlds)
     assert not moments, f"{told}\n" + "\n".join(moments[:10])
     assert groups_of_others(rig.estates()) == others, f"{told}: a group of somebody else changed"
     before = rig.tap.writes
