@@ -64,9 +64,12 @@ def _changes(plan: TargetPlan, universe: Universe, owners: Owners) -> Iterator[L
         yield "  = in sync", "good"
         return
     names = Names(universe)
+    enforced = {group.id for group in universe.classes if group.mode.enforced}
     for change in plan.changes:
         domain = owners.by_point[change.points[0]][2] if change.points[0] in owners.by_point else DEFAULT_DOMAIN
         whom = f"{_count(len(change.workloads), 'workload')} {change.labels.text() if change.class_id else '(not in the inventory)'}"
+        if change.class_id not in enforced:
+            whom += " (SIDE EFFECT: nothing is written there, foreign rules there refer to groups that members leave or join)"
         inbound = change.direction == "inbound"
         if change.opens:
             what = names.packets(change.opens, domain, inbound=inbound)
