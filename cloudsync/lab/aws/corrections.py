@@ -23,6 +23,7 @@ def install() -> None:
     _correct_instances()
     _correct_subnets()
     _correct_lookups()
+    _load_images_late()
 
 
 def _correct_interfaces() -> None:
@@ -197,3 +198,44 @@ def _correct_lookups() -> None:
     tagged.get_tags = get_tags
     groups.get_security_group_from_id = get_group
     interfaces.get_network_interface = get_interface
+
+
+def _load_images_late() -> None:
+    """moto builds 1,300 machine images for each Region before it can answer anything; here only who asks for one waits.
+
+    They are built from a seed of their own, so that the ids of everything else do not depend on when.
+    """
+    from moto.ec2.models.amis import AmiBackend
+    from moto.moto_api._internal import mock_random
+
+    backends: Native = AmiBackend
+    load = backends._load_amis
+
+    def images(backend: Native) -> dict[str, Native]:
+        if not backend.__dict__.get("_images_loaded"):
+            backend.__dict__["_images_loaded"] = True
+            before = mock_random.getstate()
+            mock_random.seed(f"images of {backend.region_name}")
+            load(backend)
+            mock_random.setstate(before)
+        found: dict[str, Native] = backend.__dict__["_images"]
+        return found
+
+    def set_images(backend: Native, found: dict[str, Native]) -> None:
+        backend.__dict__["_images"] = found
+
+    search = backends.describe_images
+
+    def describe_images(backend: Native, *args: Native, **kwargs: Native) -> list[Native]:
+        """Every launch looks for its image by id: by key, not by a filter over all of them."""
+        wanted = kwargs.get("filters")
+        if not args and list(kwargs) == ["filters"] and isinstance(wanted, dict) and list(wanted) == ["image-id"]:
+            found = backend.amis.get(wanted["image-id"]) if isinstance(wanted["image-id"], str) else None
+            if found is not None:
+                return [found]
+        images_found: list[Native] = search(backend, *args, **kwargs)
+        return images_found
+
+    backends.describe_images = describe_images
+    backends._load_amis = lambda _backend: None
+    backends.amis = property(images, set_images)
