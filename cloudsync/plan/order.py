@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, Table, Whose
-from cloudsync.model.address import AddressSet
+from cloudsync.model.address import AddressSet, Family, globally_routable
 from cloudsync.model.workload import PointId
 from cloudsync.proof.certificate import final_table
 from cloudsync.proof.replay import Envelope, phase_violations, replay
@@ -37,7 +37,8 @@ def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[P
     crossing = next(crossings(adapter, actual, final, addresses), None)
     failed: list[Violation] = []
     if crossing is None:
-        proven = replay(adapter, actual, final, direct)
+        # A member that moves between groups that let each other in would be its own peer while the move spreads: no packet does that.
+        proven = replay(adapter, actual, final, direct, local(addresses))
         if proven.safe:
             return Order("swap", direct, proven, final)
         failed.extend(proven.violations)
@@ -61,6 +62,12 @@ def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[P
             return Order("meet", meet, proven, final)
         failed = list(proven.violations)
     return Order("none safe", direct, Replay(1, tuple(failed)), final)
+
+
+def local(addresses: Mapping[PointId, AddressSet]) -> dict[PointId, AddressSet]:
+    """Return the addresses at which a machine reaches itself without leaving; public IPv4 may be translated outside."""
+    outside = globally_routable().only(Family.V4)
+    return {point: own - outside for point, own in addresses.items()}
 
 
 def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:

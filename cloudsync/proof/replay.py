@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cloudsync.adapter import Access, Adapter, Phase, Step, Table, Whose
+from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync.proof.values import Replay, Violation
 
@@ -24,6 +26,8 @@ class Envelope:
 
     old: Mapping[PointId, Access]
     new: Mapping[PointId, Access]
+    own: Mapping[PointId, AddressSet] = field(default_factory=dict)
+    """Addresses of the points themselves, where packets to oneself are left out: they never leave the machine."""
     _memo: dict[tuple[int, int], tuple[PacketSet, PacketSet]] = field(default_factory=dict)
     _checked: dict[tuple[int, int, int, bool], tuple[PacketSet, PacketSet]] = field(default_factory=dict)
 
@@ -54,11 +58,18 @@ class Envelope:
         self._checked[key] = (state, found)  # holds the state, so that its identity is never given to another
         return found
 
+    def felt(self, point: PointId, packets: PacketSet) -> PacketSet:
+        """Return the packets that somebody can send: without those of a point to itself."""
+        own = self.own.get(point) if packets else None
+        return packets - PacketSet.of(own, ANY_SERVICE) if own else packets
 
-def replay(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> Replay:
-    """Check every prefix of a transition. `final` is the table after all steps."""
+
+def replay(
+    adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...], own: Mapping[PointId, AddressSet] | None = None
+) -> Replay:
+    """Check every prefix of a transition. `final` is the table after all steps; `own`: see `Envelope`."""
     touched = frozenset().union(*(adapter.affected(actual, phase.steps) | adapter.affected(final, phase.steps) for phase in phases))
-    envelope = Envelope(adapter.decode(actual, Whose.ALL, touched), adapter.decode(final, Whose.ALL, touched))
+    envelope = Envelope(adapter.decode(actual, Whose.ALL, touched), adapter.decode(final, Whose.ALL, touched), own or {})
     table = actual
     states = 1
     violations: list[Violation] = []
@@ -82,7 +93,7 @@ def phase_violations(adapter: Adapter, envelope: Envelope, table: Table, name: s
             for point in sorted(points):
                 access = decoded.get(point, SHUT)
                 for (direction, old, new), state in zip(envelope.sides(point), (access.inbound, access.outbound), strict=True):
-                    witness = envelope.wrong(old, new, state, upper=upper).witness()
+                    witness = envelope.felt(point, envelope.wrong(old, new, state, upper=upper)).witness()
                     if witness is not None:
                         kind = "exposure" if upper else "outage"
                         yield Violation(kind, name, _blame(adapter, table, steps, point), point, direction, witness)
