@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cache
 
 from .native import Native
 
-_INSTALLED = False
 
-
+@cache
 def install() -> None:
     """Install all corrections; a second call does nothing."""
-    global _INSTALLED  # noqa: PLW0603 (moto's classes are global, so is the fact that they are corrected)
-    if _INSTALLED:
-        return
-    _INSTALLED = True
     _correct_interfaces()
     _correct_instances()
     _correct_subnets()
@@ -30,7 +26,8 @@ def _correct_interfaces() -> None:
     from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 
     # Row 27: the set of the interface is the truth, whatever the instance was launched with.
-    NetworkInterface.group_set = property(lambda eni: eni._group_set)  # type: ignore[method-assign,assignment]
+    classes: Native = NetworkInterface
+    classes.group_set = property(lambda eni: eni._group_set)
 
 
 def _correct_instances() -> None:

@@ -225,5 +225,5 @@ def _fields(owners: dict[str, tuple[Native, Native]]) -> dict[str, Callable[[Nat
         "network-interface.addresses.association.public-ip": _over_nics(lambda nic: [nic.public_ip]),
         "network-interface.association.public-ip": _over_nics(lambda nic: [nic.public_ip]),
         "network-interface.ipv6-addresses.ipv6-address": _over_nics(lambda nic: nic.ipv6_addresses),
-        "iam-instance-profile.arn": lambda each: [str(_profile(each)["arn"])] if _profile(each) else [],  # type: ignore[index]
+        "iam-instance-profile.arn": lambda each: [str((_profile(each) or {}).get("arn", ""))],
     }

@@ -139,7 +139,7 @@ def _check_modified(book: Book, rules: RuleSet, changed: list[tuple[Rule, Rule]]
 
 def _changed(world: World, book: Book, group: Native, before: tuple[Rule, Form]) -> Rule:
     old, body = before
-    given = [(kind, body.text(name)) for kind, name in _TARGETS if body.has(name)]
+    given = [(kind, body.text(name), name) for kind, name in _TARGETS if body.has(name)]
     if len(given) != 1:
         raise Refusal(
             "MissingParameter" if not given else "InvalidParameterCombination",
@@ -147,10 +147,9 @@ def _changed(world: World, book: Book, group: Native, before: tuple[Rule, Form])
         )
     kind, peer = given[0][0], given[0][1] or ""
     if kind is not old.match.kind:
-        names = dict((kind, name) for kind, name in _TARGETS)  # noqa: C402 (kind -> name reads best in the table's order)
         raise Refusal.value(
             f"Invalid rule type for security group rule '{old.rule_id}'. "
-            f"You may not specify {names[kind]} for an existing {_WORDS[old.match.kind]} rule."
+            f"You may not specify {given[0][2]} for an existing {_WORDS[old.match.kind]} rule."
         )
     if kind in (Kind.V4, Kind.V6):
         peer = permissions.cidr(peer, v6=kind is Kind.V6)
