@@ -352,7 +352,7 @@ class Method(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """While a phase takes effect in any order, every point lies above one of `lower` and below one of `upper`."""
+    """While a phase takes effect in any order: what all of `lower` let through passes, and only what one of `upper` lets through does."""
 
     lower: tuple[Table, ...]
     upper: tuple[Table, ...]

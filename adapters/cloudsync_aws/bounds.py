@@ -16,7 +16,9 @@ def bounds(table: AwsTable, steps: tuple[Step, ...]) -> Bounds:
     """Return tables that bound every state of a phase.
 
     EC2's groups only allow, so what adds can only raise and what removes can only lower. An interface whose groups are swapped has its
-    old or its new groups itself, while others see it as a member of at least what both share and at most of either: four corners.
+    old or its new groups, both as seen by itself and as a member that others refer to, and these two may lag behind each other. What a
+    point lets in from one member depends on that member and on the point alone (no two have an address in common), so a packet is decided
+    as in one of four corners: own groups old or new, members old or new.
     """
     silent = [step for step in steps if step.effect is Effect.NONE]
     grows = [step for step in steps if step.effect is Effect.GROWS]
@@ -26,17 +28,19 @@ def bounds(table: AwsTable, steps: tuple[Step, ...]) -> Bounds:
     high = simulate_all(table, (*silent, *grows))
     if not swaps:
         return Bounds((low,), (high,))
-    fewest = dict(low.members or {})
-    most = dict(high.members or {})
+    return Bounds(_corners(low, swaps), _corners(high, swaps))
+
+
+def _corners(table: AwsTable, swaps: list[Step]) -> tuple[AwsTable, ...]:
+    before = dict(table.members or {})
+    after = dict(before)
     for step in swaps:
         args = wire.parse(step.payload).args
         eni = table.enis[args["NetworkInterfaceId"]]
-        new = set(args["Groups"])
-        fewest[eni.id] = tuple(sorted(new.intersection(eni.groups)))
-        most[eni.id] = tuple(sorted(new.union(eni.groups)))
-    lower = tuple(replace(one, members=fewest) for one in (low, simulate_all(low, swaps)))
-    upper = tuple(replace(one, members=most) for one in (high, simulate_all(high, swaps)))
-    return Bounds(lower, upper)
+        before[eni.id] = eni.groups
+        after[eni.id] = tuple(sorted(args["Groups"]))
+    moved = simulate_all(table, swaps)
+    return tuple(replace(own, members=members) for own in (table, moved) for members in (before, after))
 
 
 @dataclass(slots=True)

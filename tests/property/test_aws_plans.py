@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_, or_
 from random import Random
 
 import pytest
@@ -156,8 +158,9 @@ def test_every_order_of_a_phase_stays_within_its_bounds(seed: int, mode: TargetM
         for _ in range(4):
             state = decode(simulate_all(table, any_order(random, phase)))
             for point, access in state.items():
-                assert any(one[point].inbound <= access.inbound and one[point].outbound <= access.outbound for one in lower)
-                assert any(access.inbound <= one[point].inbound and access.outbound <= one[point].outbound for one in upper)
+                least, most = [one[point] for one in lower], [one[point] for one in upper]
+                assert reduce(and_, (one.inbound for one in least)) <= access.inbound <= reduce(or_, (one.inbound for one in most))
+                assert reduce(and_, (one.outbound for one in least)) <= access.outbound <= reduce(or_, (one.outbound for one in most))
                 assert access == before[point] or point in touched
         table = simulate_all(table, phase.steps)
 
