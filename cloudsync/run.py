@@ -272,6 +272,7 @@ def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: st
         universe=scene.compiler.universe,
         owners=scene.owners,
         labels=scene.labels,
+        warnings=tuple(dict.fromkeys((*scene.inventory.warnings, *scene.warnings))),
     )
 
 

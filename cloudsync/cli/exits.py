@@ -18,8 +18,8 @@ class Exit(IntEnum):
     BUSY = 75
 
 
-_ORDER = (Exit.BUG, Exit.REFUSED, Exit.FAILED, Exit.CHANGES, Exit.OK)
-"""Over several targets the first present wins: a refusal needs a person, a failure is retried."""
+_ORDER = (Exit.BUG, Exit.INVALID, Exit.REFUSED, Exit.FAILED, Exit.CHANGES, Exit.OK)
+"""Over several targets the first present wins: a policy that a platform cannot say and a refusal need a person, a failure is retried."""
 
 
 def worst(codes: Iterable[Exit]) -> Exit:

@@ -8,6 +8,7 @@ from typing import Any
 from cloudsync.adapter import Step
 from cloudsync.diff import Change
 from cloudsync.guard.values import Refusal
+from cloudsync.model.finding import Finding
 from cloudsync.model.packets import PacketSet
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.values import TargetPlan
@@ -27,8 +28,14 @@ def run_document(report: RunReport) -> Json:
         "workloads": report.workloads,
         "not_checked": [_unchecked(one) for one in report.incomplete],
         "label_changes": [{"workload": note.workload, "change": note.text} for note in report.labels],
+        "warnings": [_warning(one) for one in report.warnings],
         "targets": [target_document(target) for target in report.targets],
     }
+
+
+def _warning(one: Finding) -> Json:
+    place = {"file": one.where.file, "line": one.where.line, "column": one.where.col}
+    return {**place, "code": one.code, "severity": one.severity.value, "message": one.message, "hint": one.hint}
 
 
 def target_document(target: TargetReport) -> Json:

@@ -17,6 +17,9 @@ Line = tuple[str, str]
 """A line and the colour of its meaning: `good`, `bad`, `warn`, `head`, `dim` or empty."""
 
 
+WARNINGS_SHOWN = 20
+
+
 def render(report: RunReport) -> Iterator[Line]:
     """Yield the lines of a plan, an apply or a drift report."""
     state = "complete" if not report.incomplete else f"INCOMPLETE ({len(report.incomplete)} scopes)"
@@ -28,11 +31,19 @@ def render(report: RunReport) -> Iterator[Line]:
         yield f"  {note.workload}: {note.text}", "warn"
     if len(report.labels) > 12:
         yield f"  and {len(report.labels) - 12} more workloads came, went or changed their labels", "warn"
+    yield from _warnings(report)
     for target in report.targets:
         yield "", ""
         yield from _target(report, target)
     yield "", ""
     yield from _summary(report)
+
+
+def _warnings(report: RunReport) -> Iterator[Line]:
+    for finding in report.warnings[:WARNINGS_SHOWN]:
+        yield f"  {finding}", "warn"
+    if len(report.warnings) > WARNINGS_SHOWN:
+        yield f"  and {len(report.warnings) - WARNINGS_SHOWN} more warnings; --json lists them all", "warn"
 
 
 def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:

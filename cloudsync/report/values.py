@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
 from cloudsync.guard.values import Approval, Refusal
+from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
 from cloudsync.plan.values import TargetPlan
 from cloudsync.proof.drift import Drift
@@ -76,6 +77,8 @@ class RunReport:
     universe: Universe | None = None
     owners: Owners | None = None
     labels: tuple[LabelNote, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    """What the workloads of the day make of policy and settings: selectors that pick nobody, tags that give no label."""
     run_id: str = ""
     watched: bool = False
     """Whether to list what mode full would change at workloads that are only watched."""
