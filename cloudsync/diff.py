@@ -98,7 +98,7 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
             wanted = by_class.get((group.id, domain))
             if wanted is not None:
                 origins = _origins(wanted.inbound.terms if direction == "inbound" else wanted.outbound.terms, opens, universe, domain)
-        names = tuple(dict.fromkeys(change.workload.name if change.workload else change.point for change in members))
+        names = tuple(dict.fromkeys(universe.called(change.workload) if change.workload else change.point for change in members))
         labels = group.labels if group else Labels()
         ids = tuple(change.point for change in members)
         found.append(Change(direction, group.id if group else "", labels, ids, names, opens, closes, origins))

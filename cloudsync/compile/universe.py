@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -65,6 +66,7 @@ class Universe:
     _addresses: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
     _strangers: dict[Domain, AddressSet] = field(default_factory=dict)
     _picked: dict[WorkloadBase, Bits] = field(default_factory=dict)
+    _bearers: Counter[str] = field(default_factory=Counter)
 
     @property
     def everything(self) -> Bits:
@@ -117,6 +119,14 @@ class Universe:
     def addresses(self, bits: Bits, domain: Domain) -> AddressSet:
         """Return all addresses of several classes as seen from a domain."""
         return AddressSet.union_all(self.class_addresses(number, domain) for number in members_of(bits))
+
+    def called(self, workload: Workload) -> str:
+        """Return a workload's name for people, with its native id where several have this name (members of a fleet usually do)."""
+        if not self._bearers:
+            self._bearers.update(one.name for group in self.classes for one in group.workloads)
+        native = workload.ref or workload.id
+        alone = self._bearers[workload.name] < 2 or native == workload.name
+        return workload.name if alone else f"{workload.name} [{native}]"
 
     def strangers(self, domain: Domain) -> AddressSet:
         """Return every address that no workload has, as seen from a domain."""

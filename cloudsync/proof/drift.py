@@ -186,7 +186,7 @@ def _some(kind: Kind, direction: str, packets: PacketSet) -> Iterator[tuple[Kind
 def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, PacketSet], points: tuple[PointId, ...]) -> Drift:
     number, domain, kind, direction, packets = key
     group = scene.universe.classes[number]
-    workloads = tuple(dict.fromkeys(scene.owners.by_point[point][1].name for point in points))
+    workloads = tuple(dict.fromkeys(scene.universe.called(scene.owners.by_point[point][1]) for point in points))
     entries: tuple[Entry, ...] = ()
     if kind not in (Kind.MISSING, Kind.WOULD_OPEN):
         entries = tuple(_behind(scene.adapter.entries(scene.table, points), direction, packets))

@@ -53,9 +53,9 @@ class Names:
                 continue
             rest -= whole
             if seen == whole or seen in (whole.only(Family.V4), whole.only(Family.V6)):
-                parts.append(group.labels.text() if group.labels else _called([workload.name for workload in group.workloads]))
+                parts.append(group.labels.text() if group.labels else _called([self.universe.called(workload) for workload in group.workloads]))
                 continue
-            names = [workload.name for workload in group.workloads if workload.addresses(domain) & seen]
+            names = [self.universe.called(workload) for workload in group.workloads if workload.addresses(domain) & seen]
             everyone = len(names) == len(group.workloads) and bool(group.labels)
             parts.append(f"{group.labels.text()} (some of their addresses)" if everyone else _called(names))
         return parts, rest

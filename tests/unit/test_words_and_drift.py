@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from cloudsync.adapter import Access
+from cloudsync.adapter import Access, Intent
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler
 from cloudsync.compile.intent import Wanted
 from cloudsync.compile.universe import Universe
-from cloudsync.diff import Owners
+from cloudsync.diff import Owners, changes, point_changes
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import Mode, TargetMode
@@ -117,3 +118,19 @@ def test_beside_foreign_rules_an_excess_is_a_shadow_allow() -> None:
 def test_no_difference_is_no_finding() -> None:
     allowed = PacketSet.of(AddressSet.of("192.0.2.0/24"), HTTPS)
     assert find(_scene([("192.0.2.0/24", "6/443-443")], allowed, TargetMode.EXCLUSIVE)) == ()
+
+
+def test_machines_of_one_name_are_counted_one_by_one_and_told_apart_by_id() -> None:
+    scene = _scene([("0.0.0.0/0", "6/22-22")], PacketSet.of(AddressSet.of("192.0.2.0/24"), SSH), TargetMode.EXCLUSIVE)
+    fleet = [replace(one, name="db", ref=f"i-{n}") for group in scene.universe.classes for n, one in enumerate(group.workloads)]
+    classes = universe.build(Policy((), (), (), (Enforcement(None, Mode.FULL),), ()), fleet)
+    (one,) = find(replace(scene, universe=classes, owners=Owners.of(classes)))
+    assert one.workloads == ("db [i-0]", "db [i-1]")
+    assert "to 2 workloads" in one.text()
+    moved = point_changes(Owners.of(classes), {}, scene.access)
+    (change,) = (
+        one
+        for one in changes(classes, Owners.of(classes), Intent("mem", "acme", TargetMode.EXCLUSIVE, (), ()), moved)
+        if one.direction == "inbound"
+    )
+    assert change.workloads == ("db [i-0]", "db [i-1]")
