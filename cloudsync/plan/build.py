@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloudsync import diff
-from cloudsync.adapter import Access, Adapter, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
+from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
 from cloudsync.compile.intent import Actual as ActualState
 from cloudsync.compile.intent import Recorded, Wanted, past, wanted
 from cloudsync.compile.universe import Universe
@@ -108,7 +108,7 @@ def build(case: Case) -> Built:
         points=touched,
         workloads=len({point.point for point in intent.points}),
         churn=case.before.churn,
-        rules=_rules(adapter, snapshot.table, final, order.phases),
+        rules=_rules(case, final, order.phases),
         inventory=case.before.scopes,
         unseen=case.before.unseen,
         adoptions=adoptions,
@@ -166,7 +166,7 @@ def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...
             TouchedPoint(
                 point=name,
                 workload=workload.id if workload else None,
-                name=workload.name if workload else (point.name if point else name),
+                name=case.universe.called(workload) if workload else (point.name if point else name),
                 labels=workload.labels if workload else Labels(),
                 scope=point.scope if point else "",
                 network=network,
@@ -210,13 +210,20 @@ def _adoptions(case: Case, touched: tuple[TouchedPoint, ...]) -> tuple[Adoption,
     return tuple(found)
 
 
-def _rules(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRules, ...]:
-    before, after = adapter.owned(actual), adapter.owned(final)
+def _rules(case: Case, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRules, ...]:
+    """Count our rules and how many of them go.
+
+    Rules that act nowhere are nobody's loss: those that a platform puts into a new object by itself, in this plan or in one that was
+    interrupted before anything carried the object.
+    """
+    before, after = case.adapter.owned(case.snapshot.table), case.adapter.owned(final)
     steps = [step for phase in phases for step in phase.steps]
-    born = {step.object for step in steps if not step.mark}  # what a platform puts into a new object by itself was never ours
+    born = {step.object for step in steps if not step.mark}
+    carried = {native for point in case.actual.points.values() for native in point.ours}
     removed: dict[str, int] = {}
     for step in steps:
-        if not step.temporary and step.object not in born:
+        acts = step.effect is not Effect.NONE or step.object in carried
+        if acts and not step.temporary and step.object not in born:
             removed[step.scope] = removed.get(step.scope, 0) + step.removes
     return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
 
