@@ -11,7 +11,7 @@ from cloudsync.model.service import ANY_SERVICE, ICMP, ICMPV6, NAMED_PROTOCOLS, 
 from cloudsync.model.workload import Domain
 
 NEARLY = 1 << 16
-"""So few addresses may be missing from a family that `anywhere` is still the honest word: what is let in by right was taken out."""
+"""With so few addresses missing from a family, `anywhere but N addresses` says it best."""
 
 
 @dataclass(slots=True)
@@ -29,9 +29,11 @@ class Names:
         return self._memo[key]
 
     def _peers(self, addresses: AddressSet, domain: Domain, most: int) -> str:
-        wide = {family: (ANYWHERE - addresses).only(family).size <= NEARLY for family in Family if addresses.family(family)}
-        if wide and all(wide.values()):
-            return "anywhere" if len(wide) == len(Family) else f"anywhere (IPv{next(iter(wide)).value})"
+        missing = {family: (ANYWHERE - addresses).only(family).size for family in Family if addresses.family(family)}
+        if missing and max(missing.values()) <= NEARLY:
+            where = "anywhere" if len(missing) == len(Family) else f"anywhere (IPv{next(iter(missing)).value})"
+            count = sum(missing.values())
+            return where + (f" but {count} address{'' if count == 1 else 'es'}" if count else "")
         if reaches_internet(addresses):
             return "the internet and more" if addresses - self.universe.internet(domain) else "the internet"
         parts, rest = self._known(addresses, domain)
@@ -53,7 +55,9 @@ class Names:
                 continue
             rest -= whole
             if seen == whole or seen in (whole.only(Family.V4), whole.only(Family.V6)):
-                parts.append(group.labels.text() if group.labels else _called([self.universe.called(workload) for workload in group.workloads]))
+                parts.append(
+                    group.labels.text() if group.labels else _called([self.universe.called(workload) for workload in group.workloads])
+                )
                 continue
             names = [self.universe.called(workload) for workload in group.workloads if workload.addresses(domain) & seen]
             everyone = len(names) == len(group.workloads) and bool(group.labels)

@@ -51,7 +51,7 @@ def test_peers_are_named_by_class_then_by_machine_then_by_address() -> None:
     assert names.peers(AddressSet.of("10.0.0.0"), DEFAULT_DOMAIN) == "web0"
     assert names.peers(AddressSet.of("10.0.0.2", "192.0.2.0/24"), DEFAULT_DOMAIN) == "role=db, 192.0.2.0/24"
     assert names.peers(ANYWHERE, DEFAULT_DOMAIN) == "anywhere"
-    assert names.peers(AddressSet.of("0.0.0.0/0") - AddressSet.of("10.0.0.0/24"), DEFAULT_DOMAIN) == "anywhere (IPv4)"
+    assert names.peers(AddressSet.of("0.0.0.0/0") - AddressSet.of("10.0.0.0/24"), DEFAULT_DOMAIN) == "anywhere (IPv4) but 256 addresses"
     assert names.peers(globally_routable(), DEFAULT_DOMAIN) == "the internet"
     assert names.peers(globally_routable() | AddressSet.of("10.0.0.0/8"), DEFAULT_DOMAIN) == "the internet and more"
 
