@@ -15,6 +15,8 @@ from cloudsync_aws.limits import FILTER_VALUES_MAX, QUOTA_CODES
 from cloudsync_aws.parse import Raw
 from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, Quotas, Vpc, mark_of
 
+GOING = frozenset({"delete-in-progress", "delete-complete"})
+"""States of a prefix list that somebody has deleted: EC2 deletes none that a rule refers to."""
 THREADS = 8
 """Calls of one Region in flight at once: one for each kind of object."""
 
@@ -65,10 +67,17 @@ class Reader:
         """Start reading what a filter selects: in as many calls as its values need, all of it when `values` is None."""
         return [self.start(method, member, filters) for filters in _filters(field, values)]
 
-    def lists(self, raw: Sequence[Raw]) -> dict[str, PrefixList]:
-        """Return prefix lists with their entries, which cost a call for each."""
-        parts = [self.pool.submit(self._entries, str(one["PrefixListId"])) for one in raw]
-        return _by_id(parse.prefix_list(one, part.result(), self.scope, self.owner) for one, part in zip(raw, parts, strict=True))
+    def lists(self, raw: Sequence[Raw], used: Collection[str] = ()) -> dict[str, PrefixList]:
+        """Return prefix lists with their entries, which cost a call for each. One on its way out is left out: it is in no rule (`used`)."""
+        there = [one for one in raw if one.get("State") not in GOING]
+        parts = [self.pool.submit(self._entries, str(one["PrefixListId"])) for one in there]
+        pairs = [(one, part.result()) for one, part in zip(there, parts, strict=True)]
+        found = _by_id(parse.prefix_list(one, entries, self.scope, self.owner) for one, entries in pairs if entries is not None)
+        missing = sorted(str(one["PrefixListId"]) for one, entries in pairs if entries is None and one["PrefixListId"] in used)
+        if missing:
+            text = f"a rule refers to {missing[0]}, whose entries no read shows"
+            raise CallFailedError(self.scope, "GetManagedPrefixListEntries", text, answered=True)
+        return found
 
     def quotas(self) -> dict[str, int]:
         """Return the account's real limits. A refusal (no permission, unknown code) leaves EC2's defaults; no answer is a failed read."""
@@ -88,8 +97,14 @@ class Reader:
     def _all(self, method: str, member: str, arguments: Mapping[str, object]) -> list[Raw]:
         return list(self.client.pages(self.region, method, member, **arguments))
 
-    def _entries(self, identity: str) -> list[Raw]:
-        return self._all("get_managed_prefix_list_entries", "Entries", {"PrefixListId": identity})
+    def _entries(self, identity: str) -> list[Raw] | None:
+        """Return the entries of a list; None when it went between the two reads."""
+        try:
+            return self._all("get_managed_prefix_list_entries", "Entries", {"PrefixListId": identity})
+        except CallFailedError as failure:
+            if failure.code == "InvalidPrefixListID.NotFound":
+                return None
+            raise
 
 
 @contextmanager
@@ -121,12 +136,13 @@ def whole(client: Client, owner: str, region: str) -> RegionRead:
         known = parse.instances(_joined(instances))
         parsed = _by_id(parse.eni(raw, reader.scope, known, settings.vpcs) for raw in _joined(enis))
         groups = _carried(reader, parsed.values(), _by_id(parse.group(raw, reader.scope, owner) for raw in _joined(described)))
+        used = {rule.peer for one in groups.values() for rule in one.rules if rule.kind == PeerKind.LIST.value}
         return RegionRead(
             scope=reader.scope,
             workloads=_workloads(settings.account, reader.scope, known, parsed.values()),
             groups=groups,
             enis=parsed,
-            lists=reader.lists(_needed(listed.result(), groups.values(), owner)),
+            lists=reader.lists(_needed(listed.result(), used, owner), used),
             vpcs=_by_id(parse.vpc(raw, reader.scope) for raw in networks.result() if wanted is None or raw["VpcId"] in wanted),
             peered=parse.peerings(peerings.result(), region),
             quotas=settings.limits(quotas.result()),
@@ -158,9 +174,8 @@ def _workloads(account: str, scope: str, known: Mapping[str, parse.Instance], en
     return tuple(parse.found(one, account, scope, held.get(one.id, ())) for one in alive)
 
 
-def _needed(raw: Iterable[Raw], groups: Iterable[Group], owner: str) -> list[Raw]:
+def _needed(raw: Iterable[Raw], used: Collection[str], owner: str) -> list[Raw]:
     """Return our prefix lists and those that rules refer to."""
-    used = {rule.peer for one in groups for rule in one.rules if rule.kind == PeerKind.LIST.value}
     return [one for one in raw if one["PrefixListId"] in used or mark_of(dict(parse.tags(one.get("Tags"))), owner) is not None]
 
 
