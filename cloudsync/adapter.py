@@ -486,8 +486,8 @@ class Adapter(Protocol):
     def steps(self, actual: Table, desired: Table, method: Method) -> tuple[Phase, ...]:
         """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
 
-    def simulate(self, table: Table, step: Step) -> Table:
-        """Parse the step's payload back and return the table as it would be after it: proof works on what is really sent."""
+    def simulate(self, table: Table, *steps: Step) -> Table:
+        """Parse the steps' payloads back and return the table as it would be after them: proof works on what is really sent."""
 
     def bounds(self, table: Table, steps: tuple[Step, ...]) -> Bounds:
         """Return tables that bound every state while these steps take effect in any order."""

@@ -42,7 +42,7 @@ from cloudsync_aws.limits import CAPABILITIES, FILTER_VALUES_MAX, LOOK_CODES, WR
 from cloudsync_aws.prints import digest
 from cloudsync_aws.request import Json, Request, UnboundError, key_of
 from cloudsync_aws.settings import AwsSettings
-from cloudsync_aws.simulate import created, seen, simulate
+from cloudsync_aws.simulate import created, seen, simulate_all
 from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Eni
 
@@ -205,9 +205,9 @@ class AwsAdapter:
         """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
         return steps(actual, desired, method)
 
-    def simulate(self, table: AwsTable, step: Step) -> AwsTable:
+    def simulate(self, table: AwsTable, *steps: Step) -> AwsTable:
         """Return the table as it would be after a step, from the payload that is really sent."""
-        return simulate(table, step)
+        return simulate_all(table, steps)
 
     def bounds(self, table: AwsTable, steps: tuple[Step, ...]) -> Bounds:
         """Return tables that bound every state while these steps take effect in any order."""

@@ -92,8 +92,7 @@ def rounds(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, .
             for name in names:
                 steps = tuple(step for label, step in waiting if label == name and step in chosen)
                 found.append(Phase(name if turn == 0 else f"{name}, turn {turn + 1}", steps))
-                for step in steps:
-                    table = adapter.simulate(table, step)
+                table = adapter.simulate(table, *steps)
             waiting = [(name, step) for name, step in waiting if step not in chosen]
         if len(waiting) == before:
             return ()
@@ -162,8 +161,7 @@ def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Pha
             exposed = [one for one in phase_violations(adapter, growing, table, phase.name, phase.steps) if one.kind == "exposure"]
             if exposed:
                 return Replay(proven.states, tuple(exposed))
-        for step in phase.steps:
-            table = adapter.simulate(table, step)
+        table = adapter.simulate(table, *phase.steps)
     return proven
 
 

@@ -19,8 +19,7 @@ def final_table(adapter: Adapter, actual: Table, phases: Iterable[Phase]) -> Tab
     """Return the table after all steps, each parsed back from its rendered payload."""
     table = actual
     for phase in phases:
-        for step in phase.steps:
-            table = adapter.simulate(table, step)
+        table = adapter.simulate(table, *phase.steps)
     return table
 
 

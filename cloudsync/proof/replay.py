@@ -75,8 +75,7 @@ def replay(
     violations: list[Violation] = []
     for phase in phases:
         violations.extend(phase_violations(adapter, envelope, table, phase.name, phase.steps))
-        for step in phase.steps:
-            table = adapter.simulate(table, step)
+        table = adapter.simulate(table, *phase.steps)
         states += len(phase.steps)
     return Replay(states, tuple(violations[:20]))
 

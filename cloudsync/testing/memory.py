@@ -237,9 +237,11 @@ class MemoryAdapter:
         """Return the writes from actual to desired."""
         return memory_table.steps(actual, desired, method)
 
-    def simulate(self, table: MemoryTable, step: Step) -> MemoryTable:
-        """Return the table after a step."""
-        return memory_table.after(table, step.payload)
+    def simulate(self, table: MemoryTable, *steps: Step) -> MemoryTable:
+        """Return the table after some steps."""
+        for step in steps:
+            table = memory_table.after(table, step.payload)
+        return table
 
     def bounds(self, table: MemoryTable, steps: tuple[Step, ...]) -> Bounds:
         """Return the bounds of a phase."""
