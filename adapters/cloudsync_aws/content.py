@@ -17,6 +17,9 @@ from cloudsync_aws.place import Slot
 from cloudsync_aws.table import PeerKind, RuleKey
 
 KEPT = Origin("kept")
+BLOCKS_MOST = 2000
+"""EC2 bounds rules per group times groups per interface by 1,000, per family: more CIDRs than twice that are refused in any case, and then
+only the rules with the most CIDRs are named."""
 _SCTP = ServiceSet.protocol(SCTP)
 
 
@@ -46,6 +49,8 @@ class Side:
     groups: dict[str, list[Need]] = field(default_factory=dict)
     lists: dict[str, list[Need]] = field(default_factory=dict)
     pieces: list[Piece] = field(default_factory=list)
+    listed: list[Piece] = field(default_factory=list)
+    """Pieces that went into lists: their rules still stand behind every entry they overlap, whatever lists there happen to be."""
 
 
 @dataclass(slots=True)
@@ -211,11 +216,15 @@ def entries(side: Side) -> Entries:
     """Return the entries of one direction: exact, canonical, none that 0.0.0.0/0 and ::/0 make idle."""
     found = Entries()
     packets = PacketSet.union_all(PacketSet.of(piece.addresses, piece.services) for piece in side.pieces)
-    for (family, network, length), services in cover(packets).items():
+    sources = [*side.pieces, *side.listed]
+    blocks = cover(packets)
+    if len(blocks) > BLOCKS_MOST:
+        sources = sorted(sources, key=lambda piece: -len(piece.addresses.cidrs()))[:5]
+    for (family, network, length), services in blocks.items():
         cidr = (family, network, length)
         kind = PeerKind.CIDR4 if family is Family.V4 else PeerKind.CIDR6
         end = network + (1 << (family.width - length))
-        near = [piece for piece in side.pieces if overlaps(piece.addresses.family(family), network, end)]
+        near = [piece for piece in sources if overlaps(piece.addresses.family(family), network, end)]
         needs = [Need(piece.services, piece.origins) for piece in near]
         _add(found, Peer(side.egress, kind, cidr_text(cidr), family), services, needs, {})
     open_to_all = everywhere(packets) if packets else {}
@@ -242,7 +251,8 @@ def _idle(native: Native, open_to_all: Mapping[Family, ServiceSet]) -> bool:
 
 
 def _origins(needs: Iterable[Need], native: Native) -> tuple[Origin, ...]:
-    return tuple(dict.fromkeys(origin for need in needs if meets(need.services, native) for origin in need.origins))
+    found = dict.fromkeys(origin for need in needs if meets(need.services, native) for origin in need.origins)
+    return tuple(sorted(found, key=lambda origin: (origin == KEPT, origin.rule)))
 
 
 def _origins_of(needs: Iterable[Need], services: ServiceSet) -> tuple[Origin, ...]:

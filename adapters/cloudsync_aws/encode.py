@@ -19,7 +19,7 @@ from cloudsync_aws.lists import Lists, choose
 from cloudsync_aws.pack import Packed, Room, pack
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import Placement, Slot, frozen_scopes, group_key, group_name, place
-from cloudsync_aws.quota import GROUPS_CODE, RULES_CODE, SLOTS_CODE, heavier, quotas, sums
+from cloudsync_aws.quota import GROUPS_CODE, RULES_CODE, SLOTS_CODE, Sums, heavier, quotas, sums
 from cloudsync_aws.table import TAG_LABELS, TAG_OWNER, AwsTable, Eni, Group, Mark, PeerKind, PrefixList, RuleKey
 
 TAG_VALUE_MOST = 256
@@ -188,7 +188,7 @@ def _quota_problem(work: _Work, one: _Filled, packed: Packed, room: Room) -> Pro
     where = f"class {slot.group.labels.text()} ({slot.key.class_id}) in {slot.key.vpc}"
     limits = f"{RULES_CODE} allows {room.entries} per group, direction and family, {SLOTS_CODE} leaves {room.groups} groups per interface"
     if packed.over:
-        message = f"{where} needs {total.text()} entries; {limits}; {len(packed.over)} entries find no room"
+        message = f"{where} needs {total.text()} entries; {limits}; {_short(total, room)}"
     else:
         message = f"{where}: {len(packed.tight)} new entries fit only after old ones are gone ({total.text()} wanted); {limits}"
     internet = any(
@@ -198,6 +198,11 @@ def _quota_problem(work: _Work, one: _Filled, packed: Packed, room: Room) -> Pro
     )
     hint = "accept it in the rule: internet-as-anywhere ok" if internet else "raise the quota, or say the rules in wider addresses"
     return Problem("G-QUOTA", message, hint, worst, slot.points)
+
+
+def _short(total: Sums, room: Room) -> str:
+    missing = max(1, total.most - room.entries * room.groups)
+    return f"at least {missing} {'entry finds' if missing == 1 else 'entries find'} no room"
 
 
 def _slots_problem(work: _Work, slot: Slot) -> Problem:

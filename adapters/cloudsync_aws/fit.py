@@ -133,7 +133,10 @@ def _rectangles(packets: PacketSet, family: Family) -> Iterator[tuple[Points, Po
     for peers, spans in by_peers.items():
         own = intervals.from_ranges(spans)
         wider = [
-            span for other, spans in by_peers.items() if sizes[other] > sizes[peers] and intervals.is_subset(peers, other) for span in spans
+            span
+            for other, spans in by_peers.items()
+            if sizes[other] > sizes[peers] and intervals.contains(other, peers[0]) and intervals.is_subset(peers, other)
+            for span in spans
         ]
         yield peers, _closed(own, intervals.from_ranges(wider), family) if wider else own
 

@@ -46,6 +46,7 @@ class Lists:
                 if found is not None:
                     side.lists.setdefault(found, []).append(Need(piece.services, piece.origins))
                     rest -= piece.addresses.only(family)
+                    side.listed.append(Piece(piece.addresses.only(family), piece.services, piece.origins))
             if rest:
                 pieces.append(piece if rest is piece.addresses else replace(piece, addresses=rest, name=""))
         side.pieces = pieces

@@ -45,6 +45,9 @@ def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], ro
     References come first, so that they are in the class group as long as it has room: it is attached before its shards where an
     interface cannot hold old and new groups together, and then nobody's membership is missed in between.
     """
+    total = sums(wanted, room.lists)
+    if total.most > room.entries * room.groups:
+        return Packed({0: tuple(sorted(wanted))}, over=tuple(sorted(wanted)))
     shards = {
         number: _Shard(frozenset(rules), peak=NOTHING if number in room.idle else sums(rules, room.lists), idle=number in room.idle)
         for number, rules in sorted(now.items())
