@@ -64,6 +64,7 @@ BEHAVIOURS = (
     Behaviour("16", "the texts of the name errors and of InvalidGroup.Duplicate", _A),
     Behaviour("17", "rule descriptions: length, character set, text", _I),
     Behaviour("18", "unknown VpcId, wrong tag ResourceType, reserved `aws:` keys", _A),
+    Behaviour("18", "text with a character that XML cannot carry: InvalidParameterValue", _A),
     Behaviour("19", "a reference into a VPC that is not peered: InvalidGroup.NotFound, and the text", _I),
     Behaviour("20", "a reference to another account's group over an active peering, shown with UserId", _D),
     Behaviour("20", "owner, VPC, connection and PeeringStatus in the pair", _R),

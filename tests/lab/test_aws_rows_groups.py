@@ -342,6 +342,15 @@ def ipv6_egress_appears_when_a_vpc_gets_a_block(cloud: Cloud) -> None:
     assert cloud.rules(touched, egress=True) == []
 
 
+@row
+def row_18_text_that_no_answer_can_hold(cloud: Cloud) -> None:
+    vpc = cloud.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    with pytest.raises(ClientError) as refused:
+        cloud.ec2.create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "\x1b[2J"}])
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert cloud.ec2.describe_vpcs()["Vpcs"]
+
+
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_lab_answers_as_ec2_does(name: str, cloud: Cloud) -> None:
     CHECKS[name](cloud)

@@ -50,6 +50,10 @@ class Asked:
         return not buckets.is_read(self.action)
 
 
+_UNSAYABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What no XML 1.0 answer can hold: taken in, it would spoil every later answer. Assumed of EC2, whose answers are always well-formed."""
+
+
 @dataclass(slots=True)
 class Shim:
     """The simulated vendor behind one port."""
@@ -141,6 +145,9 @@ class Shim:
         principal = iam.principal_of(asked.account, asked.access_key_id)
         if principal is not None:
             iam.check(principal, iam.needs(self.world.of(call), call))
+        for name, value in asked.flat.items():
+            if _UNSAYABLE.search(value):
+                raise Refusal.value(f"Value for parameter {name} is invalid. It holds a character that XML cannot carry.")
         if asked.form.flag("DryRun"):
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         own = actions.own_answer(call)
