@@ -19,8 +19,8 @@ from cloudsync.inventory.changes import label_changes
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import AddressSet
-from cloudsync.model.errors import InputError, PolicyError, RefusedError
-from cloudsync.model.finding import Finding, Where
+from cloudsync.model.errors import AdapterError, InputError, PolicyError, RefusedError
+from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import PointId
 from cloudsync.plan.document import dump as dump_plan
@@ -102,7 +102,16 @@ class Session:
         before = replace(before, applied=memory.applied(self.state.records, self.targets))
         notes = tuple(LabelNote(change.name, change.text()) for change in label_changes(known, inventory)) if known else ()
         scene = run.world(self.loaded.policy, memory.live(inventory), now, before, notes)
+        scene = replace(scene, warnings=(*scene.warnings, *self._unguarded()))
         return Seen(now, readings, inventory, scene, owners)
+
+    def _unguarded(self) -> tuple[Finding, ...]:
+        """Warn when nothing says where the operators come from: then no guard keeps their own way in open."""
+        if self.loaded.settings.guards.management:
+            return ()
+        hint = "add the addresses you administer from: guards: {management: [...]}"
+        message = "guards.management is empty: no guard keeps your own way in open"
+        return (Finding(self.loaded.settings.where, "NO-MANAGEMENT", message, hint, Severity.WARNING),)
 
     def plan(self, verb: str) -> Found:
         """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
@@ -110,6 +119,8 @@ class Session:
         now, inventory, scene = seen.now, seen.inventory, seen.scene
         settled = self._settled(now, memory.quarantined(inventory))
         planned = run.plan_all(scene, seen.readings, settled)
+        if verb == "drift":
+            planned = tuple(map(run.named, planned))
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
         self.state.records.save_plan(plan, self.run_id, now)
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
@@ -152,8 +163,12 @@ class Session:
                 continue
             found = True
             adapter = registry.load(target.adapter).open(target, self.loaded.settings.owner, self.clock)
-            if adapter.identify().account == adapter.expected_account():
-                recover(target.name, adapter, adapter.read().table, ports)
+            if adapter.identify().account != adapter.expected_account():
+                continue
+            snapshot = adapter.read()
+            if not snapshot.complete:
+                raise AdapterError(target.name, "read", "not read whole, so that writes of an interrupted run cannot be settled")
+            recover(target.name, adapter, snapshot.table, ports)
         return found
 
     def apply(self, found: Found) -> RunReport:
