@@ -56,27 +56,36 @@ def pack(wanted: Collection[RuleKey], now: Mapping[int, Collection[RuleKey]], ro
     shards = dict(sorted(shards.items()))
     homeless: list[RuleKey] = []
     for key in sorted(wanted):
-        home = next((shard for shard in shards.values() if key in shard.now), None)
+        home = next((shard for shard in _open(shards, room) if key in shard.now), None)
         if home is None or not _put(home, key, room, peak=False):
             homeless.append(key)
     over: list[RuleKey] = []
     tight: list[RuleKey] = []
     for key in sorted(homeless, key=lambda one: one.kind != PeerKind.GROUP.value):
-        if any(_put(shard, key, room, peak=True) for shard in shards.values()):
+        if any(_put(shard, key, room, peak=True) for shard in _open(shards, room)) or _put_new(shards, key, room):
             continue
-        used = sum(1 for shard in shards.values() if shard.rules or shard is shards[0])
-        number = next((free for free in range(room.groups + len(shards)) if free not in shards), None)
-        if used < room.groups and number is not None:
-            shards[number] = _Shard(frozenset())
-            if _put(shards[number], key, room, peak=True):
-                continue
-            del shards[number]
-        if any(_put(shard, key, room, peak=False) for shard in shards.values()):
+        if any(_put(shard, key, room, peak=False) for shard in _open(shards, room)):
             tight.append(key)
             continue
         over.append(key)
         shards[0].rules.append(key)
     return Packed({number: tuple(shard.rules) for number, shard in shards.items()}, tuple(over), tuple(tight))
+
+
+def _open(shards: Mapping[int, _Shard], room: Room) -> list[_Shard]:
+    """Return the shards that may take an entry: those in use, and the others while an interface has a slot for one more."""
+    used = [shard for number, shard in shards.items() if shard.rules or not number]
+    return list(shards.values()) if len(used) < room.groups else used
+
+
+def _put_new(shards: dict[int, _Shard], key: RuleKey, room: Room) -> bool:
+    used = sum(1 for number, shard in shards.items() if shard.rules or not number)
+    number = next(free for free in range(len(shards) + 1) if free not in shards)
+    fresh = _Shard(frozenset())
+    if used >= room.groups or not _put(fresh, key, room, peak=True):
+        return False
+    shards[number] = fresh
+    return True
 
 
 def _put(shard: _Shard, key: RuleKey, room: Room, *, peak: bool) -> bool:

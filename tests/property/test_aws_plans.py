@@ -233,6 +233,7 @@ TIGHT = Quotas(rules_per_group=12, groups_per_eni=4)
 
 @EXAMPLES
 @given(SEEDS, MODES, st.sampled_from(Method))
+@example(256, TargetMode.EXCLUSIVE, Method.SWAP)  # a shard about to empty was filled again when no slot was left
 @example(245624, TargetMode.EXCLUSIVE, Method.SWAP)  # a list that grew beyond what a group with it could take
 def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method: Method) -> None:
     _, table, encoding = two_states(seed, mode, TIGHT)
