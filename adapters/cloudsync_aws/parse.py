@@ -6,7 +6,7 @@ A shape that cannot be read exactly raises ParseError; the scope it comes from i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -38,8 +38,25 @@ class Instance:
     vpc: str
     alive: bool
     tags: tuple[tuple[str, str], ...]
-    interfaces: tuple[Raw, ...]
+    interfaces: tuple[Shown, ...]
     """Its interfaces as DescribeInstances shows them, in device order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An interface as DescribeInstances shows it. `vpc` is empty where that does not say it."""
+
+    id: str
+    vpc: str
+    addresses: AddressSet
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An interface of DescribeNetworkInterfaces before it is known which instances are there. `service`: why it is an AWS service's."""
+
+    eni: Eni
+    service: str
 
 
 @lru_cache(maxsize=65536)
@@ -143,10 +160,9 @@ def _span(protocol: int, first: int | None, last: int | None) -> tuple[int, int]
 # --- instances and interfaces ----------------------------------------------------------------------------------------
 
 
-def instances(reservations: Iterable[Raw]) -> dict[str, Instance]:
-    """Return every instance of DescribeInstances by id, those that are gone included (`alive` tells)."""
-    found = (instance(raw) for reservation in reservations for raw in reservation.get("Instances") or ())
-    return {one.id: one for one in found}
+def reservation(raw: Raw) -> tuple[Instance, ...]:
+    """Return the instances of one reservation of DescribeInstances, those that are gone included (`alive` tells)."""
+    return tuple(instance(one) for one in raw.get("Instances") or ())
 
 
 def instance(raw: Raw) -> Instance:
@@ -159,8 +175,13 @@ def instance(raw: Raw) -> Instance:
         vpc=str(raw.get("VpcId", "")),
         alive=(raw.get("State") or {}).get("Name") in ALIVE,
         tags=pairs,
-        interfaces=tuple(sorted(raw.get("NetworkInterfaces") or (), key=_device_order)),
+        interfaces=tuple(_shown(one) for one in sorted(raw.get("NetworkInterfaces") or (), key=_device_order)),
     )
+
+
+def _shown(raw: Raw) -> Shown:
+    private, public = addresses(raw)
+    return Shown(str(raw.get("NetworkInterfaceId", "")), str(raw.get("VpcId") or ""), private | public)
 
 
 def _device_order(raw: Raw) -> tuple[int, str]:
@@ -187,9 +208,14 @@ def addresses(raw: Raw) -> tuple[AddressSet, AddressSet]:
 
 def eni(raw: Raw, scope: str, known: Mapping[str, Instance], vpcs: Collection[str] | None = None) -> Eni:
     """Return one interface of DescribeNetworkInterfaces; `vpcs` are those of the settings, None for all."""
+    return judged(looked(raw, scope), known, vpcs)
+
+
+def looked(raw: Raw, scope: str) -> Looked:
+    """Return what one interface of DescribeNetworkInterfaces says of itself."""
     private, public = addresses(raw)
     attachment = raw.get("Attachment") or {}
-    return Eni(
+    found = Eni(
         id=str(raw["NetworkInterfaceId"]),
         scope=scope,
         vpc=str(raw.get("VpcId", "")),
@@ -197,34 +223,38 @@ def eni(raw: Raw, scope: str, known: Mapping[str, Instance], vpcs: Collection[st
         private=private,
         public=public,
         groups=tuple(sorted({str(one["GroupId"]) for one in raw.get("Groups") or ()})),
-        skipped=_skipped(raw, str(attachment.get("InstanceId", "")), known, vpcs),
     )
-
-
-def _skipped(raw: Raw, instance_id: str, known: Mapping[str, Instance], vpcs: Collection[str] | None) -> str:
-    """Say why no policy is enforced at an interface; empty when it is one of a known instance and no service's."""
     kind = raw.get("InterfaceType") or "interface"
-    holder = known.get(instance_id)
+    service = "" if kind == "interface" else f"belongs to an AWS service: interface type {kind}"
     if raw.get("RequesterManaged"):
-        return "belongs to an AWS service" + (f": {raw['Description']}" if raw.get("Description") else "")
-    if kind != "interface":
-        return f"belongs to an AWS service: interface type {kind}"
-    if vpcs is not None and raw.get("VpcId") not in vpcs:
-        return f"its VPC {raw.get('VpcId')} is not in the settings"
-    if not instance_id:
+        service = "belongs to an AWS service" + (f": {raw['Description']}" if raw.get("Description") else "")
+    return Looked(found, service)
+
+
+def judged(one: Looked, known: Mapping[str, Instance], vpcs: Collection[str] | None = None) -> Eni:
+    """Return an interface with the reason why no policy is enforced there; none when it is one of a known instance and no service's."""
+    skipped = one.service or _skipped(one.eni, known, vpcs)
+    return replace(one.eni, skipped=skipped) if skipped else one.eni
+
+
+def _skipped(one: Eni, known: Mapping[str, Instance], vpcs: Collection[str] | None) -> str:
+    holder = known.get(one.instance)
+    if vpcs is not None and one.vpc not in vpcs:
+        return f"its VPC {one.vpc} is not in the settings"
+    if not one.instance:
         return "is attached to no instance"
     if holder is None:
-        return f"instance {instance_id} is not in the inventory"
+        return f"instance {one.instance} is not in the inventory"
     if not holder.alive:
-        return f"instance {instance_id} is being terminated"
-    return "" if raw.get("Groups") else "carries no security group"
+        return f"instance {one.instance} is being terminated"
+    return "" if one.groups else "carries no security group"
 
 
 def found(holder: Instance, account: str, scope: str, enis: Iterable[Eni]) -> Found:
     """Return a discovered workload. `enis`: its interfaces as DescribeNetworkInterfaces has them, which is the truth for groups."""
     by_id = {one.id: one for one in enis}
-    order = [str(raw["NetworkInterfaceId"]) for raw in holder.interfaces]
-    shown = {str(raw["NetworkInterfaceId"]): raw for raw in holder.interfaces}
+    order = [one.id for one in holder.interfaces]
+    shown = {one.id: one for one in holder.interfaces}
     # An interface attached a moment ago may be missing on either side; what one of the two reads shows is there.
     ids = [*order, *sorted(set(by_id) - set(order))]
     return Found(
@@ -233,15 +263,14 @@ def found(holder: Instance, account: str, scope: str, enis: Iterable[Eni]) -> Fo
         account=account,
         scope=scope,
         tags=holder.tags,
-        interfaces=tuple(_interface(one, by_id.get(one), shown.get(one, {}), holder) for one in ids),
+        interfaces=tuple(_interface(one, by_id.get(one), shown.get(one), holder) for one in ids),
     )
 
 
-def _interface(identity: str, known: Eni | None, raw: Raw, holder: Instance) -> FoundInterface:
+def _interface(identity: str, known: Eni | None, shown: Shown | None, holder: Instance) -> FoundInterface:
     if known is None:
-        private, public = addresses(raw)
-        vpc = str(raw.get("VpcId", holder.vpc))
-        return FoundInterface(identity, vpc, private | public, None, "DescribeNetworkInterfaces does not show it yet")
+        assert shown is not None
+        return FoundInterface(identity, shown.vpc or holder.vpc, shown.addresses, None, "DescribeNetworkInterfaces does not show it yet")
     point = None if known.skipped else known.point
     return FoundInterface(identity, known.vpc, known.private | known.public, point, known.skipped)
 

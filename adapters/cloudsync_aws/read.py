@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from cloudsync.adapter import Found
 from cloudsync_aws import parse
@@ -28,7 +29,28 @@ class _Identified(Protocol):
 
 Item = TypeVar("Item", bound=_Identified)
 Filters = list[dict[str, object]]
-Pages = Future[list[Raw]]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Value]):
+    """One paged call: the SDK's method, the member of the answer that holds the elements, and what each becomes."""
+
+    method: str
+    member: str
+    make: Callable[[Raw], Value]
+
+
+def _as_it_is(raw: Raw) -> Raw:
+    return raw
+
+
+def _groups(scope: str, owner: str) -> Call[Group]:
+    return Call("describe_security_groups", "SecurityGroups", partial(parse.group, scope=scope, owner=owner))
+
+
+LISTS = Call("describe_managed_prefix_lists", "PrefixLists", _as_it_is)
+ENTRIES = Call("get_managed_prefix_list_entries", "Entries", _as_it_is)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +81,13 @@ class Reader:
         """The Region's unit of completeness."""
         return self.client.settings.scope(self.region)
 
-    def start(self, method: str, member: str, filters: Filters | None = None) -> Pages:
+    def start(self, call: Call[Value], filters: Filters | None = None) -> Future[list[Value]]:
         """Start reading all pages of one call."""
-        return self.pool.submit(self._all, method, member, {"Filters": filters} if filters else {})
+        return self.pool.submit(self._all, call, {"Filters": filters} if filters else {})
 
-    def start_each(self, method: str, member: str, field: str, values: Iterable[str] | None) -> list[Pages]:
+    def start_each(self, call: Call[Value], field: str, values: Iterable[str] | None) -> list[Future[list[Value]]]:
         """Start reading what a filter selects: in as many calls as its values need, all of it when `values` is None."""
-        return [self.start(method, member, filters) for filters in _filters(field, values)]
+        return [self.start(call, filters) for filters in _filters(field, values)]
 
     def lists(self, raw: Sequence[Raw], used: Collection[str] = ()) -> dict[str, PrefixList]:
         """Return prefix lists with their entries, which cost a call for each. One on its way out is left out: it is in no rule (`used`)."""
@@ -94,13 +116,14 @@ class Reader:
             found[field] = int(answer["Quota"]["Value"])
         return found
 
-    def _all(self, method: str, member: str, arguments: Mapping[str, object]) -> list[Raw]:
-        return list(self.client.pages(self.region, method, member, **arguments))
+    def _all(self, call: Call[Value], arguments: Mapping[str, object]) -> list[Value]:
+        # Each element becomes a value as it comes: an answer of the SDK takes ten times the memory.
+        return [call.make(raw) for raw in self.client.pages(self.region, call.method, call.member, **arguments)]
 
     def _entries(self, identity: str) -> list[Raw] | None:
         """Return the entries of a list; None when it went between the two reads."""
         try:
-            return self._all("get_managed_prefix_list_entries", "Entries", {"PrefixListId": identity})
+            return self._all(ENTRIES, {"PrefixListId": identity})
         except CallFailedError as failure:
             if failure.code == "InvalidPrefixListID.NotFound":
                 return None
@@ -121,29 +144,31 @@ def whole(client: Client, owner: str, region: str) -> RegionRead:
     """Read one Region whole. Raises CallFailedError or ParseError."""
     settings = client.settings
     with _reader(client, owner, region) as reader:
-        networks = reader.start("describe_vpcs", "Vpcs")
-        peerings = reader.start("describe_vpc_peering_connections", "VpcPeeringConnections")
-        instances = reader.start_each("describe_instances", "Reservations", "vpc-id", settings.vpcs)
-        listed = reader.start("describe_managed_prefix_lists", "PrefixLists")
+        scope = reader.scope
+        networks = reader.start(Call("describe_vpcs", "Vpcs", _as_it_is))
+        peerings = reader.start(Call("describe_vpc_peering_connections", "VpcPeeringConnections", _as_it_is))
+        instances = reader.start_each(Call("describe_instances", "Reservations", parse.reservation), "vpc-id", settings.vpcs)
+        listed = reader.start(LISTS)
         quotas = reader.pool.submit(reader.quotas)
         wanted: frozenset[str] | None = None
         if settings.vpcs is not None:
             # References reach over peerings: the groups and members beyond belong to the truth, though not to the inventory.
             across = parse.peerings(peerings.result(), region)
             wanted = frozenset(settings.vpcs) | {b for a, b in across if a in settings.vpcs}
-        enis = reader.start_each("describe_network_interfaces", "NetworkInterfaces", "vpc-id", wanted)
-        described = reader.start_each("describe_security_groups", "SecurityGroups", "vpc-id", wanted)
-        known = parse.instances(_joined(instances))
-        parsed = _by_id(parse.eni(raw, reader.scope, known, settings.vpcs) for raw in _joined(enis))
-        groups = _carried(reader, parsed.values(), _by_id(parse.group(raw, reader.scope, owner) for raw in _joined(described)))
+        looks = Call("describe_network_interfaces", "NetworkInterfaces", partial(parse.looked, scope=scope))
+        enis = reader.start_each(looks, "vpc-id", wanted)
+        described = reader.start_each(_groups(scope, owner), "vpc-id", wanted)
+        known = {one.id: one for some in _joined(instances) for one in some}
+        parsed = _by_id(parse.judged(one, known, settings.vpcs) for one in _joined(enis))
+        groups = _carried(reader, parsed.values(), _by_id(_joined(described)))
         used = {rule.peer for one in groups.values() for rule in one.rules if rule.kind == PeerKind.LIST.value}
         return RegionRead(
-            scope=reader.scope,
-            workloads=_workloads(settings.account, reader.scope, known, parsed.values()),
+            scope=scope,
+            workloads=_workloads(settings.account, scope, known, parsed.values()),
             groups=groups,
             enis=parsed,
             lists=reader.lists(_needed(listed.result(), used, owner), used),
-            vpcs=_by_id(parse.vpc(raw, reader.scope) for raw in networks.result() if wanted is None or raw["VpcId"] in wanted),
+            vpcs=_by_id(parse.vpc(raw, scope) for raw in networks.result() if wanted is None or raw["VpcId"] in wanted),
             peered=parse.peerings(peerings.result(), region),
             quotas=settings.limits(quotas.result()),
         )
@@ -158,8 +183,8 @@ def _carried(reader: Reader, enis: Iterable[Eni], groups: dict[str, Group]) -> d
     carried = {group: eni.id for eni in enis if not eni.skipped for group in eni.groups if group not in groups}
     if not carried:
         return groups
-    again = reader.start_each("describe_security_groups", "SecurityGroups", "group-id", carried)
-    groups = _by_id([*groups.values(), *(parse.group(raw, reader.scope, reader.owner) for raw in _joined(again))])
+    again = reader.start_each(_groups(reader.scope, reader.owner), "group-id", carried)
+    groups = _by_id([*groups.values(), *_joined(again)])
     for group, eni in sorted(carried.items()):
         if group not in groups:
             raise CallFailedError(reader.scope, "DescribeSecurityGroups", f"{eni} carries {group}, which no read shows", answered=True)
@@ -179,8 +204,8 @@ def _needed(raw: Iterable[Raw], used: Collection[str], owner: str) -> list[Raw]:
     return [one for one in raw if one["PrefixListId"] in used or mark_of(dict(parse.tags(one.get("Tags"))), owner) is not None]
 
 
-def _joined(parts: Iterable[Pages]) -> list[Raw]:
-    return [raw for part in parts for raw in part.result()]
+def _joined(parts: Iterable[Future[list[Value]]]) -> list[Value]:
+    return [one for part in parts for one in part.result()]
 
 
 def _filters(name: str, values: Iterable[str] | None) -> list[Filters]:
@@ -223,15 +248,17 @@ class PartRead:
 def part(client: Client, owner: str, region: str, touched: Touched) -> PartRead:
     """Read touched objects of one Region. Filters are used, not id parameters: those fail on an id that is not visible yet."""
     with _reader(client, owner, region) as reader:
-        groups = reader.start_each("describe_security_groups", "SecurityGroups", "group-id", touched.groups)
-        groups += reader.start_each("describe_security_groups", "SecurityGroups", "group-name", touched.group_names)
-        enis = reader.start_each("describe_network_interfaces", "NetworkInterfaces", "network-interface-id", touched.enis)
-        lists = reader.start_each("describe_managed_prefix_lists", "PrefixLists", "prefix-list-id", touched.lists)
-        lists += reader.start_each("describe_managed_prefix_lists", "PrefixLists", "prefix-list-name", touched.list_names)
+        described = _groups(reader.scope, owner)
+        groups = reader.start_each(described, "group-id", touched.groups)
+        groups += reader.start_each(described, "group-name", touched.group_names)
+        shown = Call("describe_network_interfaces", "NetworkInterfaces", _as_it_is)
+        enis = reader.start_each(shown, "network-interface-id", touched.enis)
+        lists = reader.start_each(LISTS, "prefix-list-id", touched.lists)
+        lists += reader.start_each(LISTS, "prefix-list-name", touched.list_names)
         found = {str(raw["PrefixListId"]): raw for raw in _joined(lists)}
         return PartRead(
             scope=reader.scope,
-            groups=_by_id(parse.group(raw, reader.scope, owner) for raw in _joined(groups)),
+            groups=_by_id(_joined(groups)),
             enis={str(raw["NetworkInterfaceId"]): raw for raw in _joined(enis)},
             lists=reader.lists([found[identity] for identity in sorted(found)]),
         )

@@ -97,12 +97,16 @@ def test_every_interface_parses_and_those_of_services_are_never_ours() -> None:
 def test_every_instance_parses_with_its_interfaces_in_device_order() -> None:
     seen = 0
     for name, raw in elements("Reservations"):
-        for identity, one in parse.instances([raw]).items():
-            order = [(part.get("Attachment") or {}).get("DeviceIndex", 0) for part in one.interfaces]
+        for shown, one in zip(raw.get("Instances") or (), parse.reservation(raw), strict=True):
+            places = {
+                part["NetworkInterfaceId"]: (part.get("Attachment") or {}).get("DeviceIndex", 0) for part in shown["NetworkInterfaces"]
+            }
+            order = [places[part.id] for part in one.interfaces]
             assert order == sorted(order), name
+            assert set(places) == {part.id for part in one.interfaces}, name
             found = parse.found(one, "111122223333", SCOPE, ())
-            assert found.ref == identity
-            assert [part.ref for part in found.interfaces] == [part["NetworkInterfaceId"] for part in one.interfaces], name
+            assert found.ref == shown["InstanceId"]
+            assert [part.ref for part in found.interfaces] == [part.id for part in one.interfaces], name
             seen += 1
     assert seen >= 13
 
