@@ -256,7 +256,8 @@ def _place_document(stop: Stop) -> dict[str, Any]:
                 "object": one.entry.object,
                 "name": one.entry.object_name,
                 "native": one.entry.native,
-                "ours": one.entry.ours,
+                "id": one.entry.id,
+                "in_our_object": one.entry.ours,
                 "origins": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in one.origins],
             }
             for one in stop.rules

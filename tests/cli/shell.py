@@ -122,6 +122,7 @@ def of_lab(root: Path, lab: Lab) -> Repository:
     lines = f'account: "{state.account}"\n    endpoint: {lab.endpoint}\n    settle: 0s\n'
     found.edit("cloudsync.yaml", 'account: "111122223333"\n', lines)
     found.edit("policy/objects.yaml", "{scope: env=prod, mode: full, egress: leave}", "{scope: app=billing env=prod, mode: full}")
+    found.edit("cloudsync.yaml", "management: [203.0.113.64/26]", "management: [203.0.113.64/26, 10.20.0.11/32]")
     found.edit("cloudsync.yaml", "regions: [us-east-1]", f"regions: [{state.region}]")
     return found
 
