@@ -122,8 +122,11 @@ class Session:
         if verb == "drift":
             planned = tuple(map(run.named, planned))
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
-        self.state.records.save_plan(plan, self.run_id, now)
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
+        for target in report.targets:
+            refusals = (*target.refusals, *(refused for refused, _ in target.overridden))
+            if target.plan is not None and refusals:
+                self.state.records.save_refused(target_digest(target.plan), target.name, refusals, self.run_id, now)
         return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners)
 
     def _read(self) -> tuple[run.Reading, ...]:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cloudsync.guard.values import Approval
+from cloudsync.guard.values import Approval, Refusal
 from cloudsync.model.codec import Json, canonical, from_json, to_json
 from cloudsync.model.errors import RefusedError
 from cloudsync.model.workload import PointId
-from cloudsync.plan.document import dump, target_digest
-from cloudsync.plan.values import Adoption, Plan
+from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.database import Database
 
@@ -36,13 +35,13 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """A plan as it was when it was refused, shown or applied; `document` is a plan file's text."""
+    """A plan that guards refused: its whole digest and what they said, overridden refusals included."""
 
     digest: str
     target: str
     run: str
     at: float
-    document: str
+    refusals: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +121,14 @@ class Records:
             for row in rows
         )
 
-    def save_plan(self, plan: Plan, run_id: str, at: float) -> None:
-        """Keep each target's plan under its digest, so that `approve` and `history` find it; the oldest go."""
+    def save_refused(self, digest: str, target: str, refusals: Iterable[Refusal], run_id: str, at: float) -> None:
+        """Keep what the guards said of a plan under its digest, so that `approve` finds it; the oldest go.
+
+        Only that: the plan itself is made again by whoever applies it, and may be large.
+        """
         with self._database.transaction() as connection:
-            for target in plan.targets:
-                values = (target_digest(target), target.target, run_id, at, dump(Plan((target,), plan.created)))
-                connection.execute("INSERT OR REPLACE INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?)", values)
+            values = (digest, target, run_id, at, canonical(to_json(tuple(refusals))))
+            connection.execute("INSERT OR REPLACE INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?)", values)
             connection.execute(
                 "DELETE FROM plan WHERE rowid NOT IN (SELECT rowid FROM plan ORDER BY at DESC, rowid DESC LIMIT ?)", (PLANS_KEPT,)
             )
@@ -141,7 +142,8 @@ class Records:
             why = "several plans begin so" if rows else "no such plan is stored"
             raise RefusedError("NO-PLAN", f"{prefix!r}: {why}", "give more digits, or plan again")
         row = rows[0]
-        return StoredPlan(row["digest"], row["target"], row["run"], row["at"], row["document"])
+        refusals = from_json(tuple[Refusal, ...], json.loads(row["document"]))
+        return StoredPlan(row["digest"], row["target"], row["run"], row["at"], refusals)
 
     # --- approvals and holds -----------------------------------------------------------------------------------------
 

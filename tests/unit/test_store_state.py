@@ -16,15 +16,15 @@ import pytest
 
 from cloudsync.adapter import Effect, Step
 from cloudsync.clock import SystemClock, check_clock
-from cloudsync.guard.values import Approval
+from cloudsync.guard.values import Approval, Refusal
 from cloudsync.model.address import ANYWHERE
 from cloudsync.model.errors import BusyError, RefusedError, SettingsError
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId
-from cloudsync.plan.document import load, target_digest
+from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Op, OpState
-from cloudsync.plan.values import Adoption, Plan
+from cloudsync.plan.values import Adoption
 from cloudsync.store.audit import verify
 from cloudsync.store.database import Database
 from cloudsync.store.records import EVERY_TARGET, Hold, RunRecord, VerifiedScope
@@ -362,12 +362,13 @@ def test_runs_plans_and_approvals_are_found_again(path: Path, clock: SimulatedCl
     with State(path, clock, writer="run-1") as state:
         records = state.records
         records.start_run(RunRecord("run-1", "apply", 1, "4f1c2a9", clock.now(), None, None, {}))
-        plan = Plan((HARMLESS, replace(HARMLESS, target="other")), clock.now())
-        records.save_plan(plan, "run-1", clock.now())
         digest = target_digest(HARMLESS)
+        said = (Refusal("G-CAP", "mem", "mem/one", "would remove 3 of 4 rules", ("a", "b"), 1, "cloudsync approve ...", ("flow",)),)
+        records.save_refused(digest, "mem", said, "run-1", clock.now())
+        records.save_refused(target_digest(replace(HARMLESS, target="other")), "other", said, "run-1", clock.now())
         found = records.find_plan(digest[:16])
         assert (found.digest, found.target, found.run) == (digest, "mem", "run-1")
-        assert load(found.document).targets == (HARMLESS,)
+        assert found.refusals == said
         for prefix, why in (("", "no such plan"), ("zz", "no such plan")):
             with pytest.raises(RefusedError, match=rf"NO-PLAN .*{why}"):
                 records.find_plan(prefix)
