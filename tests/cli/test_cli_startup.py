@@ -1,0 +1,102 @@
+"""What each verb loads. A verb that loads what it does not use is slow for everybody, every time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloudsync.cli.main import VERBS
+from tests.cli.shell import ROOT, Repository, started
+
+PROGRAM = """
+import json, sys
+from cloudsync.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print("\\n" + json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted(name for name in sys.modules if name.startswith("cloudsync"))))
+"""
+HEAVY = {"asyncio", "ssl", "http", "sqlite3", "multiprocessing", "ctypes", "xml", "unittest"}
+"""Parts of the standard library that cost a start several milliseconds."""
+QUICK = {"cloudsync", "yaml", "_yaml"}
+"""Other people's packages that a verb on files may load."""
+OF_AWS = QUICK | {"cloudsync_aws", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3", "awscrt", "certifi"}
+
+NOBODY = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
+
+
+def loaded(*words: str, **environment: str) -> tuple[set[str], set[str]]:
+    """Return the top-level packages and our own modules that a command line loads in a fresh interpreter."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")} | environment
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True, env=kept, cwd=ROOT)
+    packages, modules = done.stdout.rstrip().rsplit("\n", 2)[-2:]
+    return set(json.loads(packages)), set(json.loads(modules))
+
+
+def bare() -> set[str]:
+    """Return what an interpreter of this installation holds before anything of ours: editable installs bring hooks."""
+    done = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def strangers(packages: set[str], allowed: set[str]) -> set[str]:
+    packages = {name for name in packages if "cython" not in name}  # the C half of PyYAML
+    return packages - set(sys.stdlib_module_names) - allowed - bare() - {"__main__", "__mp_main__"}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(started(tmp_path_factory.mktemp("startup") / "repository").root)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("nonsense",)])
+def test_without_a_verb_nearly_nothing_is_loaded(words: tuple[str, ...]) -> None:
+    packages, modules = loaded(*words)
+    assert not strangers(packages, {"cloudsync"})
+    assert not packages & (HEAVY | {"yaml"})
+    assert len(modules) <= 12, modules
+
+
+@pytest.mark.parametrize(
+    "words", [("validate",), ("fmt", "--check"), ("test", "--offline"), ("schema", "policy"), ("iam", "aws"), ("history",)]
+)
+def test_verbs_on_files_load_no_sdk_and_no_big_library(words: tuple[str, ...], here: str) -> None:
+    packages, _ = loaded(words[0], "-C", here, *words[1:])
+    assert not strangers(packages, QUICK | {"cloudsync_aws"})
+    assert "asyncio" not in packages
+
+
+def test_validate_loads_no_store_no_planner_and_nothing_slow(here: str) -> None:
+    packages, modules = loaded("validate", "-C", here)
+    assert not packages & (HEAVY | {"cloudsync_aws"})
+    areas = {name.split(".")[1] for name in modules if "." in name}
+    assert not areas & {"store", "apply", "run", "guard", "proof", "report", "lab", "testing", "starter"}, areas
+
+
+@pytest.mark.parametrize("verb", ["plan", "drift", "doctor"])
+def test_verbs_that_look_at_aws_load_its_sdk_and_nothing_else_that_is_big(verb: str, here: str) -> None:
+    """The platform is not there; the SDK is loaded to find that out."""
+    root = Repository(Path(here).with_name(f"aws-{verb}"))
+    started(root.root)
+    root.edit("cloudsync.yaml", "regions: [us-east-1]", 'regions: [us-east-1]\n    endpoint: "http://127.0.0.1:9"')
+    packages, _ = loaded(verb, "-C", str(root.root), **NOBODY)
+    assert "botocore" in packages
+    assert not packages & {"moto", "jinja2", "pydantic", "rich", "sqlalchemy", "asyncio", "werkzeug"}
+    assert not strangers(packages, OF_AWS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_loads_no_library(verb: str) -> None:
+    packages, _ = loaded(verb, "--help")
+    assert not strangers(packages, {"cloudsync"})
+
+
+def test_the_allow_list_can_fail() -> None:
+    assert strangers({"pydantic", "json", "cloudsync"}, QUICK) == {"pydantic"}
