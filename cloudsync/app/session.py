@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class Session:
     run_id: str
     progress: Progress = _quiet
     adapters: dict[str, Adapter] = field(default_factory=dict)
+    finished: bool = False
 
     def look(self) -> Seen:
         """Read every target and compile the policy against what is there. Writes nowhere."""
@@ -199,6 +200,7 @@ class Session:
             for target in report.targets
         }
         self.state.records.finish_run(self.run_id, int(code), summary, self.clock.now())
+        self.finished = True
 
     def _apply_target(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool]:
         if planned.built is None or report.refusals or report.mode is TargetMode.OBSERVE:
@@ -249,7 +251,27 @@ def start(root: Path, names: Iterable[str], *, verb: str, writer: bool = False, 
             yield session
             return
         state.records.start_run(RunRecord(run_id, verb, state.lease.generation, loaded.digest, clock.now(), None, None, {}))
-        yield session
+        try:
+            yield session
+        except BaseException as error:
+            if not session.finished:
+                # A run that stops is over; only one that was killed has no end in the history.
+                with suppress(RefusedError):  # what stopped it may be the state itself; that is to be told then
+                    state.records.finish_run(run_id, _code_of(error), {}, clock.now())
+            raise
+
+
+def _code_of(error: BaseException) -> int:
+    """Return the exit code that the command line gives to what stopped a run."""
+    match error:
+        case InputError():
+            return 3
+        case RefusedError():
+            return 4
+        case AdapterError() | KeyboardInterrupt():
+            return 5
+        case _:
+            return 1
 
 
 def check_saved(found: Found, path: Path) -> None:

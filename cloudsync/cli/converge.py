@@ -79,7 +79,8 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         ready = [one for one in found.report.targets if one.plan is not None and not one.plan.empty and not one.refusals]
         if ready and not chosen.yes:
             bars.stop()
-            show(replace(found.report, verb="plan"), output)
+            if not output.json:  # there is nobody to ask then, and one document is printed, not two
+                show(replace(found.report, verb="plan"), output)
             if not _agreed(output, sum(len(one.plan.steps) for one in ready if one.plan is not None)):
                 output.line("nothing was written")
                 run.finish(Exit.OK, found.report)
@@ -99,7 +100,10 @@ def _agreed(output: Output, writes: int) -> bool:
         raise RefusedError(
             "G-APPROVAL", f"{writes} writes are planned and there is no terminal to ask at", "look at the plan, then use --yes"
         )
-    answer = input(f"Send these {writes} writes? Only 'yes' does: ")
+    try:
+        answer = input(f"Send these {writes} writes? Only 'yes' does: ")
+    except EOFError:
+        return False
     return answer.strip().lower() == "yes"
 
 
