@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,6 +93,9 @@ class Session:
         """Read every target and compile the policy against what is there. Writes nowhere."""
         now = self.clock.now()
         readings = self._read()
+        if not gc.isenabled():  # the program starts without it; what was loaded so far stays for the whole run
+            gc.freeze()
+            gc.enable()
         known = memory.recall(self.state.records, self.loaded.settings.targets)
         discoveries = [one.discovery if one.snapshot else memory.unread(one.discovery, known) for one in readings]
         owners = {scope.scope: one.target for one in discoveries for scope in one.scopes}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -138,5 +141,21 @@ def _no_such_verb(word: str) -> NoReturn:
     raise SystemExit(int(Exit.INVALID))
 
 
+def entry() -> NoReturn:
+    """Run as a program: without collecting garbage while it starts, and without taking the interpreter down piece by piece at the end.
+
+    Both cost a run with nothing to do a third of its time (decision 013). Everything durable was closed by its own `with`.
+    """
+    gc.disable()
+    try:
+        code = main()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read us may be gone
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()
