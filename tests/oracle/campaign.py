@@ -272,6 +272,16 @@ def carried(look: Lens, estates: Iterable[Estate]) -> dict[str, tuple[str, ...]]
     }
 
 
+def foreign(estates: Iterable[Estate]) -> dict[str, str]:
+    """Return every group that does not carry the product's mark, exactly as the API says it."""
+    return {
+        name: repr(sorted(group.items()))
+        for estate in estates
+        for name, group in estate.groups.items()
+        if "cloudsync:owner" not in {one["Key"] for one in group.get("Tags", ())}
+    }
+
+
 @dataclass
 class Watch:
     """Looks at the world after every write of a run."""

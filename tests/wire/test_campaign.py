@@ -74,7 +74,7 @@ def case(rig: Rig, seed: int, mode: str) -> bool:
     told = f"seed {seed} {mode}"
     book = scene(rig, seed, mode)
     look = campaign.lens(rig, book, seed)
-    foreign, idle = foreign_groups(rig), campaign.carried(look, rig.estates())
+    foreign, idle = campaign.foreign(rig.estates()), campaign.carried(look, rig.estates())
     origin = look.world(rig.estates())
     watch = Watch(rig, look)
     rig.tap.seen = watch
@@ -85,7 +85,7 @@ def case(rig: Rig, seed: int, mode: str) -> bool:
     moments = campaign.transients(look, origin, now, watch.worlds)
     assert not moments, f"{told}\n" + "\n".join(moments[:12])
     must_be_silent(rig, told)
-    assert foreign_groups(rig) == foreign, f"{told}: a group of somebody else changed"
+    assert campaign.foreign(rig.estates()) == foreign, f"{told}: a group of somebody else changed"
     assert campaign.carried(look, rig.estates()) == idle, f"{told}: an interface of an idle machine changed"
     must_be_minimal(rig, told)
     return True
@@ -109,17 +109,6 @@ def must_be_minimal(rig: Rig, told: str) -> None:
         if count > 1 and "PrefixList" not in key[0] and key[0] != "ModifyNetworkInterfaceAttribute"
     }
     assert not twice, f"{told}: {twice}"
-
-
-def foreign_groups(rig: Rig) -> dict[str, str]:
-    """Return every group that does not carry our mark, as the API says it, but for who carries it."""
-    found: dict[str, str] = {}
-    for estate in rig.estates():
-        for name, group in estate.groups.items():
-            marks = {one["Key"] for one in group.get("Tags", ())}
-            if "cloudsync:owner" not in marks:
-                found[name] = repr(sorted(group.items()))
-    return found
 
 
 def change(rig: Rig, seed: int, mode: str) -> bool:

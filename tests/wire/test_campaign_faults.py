@@ -14,7 +14,6 @@ import pytest
 from cloudsync.lab import server
 from tests.oracle import campaign, cloud, estates, wiretap
 from tests.oracle.campaign import Lens, Rig, Watch, World
-from tests.oracle.cloud import Estate
 from tests.oracle.draw import GROUPS, SERVICES, VOCABULARY, port
 from tests.oracle.language import Book, Chapter, End, Held, Labelled, Listed, Sentence, What
 
@@ -89,15 +88,6 @@ def prepare(rig: Rig, step: Step, mode: str) -> tuple[Lens, World, World]:
     return look, origin, start
 
 
-def groups_of_others(found: list[Estate]) -> dict[str, str]:
-    return {
-        name: repr(sorted(group.items()))
-        for estate in found
-        for name, group in estate.groups.items()
-        if "cloudsync:owner" not in {one["Key"] for one in group.get("Tags", ())}
-    }
-
-
 def kinds_at(number: int) -> tuple[str, ...]:
     if EVERY:
         return KINDS
@@ -132,7 +122,7 @@ def test_every_cut_write_heals(rig: Rig, step: Step, mode: str) -> None:
 def cut_once(rig: Rig, step: Step, mode: str, cut: wiretap.Cut) -> None:
     told = f"{step.name} {mode}: {cut.kind} at write {cut.number}"
     look, origin, start = prepare(rig, step, mode)
-    others = groups_of_others(rig.estates())
+    others = campaign.foreign(rig.estates())
     watch = Watch(rig, look)
     rig.tap.seen, rig.tap.cut = watch, cut
     first = rig.converge()
@@ -146,7 +136,7 @@ def cut_once(rig: Rig, step: Step, mode: str, cut: wiretap.Cut) -> None:
     assert not wrong, f"{told}\n" + "\n".join(wrong[:10])
     moments = campaign.transients(look, start, now, watch.worlds)
     assert not moments, f"{told}\n" + "\n".join(moments[:10])
-    assert groups_of_others(rig.estates()) == others, f"{told}: a group of somebody else changed"
+    assert campaign.foreign(rig.estates()) == others, f"{told}: a group of somebody else changed"
     before = rig.tap.writes
     again = rig.run("apply", "--yes")
     assert (again.code, rig.tap.writes) == (0, before), f"{told}: third run\n{again}\n{rig.tap.calls[-3:]}"
