@@ -66,14 +66,18 @@ class Names:
 
     def packets(self, packets: PacketSet, domain: Domain, *, inbound: bool = True, most: int = 3) -> str:
         """Return e.g. `tcp/22 from the internet; tcp/80-443 from role=lb`; widest peers first."""
+        parts = self.parts(packets, domain, inbound=inbound)
+        return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
+
+    def parts(self, packets: PacketSet, domain: Domain, *, inbound: bool = True) -> list[str]:
+        """Return what `packets` says, one item for each set of services; widest peers first."""
         merged: dict[ServiceSet, AddressSet] = {}
         for peers, services in packets.products():
             known = next((key for key in merged if _alike(key, services) and not merged[key] & peers), services)
             merged[known] = merged.get(known, AddressSet()) | peers
         way = "from" if inbound else "to"
         ordered = sorted(merged.items(), key=lambda item: -item[1].size)
-        parts = [f"{service_words(services)} {way} {self.peers(peers, domain)}" for services, peers in ordered]
-        return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")
+        return [f"{service_words(services)} {way} {self.peers(peers, domain)}" for services, peers in ordered]
 
 
 def _alike(a: ServiceSet, b: ServiceSet) -> bool:

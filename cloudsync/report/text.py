@@ -78,25 +78,35 @@ def _changes(plan: TargetPlan, universe: Universe, owners: Owners) -> Iterator[L
     enforced = {group.id for group in universe.classes if group.mode.enforced}
     for change in plan.changes:
         domain = owners.by_point[change.points[0]][2] if change.points[0] in owners.by_point else DEFAULT_DOMAIN
-        whom = f"{_count(len(change.workloads), 'workload')} {change.labels.text() if change.class_id else '(not in the inventory)'}"
-        if change.class_id not in enforced:
-            whom += " (SIDE EFFECT: nothing is written there, foreign rules there refer to groups that members leave or join)"
         inbound = change.direction == "inbound"
-        if change.opens:
-            what = names.packets(change.opens, domain, inbound=inbound)
-            yield f"  + {what} {_way(inbound)} {whom}{_because(change)}", "good"
-        if change.closes:
-            what = names.packets(change.closes, domain, inbound=inbound)
-            yield f"  - {what} {_way(inbound)} {whom}: no new connections", "warn"
+        yield f"  {_whom(change)}{'' if inbound else ', outbound'}", "head"
+        if change.class_id not in enforced:
+            yield "    SIDE EFFECT: nothing is written there; foreign rules there refer to groups that members leave or join", "warn"
+        yield from _parts("+", names.parts(change.opens, domain, inbound=inbound), "good")
+        if change.origins:
+            shown = ", ".join(map(origin_text, change.origins[:PARTS_SHOWN]))
+            more = len(change.origins) - PARTS_SHOWN
+            yield f"      because of {shown}" + (f" and {more} more rules" if more > 0 else ""), "dim"
+        yield from _parts("-", names.parts(change.closes, domain, inbound=inbound), "warn")
     yield f"  {calls(plan.steps)} · {_proven(plan)}", "dim"
 
 
-def _way(inbound: bool) -> str:  # noqa: FBT001
-    return "to" if inbound else "sent by"
+PARTS_SHOWN = 6
+"""How many parts of a change, and how many rules behind it, stand in the text; `--json` has them all."""
 
 
-def _because(change: Change) -> str:
-    return "   " + ", ".join(map(origin_text, change.origins[:3])) + (" ..." if len(change.origins) > 3 else "") if change.origins else ""
+def _parts(sign: str, parts: list[str], colour: str) -> Iterator[Line]:
+    note = "  (no new connections)" if sign == "-" else ""
+    for part in parts[:PARTS_SHOWN]:
+        yield f"    {sign} {part}{note}", colour
+    if len(parts) > PARTS_SHOWN:
+        yield f"    {sign} and {len(parts) - PARTS_SHOWN} more; --json lists them all{note}", colour
+
+
+def _whom(change: Change) -> str:
+    names = ", ".join(change.workloads[:4]) + (f" and {len(change.workloads) - 4} more" if len(change.workloads) > 4 else "")
+    who = change.labels.text() if change.class_id else "(not in the inventory)"
+    return f"{who}   {_count(len(change.workloads), 'workload')}: {names}"
 
 
 def origin_text(origin: Origin) -> str:
