@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import About, Refusal, refusal, share
+from cloudsync.guard.values import About, Refusal, counted, refusal, share
 from cloudsync.plan.limits import GuardLimits, at_most
 from cloudsync.plan.values import TargetPlan, TouchedPoint
 
@@ -27,7 +27,7 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
     bare = [point for point in plan.points if point.enforced and _loses_last(point)]
     if bare:
         titles = [f"{point.name} ({point.point})" for point in bare]
-        yield refusal(plan, CODE, f"{len(bare)} points would lose the last rule of ours", titles, about=About(approvable=True))
+        yield refusal(plan, CODE, f"{counted(len(bare), 'point')} would lose the last rule of ours", titles, about=About(approvable=True))
 
 
 def _loses_last(point: TouchedPoint) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.adapter import Effect, Step
-from cloudsync.guard.values import About, Refusal, refusal
+from cloudsync.guard.values import About, Refusal, counted, refusal
 from cloudsync.model.address import ANYWHERE
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE
@@ -23,7 +23,7 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
         steps = [step.title for step in removals(plan) if step.scope == scope]
         points = [_title(point) for point in plan.points if point.scope == scope and _closes(point)]
         if steps or points:
-            message = f"{len(steps or points)} removals in a scope that was not read whole ({partial[scope]})"
+            message = f"{counted(len(steps or points), 'removal')} in a scope that was not read whole ({partial[scope]})"
             yield refusal(plan, CODE, message, steps or points, about=About(scope))
     yield from _dependent(plan, set(partial))
 

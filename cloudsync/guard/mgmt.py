@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import About, Refusal, refusal
+from cloudsync.guard.values import About, Refusal, counted, refusal
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
@@ -21,13 +21,13 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
         flow = PacketSet.union_all(lost.values()).text(PARTS_NAMED)
         names = {point.point: point.name for point in plan.points}
         titles = [f"{names[point]} ({point}): {lost[point].text()}" for point in sorted(lost)]
-        message = f"{len(lost)} points would no longer be open to management: {flow}"
+        message = f"{counted(len(lost), 'point')} would no longer be open to management: {flow}"
         yield refusal(plan, CODE, message, titles, about=About(approvable=True, names=(flow,)))
     cut = [loss for loss in plan.management_losses if loss.point not in lost]
     if cut:
         flows = tuple(sorted({loss.flow for loss in cut}))
         titles = [f"{loss.point} during {loss.step}: {loss.flow}" for loss in cut]
-        message = f"{len(titles)} management flows would be cut on the way"
+        message = f"{counted(len(titles), 'management flow')} would be cut on the way"
         yield refusal(plan, CODE, message, titles, about=About(approvable=True, names=flows))
 
 

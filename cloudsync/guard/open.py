@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import About, Refusal, refusal, titled
+from cloudsync.guard.values import About, Refusal, counted, refusal, titled
 from cloudsync.model import intervals
 from cloudsync.model.address import Family, globally_routable
 from cloudsync.model.intervals import Points
@@ -34,7 +34,7 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
         if memo[key]:
             opened.setdefault(point.owner, f"{memo[key]}: {titled(point)}")
     if opened:
-        message = f"opens {len(opened)} workloads to any source"
+        message = f"opens {counted(len(opened), 'workload')} to any source"
         yield refusal(plan, CODE, message, sorted(opened.values()), about=About(approvable=True))
 
 

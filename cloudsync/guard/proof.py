@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import About, Refusal, refusal
+from cloudsync.guard.values import About, Refusal, counted, refusal
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan
 
@@ -27,9 +27,11 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
         return
     exposed = [violation.text() for violation in plan.replay.violations if violation.kind != "outage"]
     if exposed:
-        yield refusal(plan, CODE, f"{len(exposed)} states on the way would expose packets", exposed)
+        yield refusal(plan, CODE, f"{counted(len(exposed), 'state')} on the way would expose packets", exposed)
     cut = [violation for violation in plan.replay.violations if violation.kind == "outage"]
     if cut:
         witnesses = tuple(sorted({violation.packet.text() for violation in cut}))
         titles = [violation.text() for violation in cut]
-        yield refusal(plan, CODE, f"{len(cut)} states on the way would cut packets", titles, about=About(approvable=True, names=witnesses))
+        yield refusal(
+            plan, CODE, f"{counted(len(cut), 'state')} on the way would cut packets", titles, about=About(approvable=True, names=witnesses)
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.guard.values import Refusal, refusal
+from cloudsync.guard.values import Refusal, counted, refusal
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan
 
@@ -20,7 +20,7 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
             blame = f"; rules: {', '.join(peak.rules)}" if peak.rules else ""
             over.append(f"{peak.object}: {peak.peak} {peak.what}, quota {peak.quota} leaves {room}{blame}")
     if over:
-        message = f"{len(over)} objects would be over their quota (less {limits.quota_reserve} % reserve)"
+        message = f"{counted(len(over), 'object')} would be over their quota (less {limits.quota_reserve} % reserve)"
         yield refusal(plan, CODE, message, over)
 
 

@@ -97,6 +97,11 @@ def approve_command(digest: str, guard: str, names: Iterable[str] = ()) -> str:
     return f'cloudsync approve {digest[:DIGITS]} --guard {guard}{named} --until 24h --because "checked by hand"'
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 point`, `2 points`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def share(part: int, whole: int) -> str:
     """Return a percentage for people, e.g. `76 %`."""
     return f"{part * 100 // whole} %" if whole else "all"

@@ -198,7 +198,7 @@ def test_removals_of_own_rules_are_capped_per_scope(before: int, after: int, rem
 def test_a_point_never_loses_its_last_rule_of_ours_unasked() -> None:
     point = replace(touched("web1", let(OFFICE), Access()), ours_before=let(OFFICE), ours_after=Access())
     (refused,) = no(cap.check, replace(WRITES, points=(point,)))
-    assert "1 points would lose the last rule of ours" in refused.message
+    assert "1 point would lose the last rule of ours" in refused.message
     assert no(cap.check, replace(WRITES, points=(replace(point, ours_after=let("192.0.2.1")),))) == []
     assert no(cap.check, replace(WRITES, points=(replace(point, enforced=False),))) == []
 
@@ -272,7 +272,7 @@ def test_hundred_percent_lets_a_first_adoption_through() -> None:
 def test_a_new_opening_to_any_source_needs_approval(before: Access, after: Access, *, refuses: bool) -> None:
     refused = no(opening.check, replace(WRITES, points=(touched("web1", before, after),)))
     assert bool(refused) is refuses
-    assert all(one.guard == "G-OPEN" and one.message == "opens 1 workloads to any source" for one in refused)
+    assert all(one.guard == "G-OPEN" and one.message == "opens 1 workload to any source" for one in refused)
 
 
 def test_the_opening_says_which_service_and_whose_labels() -> None:
