@@ -159,14 +159,14 @@ class Stage:
         """Read everything there is, raw."""
         return cloud.read(self.access(region=region), region)
 
-    def passes(self, name: str, peer: str, text: str, *, out: bool = False, card: int = 0, region: str = "") -> bool:
-        """Tell whether the cloud lets a packet into (or out of) a machine's interface, by its groups alone."""
-        reach = Reach(self.estate(region), [service(text)])
+    def passes(self, name: str, peer: str, text: str, *, out: bool = False, card: int = 0, seen: cloud.Estate | None = None) -> bool:
+        """Tell whether the cloud lets a packet into (or out of) a machine's interface, by its groups alone. `seen`: read before."""
+        reach = Reach(seen or self.estate(), [service(text)])
         return bool(reach.through(self.cards[name][card], ip_address(peer), inbound=not out))
 
-    def address(self, name: str, card: int = 0, *, six: bool = False) -> str:
+    def address(self, name: str, card: int = 0, *, six: bool = False, seen: cloud.Estate | None = None) -> str:
         """Return the private IPv4 (or the IPv6) address of a machine."""
-        found = self.estate().cards[self.cards[name][card]]
+        found = (seen or self.estate()).cards[self.cards[name][card]]
         return str(found["Ipv6Addresses"][0]["Ipv6Address"] if six else found["PrivateIpAddress"])
 
     def carries(self, name: str, card: int = 0) -> list[str]:
