@@ -297,11 +297,17 @@ class Watch:
 
 
 def transients(look: Lens, old: World, new: World, worlds: Iterable[tuple[str, World]]) -> list[str]:
-    """Return every moment at which something was open that neither end opens, or cut that both allow, at a point or along a path."""
+    """Return every moment at which something was open that neither end opens, or cut that both allow, at a point or along a path.
+
+    What a machine sends to itself crosses no network and is left out.
+    """
     found: list[str] = []
     ways = paths(look, old)
+    own = {card.ref: frozenset().union(*(one.addresses for one in machine.cards)) for machine, card in look.cards}
     for number, (action, world) in enumerate(worlds, 1):
         for packet, was in old.items():
+            if packet[2] in own[packet[0]]:
+                continue
             said = _wrong(look, world[packet], was, new[packet])
             if said:
                 card, inbound, address = packet
@@ -322,13 +328,12 @@ def _wrong(look: Lens, now: int, was: int, will: int) -> str:
 
 def paths(look: Lens, world: World) -> list[tuple[Packet, Packet]]:
     """Return (egress there, ingress here) for every two interfaces of the estate and every two of their addresses of one family."""
-    cards = [card for _, card in look.cards]
     found = []
-    for source in cards:
-        for destination in cards:
+    for sender, source in look.cards:
+        for receiver, destination in look.cards:
             for a in source.addresses:
                 for b in destination.addresses:
                     out, into = (source.ref, False, b), (destination.ref, True, a)
-                    if source is not destination and a.version == b.version and out in world and into in world:
+                    if sender is not receiver and a.version == b.version and out in world and into in world:
                         found.append((out, into))
     return found

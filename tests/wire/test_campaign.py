@@ -171,11 +171,18 @@ def sorted_addresses(one: Lens, other: Lens) -> list[Address]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_random_policies_on_random_estates(rig: Rig, sim_seed: int | None, mode: str) -> None:
-    done = [case(rig, seed, mode) for seed in seeds(sim_seed, range(1, 4))]
-    assert any(done) or sim_seed is not None
+    done = [case(rig, seed, mode) for seed in seeds(sim_seed, (1,))]
+    assert all(done) or sim_seed is not None
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_random_changes_of_random_policies(rig: Rig, sim_seed: int | None, mode: str) -> None:
-    done = [change(rig, seed, mode) for seed in seeds(sim_seed, range(1, 4))]
-    assert any(done) or sim_seed is not None
+    done = [change(rig, seed, mode) for seed in seeds(sim_seed, (1,))]
+    assert all(done) or sim_seed is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_more_random_policies_and_changes(rig: Rig, mode: str) -> None:
+    done = [case(rig, seed, mode) for seed in range(2, 20)] + [change(rig, seed, mode) for seed in range(2, 12)]
+    assert sum(done) > len(done) * 2 // 3, "most drawn policies fit the quotas; a refusal is the exception"

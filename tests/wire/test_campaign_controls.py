@@ -88,6 +88,7 @@ def test_a_packet_too_many_is_seen_told_and_taken_back(rig: Rig) -> None:
     assert [call.action for call in rig.tap.mutating()] == ["RevokeSecurityGroupIngress"]
 
 
+@pytest.mark.slow
 def test_a_packet_too_few_is_seen_told_and_given_back(rig: Rig) -> None:
     look, origin = settled(rig)
     group = our_group(rig, "db")
@@ -132,6 +133,7 @@ def test_one_more_rule_is_one_call_with_one_entry(rig: Rig) -> None:
     assert len([key for key in call.form if key.endswith("CidrIp")]) == 1
 
 
+@pytest.mark.slow
 def test_one_rule_less_is_one_revoke(rig: Rig) -> None:
     settled(rig, policy(WEB_TO_DB, CORP_TO_WEB, CORP_TO_DB))
     rig.write(BOOK, "exclusive")
@@ -141,13 +143,13 @@ def test_one_rule_less_is_one_revoke(rig: Rig) -> None:
 
 def test_a_relabelled_machine_changes_groups_and_no_rule_is_written(rig: Rig) -> None:
     look, _ = settled(rig, policy(WEB_TO_DB, CORP_TO_WEB, CORP_TO_DB))
-    machine = next(one for one in look.machines if one.labels["role"] == "web")
+    machine = next(one for one in look.machines if one.labels["role"] == "web" and len(one.cards) == 1)
     rig.access().client().create_tags(Resources=[machine.ref], Tags=[{"Key": "Role", "Value": "db"}])
     told = rig.run("plan")
     assert told.code == 2
     assert "role" in told.out
     assert rig.converge().code == 0
-    assert {call.action for call in rig.tap.mutating()} == {"ModifyNetworkInterfaceAttribute"}
+    assert [call.action for call in rig.tap.mutating()] == ["ModifyNetworkInterfaceAttribute"]
 
 
 # --- doubt means: leave everything alone ------------------------------------------------------------------------------
@@ -155,6 +157,7 @@ def test_a_relabelled_machine_changes_groups_and_no_rule_is_written(rig: Rig) ->
 READS = ("DescribeSecurityGroups", "DescribeNetworkInterfaces", "DescribeInstances", "DescribeVpcs", "DescribeManagedPrefixLists")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", READS)
 @pytest.mark.parametrize("kind", ["denied", "expired", "garbage_after"])
 def test_a_read_that_fails_removes_nothing(rig: Rig, action: str, kind: str) -> None:
@@ -207,6 +210,7 @@ def test_an_inventory_that_is_empty_all_at_once_is_refused(rig: Rig) -> None:
     assert our_rules(rig) == held
 
 
+@pytest.mark.slow
 def test_labels_that_vanish_all_at_once_are_refused(rig: Rig) -> None:
     settled(rig)
     tighten(rig)
@@ -224,6 +228,7 @@ def tighten(rig: Rig) -> None:
     path.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_empty_selector_never_means_any(rig: Rig) -> None:
     empty = Sentence("allow", (of(role="lb"),), (of(role="db"),), (SSH,))
     look, origin = settled(rig, policy(WEB_TO_DB, empty))
@@ -253,6 +258,7 @@ def edit_by_hand(rig: Rig) -> None:
             client.authorize_security_group_ingress(GroupId=name, IpPermissions=TELNET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meddle", [attach_by_hand, edit_by_hand])
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_edits_between_our_writes_are_found_and_settled(rig: Rig, meddle: Callable[[Rig], None], number: int) -> None:
@@ -277,6 +283,7 @@ def test_edits_between_our_writes_are_found_and_settled(rig: Rig, meddle: Callab
     assert campaign.foreign(rig.estates()) == others
 
 
+@pytest.mark.slow
 def test_two_owners_in_one_network_leave_each_other_alone(rig: Rig) -> None:
     settled(rig, mode="additive")
     first = our_rules(rig)

@@ -109,6 +109,14 @@ def quiet_run(rig: Rig, step: Step, mode: str) -> int:
     return rig.tap.writes
 
 
+def test_a_few_cut_writes_heal(rig: Rig) -> None:
+    step = STEPS[1]
+    writes = quiet_run(rig, step, "exclusive")
+    for number, kind in ((1, "reset_after"), (writes // 2, "garbage_after"), (writes, "reset_before")):
+        cut_once(rig, step, "exclusive", wiretap.Cut(number, kind))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exclusive", "additive"])
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_every_cut_write_heals(rig: Rig, step: Step, mode: str) -> None:

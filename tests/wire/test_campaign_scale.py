@@ -98,6 +98,7 @@ def test_a_fleet_doubles_and_shrinks_with_no_policy_edit(rig: Rig) -> None:
         assert len(made) <= most, f"size {size}: {made}"
 
 
+@pytest.mark.slow
 def test_hundreds_of_groups_of_others_cost_pages_not_calls(rig: Rig) -> None:
     client: Any = rig.access().client()
     builder = estates.Builder(rig.access(), random.Random(2))
@@ -118,6 +119,7 @@ def test_hundreds_of_groups_of_others_cost_pages_not_calls(rig: Rig) -> None:
     assert sum(counts.values()) <= 12, counts
 
 
+@pytest.mark.slow
 def test_accounts_regions_and_networks_in_one_run(rig: Rig) -> None:
     rig.accounts = tuple(each.account for each in rig.lab.state.accounts[:2])
     rig.regions = ("us-east-1", "eu-west-1")
@@ -133,6 +135,7 @@ def test_accounts_regions_and_networks_in_one_run(rig: Rig) -> None:
     check(rig, book)
 
 
+@pytest.mark.slow
 def test_a_random_policy_over_accounts_and_regions(rig: Rig) -> None:
     rig.accounts = tuple(each.account for each in rig.lab.state.accounts[:2])
     rig.regions = ("us-east-1", "eu-west-1")
