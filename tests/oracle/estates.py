@@ -58,6 +58,7 @@ class Builder:
         self.names: list[str] = []
         self.lists: list[str] = []
         self.publics: list[str] = []
+        self.public_share = 0.2
 
     def net(self, number: int, *, six: bool) -> Net:
         """Create a VPC with one subnet."""
@@ -149,7 +150,7 @@ class Builder:
         if net.prefix6 and self.rng.random() < 0.6:
             wanted["Ipv6Addresses"] = [{"Ipv6Address": self.address6(net, number)}]
         made = str(self.client.create_network_interface(**wanted)["NetworkInterface"]["NetworkInterfaceId"])
-        if self.rng.random() < 0.2:
+        if self.rng.random() < self.public_share:
             public = f"52.{self.block}.{self.nets.index(net)}.{number}"
             allocated = self.client.allocate_address(Domain="vpc", Address=public)
             self.client.associate_address(AllocationId=allocated["AllocationId"], NetworkInterfaceId=made)
