@@ -10,6 +10,7 @@ import pytest
 from cloudsync.adapter import Access, Effect, Fidelity, Identity, Phase, Problem, Step, Verdict
 from cloudsync.guard import affected, cap, complete, identity, mgmt, problems, proof, quota, shrink
 from cloudsync.guard import open as opening
+from cloudsync.guard.every import GUARDS
 from cloudsync.guard.values import Guard, Refusal
 from cloudsync.model.address import ANYWHERE, AddressSet, Family
 from cloudsync.model.packets import ALL_PACKETS, Packet, PacketSet
@@ -53,6 +54,11 @@ ALL_GUARDS: tuple[Guard, ...] = (
 def test_no_guard_refuses_a_harmless_plan(guard: Guard) -> None:
     assert no(guard, WRITES) == []
     assert no(guard, HARMLESS) == []
+
+
+def test_every_guard_is_asked() -> None:
+    assert set(GUARDS) == set(ALL_GUARDS)
+    assert len(GUARDS) == len(ALL_GUARDS)
 
 
 def test_limits_are_shares_rounded_down_but_never_below_one() -> None:

@@ -295,6 +295,16 @@ def test_an_op_is_open_until_it_is_settled(path: Path, clock: SimulatedClock) ->
         assert [(left.state, why) for left, why in again.journal.ops("run-1")] == [(OpState.DONE, "seen"), (OpState.VOID, "")]
 
 
+def test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself(path: Path, clock: SimulatedClock) -> None:
+    with State(path, clock, writer="run-1") as state:
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE lease SET generation = generation + 1")
+        other.close()
+        with pytest.raises(RefusedError, match="a newer writer took over: generation 2, we are 1"):
+            state.journal.intend(op(state))
+        assert state.journal.ops("run-1") == ()
+
+
 @pytest.mark.parametrize(
     ("concluded", "late", "stands"),
     [

@@ -1,0 +1,30 @@
+"""A pytest plugin for runs inside a copy: says where the tested modules came from, and lets hypothesis draw the same cases each time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw without chance, and do not shrink: that it fails is all we want to know."""
+    if not any("tests/property" in argument for argument in config.args):
+        return
+    from hypothesis import Phase, settings
+
+    settings.register_profile("seeded", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate), deadline=None)
+    settings.load_profile("seeded")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the modules of the product by where their files are."""
+    here = Path.cwd().resolve()
+    files = [
+        Path(module.__file__).resolve()
+        for name, module in sorted(sys.modules.items())
+        if name.partition(".")[0] in ("cloudsync", "cloudsync_aws") and getattr(module, "__file__", None)
+    ]
+    ours = sum(1 for file in files if file.is_relative_to(here))
+    terminalreporter.write_line(f"witness: {ours} modules of this copy, {len(files) - ours} from elsewhere")
