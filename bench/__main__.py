@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=7, help="runs of each command (medians)")
     parser.add_argument("--workloads", type=int, default=10_000)
     parser.add_argument("--rules", type=int, default=1_000)
-    parser.add_argument("--out", type=Path, default=Path("bench-figures.json"))
+    parser.add_argument("--out", type=Path, default=Path(".bench/figures.json"))
     given = parser.parse_args()
     figures: Figures = {"machine": machine(), "times": given.times}
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {given.times} whole processes, alternating")
@@ -48,6 +48,7 @@ def main() -> int:
             figures[name] = memory(given.workloads, given.rules)
         else:
             figures[f"groups-{name}"] = groups(int(name), given.times)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(f"written: {given.out}")
     return 0
