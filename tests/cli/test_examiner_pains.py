@@ -96,7 +96,7 @@ def test_any_text_makes_a_description_that_the_platform_takes(stage: Stage) -> N
 
 
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ModifyNetworkInterfaceAttribute"])
-@pytest.mark.parametrize("kind", ["lost", "reset_before"])
+@pytest.mark.parametrize("kind", ["lost", pytest.param("reset_before", marks=pytest.mark.slow)])
 def test_a_lost_answer_is_looked_at_and_makes_no_second_group(stage: Stage, action: str, kind: str) -> None:
     stage.policy(HEAD + RULE)
     stage.lab.control.fault(action, kind)
