@@ -69,8 +69,8 @@ DEFECTS = (
     Defect(
         name="lease-checked-once",
         file="cloudsync/apply.py",
-        old='    lost = run.ports.lease.lost()\n    if lost:\n        raise _Halt(ApplyStatus.STOPPED, f"no longer the writer: {lost}", step)\n',
-        new="    lost = '' if run.writes else run.ports.lease.lost()\n    if lost:\n        raise _Halt(ApplyStatus.STOPPED, lost, step)\n",
+        old="    lost = run.ports.lease.lost()\n    if lost:\n        raise _Halt(ApplyStatus.STOPPED, f",
+        new="    lost = '' if run.writes else run.ports.lease.lost()\n    if lost:\n        raise _Halt(ApplyStatus.STOPPED, f",
         breaks="A process that slept wakes up and writes an old plan over a newer one.",
         tests=(_RULES + "test_a_paused_process_does_not_write_when_it_wakes",),
     ),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("cloudsync", "adapters", "tests", "config")
 PATIENCE_S = 240.0
 """A run that takes longer hangs; a hang is not a catch."""
-_FAILED = re.compile(r"^FAILED (\S+?\.py::\w+(?:\[.*\])?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^FAILED (\S+?\.py::\w+(?:\[.*?\])?)(?= - |$)", re.MULTILINE)
 _BROKEN = re.compile(r"^ERROR (\S+)", re.MULTILINE)
 _WITNESS = re.compile(r"^witness: (\d+) modules of this copy, (\d+) from elsewhere$", re.MULTILINE)
 
@@ -124,13 +124,12 @@ def run_tests(copy: Path, tests: Iterable[str]) -> Outcome:
 
 def try_defect(copy: Path, defect: Defect) -> Outcome:
     """Plant a defect and run each of its tests alone; return the first run that did not catch it, else the last, with all seconds."""
-    seconds = 0.0
-    failed: list[str] = []
+    runs: list[Outcome] = []
     with planted(copy, defect):
         for test in defect.tests:
-            outcome = run_tests(copy, (test,))
-            seconds += outcome.seconds
-            failed += outcome.failed
-            if not outcome.caught:
+            runs.append(run_tests(copy, (test,)))
+            if not runs[-1].caught:
                 break
-    return Outcome(outcome.code, tuple(failed) if outcome.caught else (), outcome.broken, seconds, outcome.output)
+    last = runs[-1]
+    failed = tuple(test for run in runs for test in run.failed) if last.caught else ()
+    return Outcome(last.code, failed, last.broken, sum(run.seconds for run in runs), last.output)

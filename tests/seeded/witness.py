@@ -12,7 +12,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw without chance, and do not shrink: that it fails is all we want to know."""
     if not any("tests/property" in argument for argument in config.args):
         return
-    from hypothesis import Phase, settings
+    from hypothesis import Phase, settings  # noqa: PLC0415  a third of a second that most runs do without
 
     settings.register_profile("seeded", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate), deadline=None)
     settings.load_profile("seeded")
@@ -22,7 +22,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the modules of the product by where their files are."""
     here = Path.cwd().resolve()
     files = [
-        Path(module.__file__).resolve()
+        Path(str(module.__file__)).resolve()
         for name, module in sorted(sys.modules.items())
         if name.partition(".")[0] in ("cloudsync", "cloudsync_aws") and getattr(module, "__file__", None)
     ]
