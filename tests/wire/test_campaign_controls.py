@@ -13,7 +13,7 @@ from cloudsync.lab import server
 from tests.oracle import campaign, cloud, estates, wiretap
 from tests.oracle.campaign import Lens, Rig, Watch, World
 from tests.oracle.draw import GROUPS, SERVICES, VOCABULARY, port
-from tests.oracle.language import Book, Chapter, End, Held, Labelled, Listed, Sentence, What
+from tests.oracle.language import Book, Chapter, End, Held, Labelled, Listed, Place, Sentence, What
 
 PG, SSH = What("tcp/5432", (port(6, 5432),)), What("ssh", SERVICES["ssh"])
 
@@ -296,3 +296,18 @@ def test_two_owners_in_one_network_leave_each_other_alone(rig: Rig) -> None:
         assert first <= our_rules(rig)
     finally:
         rig.owner = "oracle"
+
+
+# --- the exact complement of the inventory ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accept", [(), ("internet-as-anywhere",)])
+def test_the_internet_is_everybody_but_us_and_nobody_unroutable(rig: Rig, accept: tuple[str, ...]) -> None:
+    open_to_all = Sentence("allow", (End(Place("internet")),), (of(role="web"),), (SSH,), accept=accept)
+    never = Sentence("never allow", (End(Listed("corp")),), (of(role="web"),), (SSH,))
+    look, origin = settled(rig, policy(open_to_all, never, WEB_TO_DB))
+    assert wrong(rig, look, origin) == []
+    again = rig.run("apply", "--yes")
+    assert again.code == 0
+    assert not rig.tap.mutating()
