@@ -7,6 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from subprocess import SubprocessError
 
 from tests.seeded.catalogue import DEFECTS
 from tests.seeded.planting import Defect, Outcome, make_copy, run_tests, try_defect
@@ -41,7 +42,7 @@ def _row(defect: Defect, copies: SimpleQueue[Path]) -> bool:
     copy = copies.get()
     try:
         outcome = try_defect(copy, defect)
-    except Exception as error:
+    except (AssertionError, OSError, SubprocessError) as error:
         print(f"{defect.name:44} FAILED TO RUN: {type(error).__name__}: {error}", flush=True)
         return False
     finally:

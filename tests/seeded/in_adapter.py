@@ -47,8 +47,10 @@ EDGE = (
         "duplicate-is-success",
         (
             "adapter",
-            "            look = not failure.answered",
-            '            if failure.code.endswith(".Duplicate"):\n                return Outcome(Status.DONE)\n            look = not failure.answered',
+            "            look = not failure.answered or failure.code in LOOK_CODES\n",
+            "            look = not failure.answered\n"
+            "            if 'Duplicate' in failure.code:\n"
+            "                return Outcome(Status.DONE)\n",
         ),
         "A rule or group of somebody else is taken for the one that we made.",
         _WIRE + "test_a_refusal_that_may_be_an_echo_is_unknown",

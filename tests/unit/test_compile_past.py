@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cloudsync.adapter import Access, Point, PointIntent
@@ -58,9 +59,12 @@ def intended(found: Policy, now: Access, recorded: Recorded | None = None) -> Po
 
 
 def test_a_workload_is_called_by_its_name_or_its_native_id() -> None:
+    twin = replace(MACHINE, id=WorkloadId("aws/i-2"), name="web2", ref="i-2", interfaces=())
     for called in ("web1", "i-1"):
-        (arm,) = world(policy(f"allow iplist office to workload {called} on tcp/22")).arms
-        assert arm.destination.classes == 1
+        found = policy(f"allow iplist office to workload {called} on tcp/22")
+        classes = universe.build(found, [MACHINE, twin])
+        (arm,) = arms.resolve(classes, found, ENDS)
+        assert [classes.classes[number].workloads for number in universe.members_of(arm.destination.classes)] == [(MACHINE,)]
     assert world(policy("allow iplist office to workload aws/i-1 on tcp/22")).arms == ()
 
 
