@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cloudsync import registry, run
@@ -28,6 +29,7 @@ from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Plan
+from cloudsync.policy.lint import lint
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
 from cloudsync.store.records import RunRecord
 from cloudsync.store.state import DEFAULT, State, state_path
@@ -122,6 +124,9 @@ class Session:
         """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
         seen = self.look()
         now, inventory, scene = seen.now, seen.inventory, seen.scene
+        if verb == "plan":  # a person is looking: what `validate` would say of the rules belongs on the same screen
+            found = lint(self.loaded.policy, datetime.fromtimestamp(now, UTC), schedule_known=self.loaded.settings.schedule is not None)
+            scene = replace(scene, warnings=(*(one for one in found if one.severity is not Severity.NOTE), *scene.warnings))
         settled = self._settled(now, memory.quarantined(inventory))
         planned = run.plan_all(scene, seen.readings, settled)
         if verb == "drift":
