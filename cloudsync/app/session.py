@@ -29,7 +29,6 @@ from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Plan
-from cloudsync.policy.lint import lint
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
 from cloudsync.store.records import RunRecord
 from cloudsync.store.state import DEFAULT, State, state_path
@@ -125,6 +124,8 @@ class Session:
         seen = self.look()
         now, inventory, scene = seen.now, seen.inventory, seen.scene
         if verb == "plan":  # a person is looking: what `validate` would say of the rules belongs on the same screen
+            from cloudsync.policy.lint import lint
+
             found = lint(self.loaded.policy, datetime.fromtimestamp(now, UTC), schedule_known=self.loaded.settings.schedule is not None)
             scene = replace(scene, warnings=(*(one for one in found if one.severity is not Severity.NOTE), *scene.warnings))
         settled = self._settled(now, memory.quarantined(inventory))
