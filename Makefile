@@ -59,7 +59,7 @@ schema: $(STAMP) ## write the JSON Schemas again from the document types
 	$(BIN)/python -m cloudsync.settings.generate config/schema
 
 sim: $(STAMP) ## replay seeded simulations: make sim SEED=7 N=100
-	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
+	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q -m "not slow" tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
 
 # uv resolves for every platform at once; the lock names neither an index nor a path, so that it works behind any mirror.
 lock: ## resolve again and write requirements.lock
