@@ -48,9 +48,11 @@ EDGE = (
         (
             "adapter",
             "            look = not failure.answered or failure.code in LOOK_CODES\n",
-            "            look = not failure.answered\n"
-            "            if 'Duplicate' in failure.code:\n"
-            "                return Outcome(Status.DONE)\n",
+            (
+                "            look = not failure.answered\n"
+                "            if 'Duplicate' in failure.code:\n"
+                "                return Outcome(Status.DONE)\n"
+            ),
         ),
         "A rule or group of somebody else is taken for the one that we made.",
         _WIRE + "test_a_refusal_that_may_be_an_echo_is_unknown",
@@ -258,4 +260,25 @@ PURE = (
     ),
 )
 
-DEFECTS = (*EDGE, *PURE)
+CUT_SHORT = (
+    _aws(
+        "idle-group-changed-like-a-carried-one",
+        ("steps", "if old.id in carried]", "if old.id]"),
+        "A group that a cut run left behind is attached with its default egress still in it.",
+        _SIMULATE + "test_a_group_left_behind_by_a_cut_run_is_put_right_before_anybody_carries_it",
+    ),
+    _aws(
+        "full-group-filled-before-it-is-stripped",
+        ("steps", "(first if tight else found).extend(", "found.extend("),
+        "The default egress of a new group leaves no room for its last entry.",
+        _SIMULATE + "test_a_new_group_with_full_egress_loses_the_default_first",
+    ),
+    _aws(
+        "more-groups-than-an-interface-takes",
+        ("steps", "added[: max(0, room)]", "added"),
+        "EC2 refuses the attachment in the middle of a plan.",
+        _SIMULATE + "test_join_holds_old_and_new_together_as_far_as_slots_go",
+    ),
+)
+
+DEFECTS = (*EDGE, *PURE, *CUT_SHORT)

@@ -365,6 +365,12 @@ REPORTS = (
         _SAID + "test_over_several_targets_the_word_for_a_person_wins",
     ),
     _core(
+        "what-a-platform-cannot-say-ends-well",
+        ("cli/exits", "(Exit.BUG, Exit.INVALID, Exit.REFUSED", "(Exit.BUG, Exit.REFUSED"),
+        "A policy that was refused ends with exit code 0.",
+        _SAID + "test_over_several_targets_the_word_for_a_person_wins",
+    ),
+    _core(
         "names-printed-raw",
         (
             "cli/output",

@@ -10,7 +10,7 @@ import pytest
 from tests.seeded.catalogue import DEFECTS
 from tests.seeded.planting import ROOT, Defect, make_copy, planted, run_tests, try_defect
 
-FEW = 3
+FEW = 6
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,8 @@ def test_a_gap_in_the_inventory_is_said() -> None:
     [
         ((Exit.REFUSED, Exit.FAILED), Exit.REFUSED),
         ((Exit.BUG, Exit.REFUSED), Exit.BUG),
+        ((Exit.INVALID, Exit.OK), Exit.INVALID),
+        ((Exit.INVALID, Exit.FAILED, Exit.REFUSED), Exit.INVALID),
         ((Exit.FAILED, Exit.CHANGES), Exit.FAILED),
         ((Exit.CHANGES, Exit.OK), Exit.CHANGES),
         ((Exit.OK,), Exit.OK),
