@@ -15,7 +15,10 @@ CODE = "G-MGMT"
 
 
 def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
-    """Refuse when a management flow that is open today would not be after the plan, or not at some moment on the way."""
+    """Refuse when a management flow that is open today would not be after the plan, or not at some moment on the way.
+
+    A machine that joins its like loses what none of them has: a launch template's ssh to the world would else stop every growing fleet.
+    """
     lost = _lost(plan, limits)
     if lost:
         flow = PacketSet.union_all(lost.values()).text(PARTS_NAMED)
@@ -38,9 +41,10 @@ def _lost(plan: TargetPlan, limits: GuardLimits) -> dict[PointId, PacketSet]:
     memo: dict[tuple[PacketSet, PacketSet, PacketSet], PacketSet] = {}
     lost: dict[PointId, PacketSet] = {}
     for point in plan.points:
-        key = (point.before.inbound, point.after.inbound, point.base.inbound)
+        rightful = point.base.inbound if point.sibling is None else point.base.inbound & point.sibling.inbound
+        key = (point.before.inbound, point.after.inbound, rightful)
         if key not in memo:
-            memo[key] = (point.before.inbound & point.base.inbound & protected) - point.after.inbound
+            memo[key] = (point.before.inbound & rightful & protected) - point.after.inbound
         if memo[key]:
             lost[point.point] = memo[key]
     return lost

@@ -22,7 +22,7 @@ WARNINGS_SHOWN = 20
 
 def render(report: RunReport) -> Iterator[Line]:
     """Yield the lines of a plan, an apply or a drift report."""
-    state = "complete" if not report.incomplete else f"INCOMPLETE ({len(report.incomplete)} scopes)"
+    state = "complete" if not report.incomplete else f"INCOMPLETE ({_count(len(report.incomplete), 'scope')})"
     yield (
         f"cloudsync {report.verb}  {report.owner}  policy {report.policy}  inventory {state}, {_count(report.workloads, 'workload')}",
         "head",
@@ -54,7 +54,7 @@ def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:
     if report.verb == "drift":
         yield from _drift(report, target)
     elif plan is not None and report.universe is not None and report.owners is not None:
-        yield from _changes(plan, report.universe, report.owners)
+        yield from _changes(plan, report.universe, report.owners, _unread(target))
         yield from _shadow(target)
     for refused in target.refusals if report.verb != "drift" else ():
         for number, line in enumerate(refused.text().splitlines()):
@@ -70,9 +70,15 @@ def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:
         yield from _applied(target)
 
 
-def _changes(plan: TargetPlan, universe: Universe, owners: Owners) -> Iterator[Line]:
+def _unread(target: TargetReport) -> str:
+    """Return what follows a word of peace: nothing, or the scopes of which nothing is known."""
+    scopes = [one.what.removeprefix("scope ") for one in target.unchecked if one.what.startswith("scope ")]
+    return f" in what was read; nothing is known of {', '.join(scopes)}" if scopes else ""
+
+
+def _changes(plan: TargetPlan, universe: Universe, owners: Owners, unread: str) -> Iterator[Line]:
     if plan.empty and not plan.problems:
-        yield "  = in sync", "good"
+        yield (f"  = nothing to do{unread}", "warn") if unread else ("  = in sync", "good")
         return
     names = Names(universe)
     enforced = {group.id for group in universe.classes if group.mode.enforced}
@@ -145,7 +151,8 @@ def _drift(report: RunReport, target: TargetReport) -> Iterator[Line]:
     real = [one for one in target.drift if one.real]
     watched = [one for one in target.drift if not one.real]
     if not real:
-        yield "  = no drift", "good"
+        unread = _unread(target)
+        yield f"  = no drift{unread}", "warn" if unread else "good"
     for one in real:
         yield from drift_lines(one)
     if watched and not report.watched:
@@ -182,7 +189,7 @@ def _applied(target: TargetReport) -> Iterator[Line]:
 
 def _summary(report: RunReport) -> Iterator[Line]:
     for gap in report.incomplete:
-        yield f"not checked: {gap.what}: {gap.why}", "warn"
+        yield f"not checked: {gap.what}: {gap.why.removeprefix(f'{gap.what}: ')}", "warn"
     plans = [target.plan for target in report.targets if target.plan is not None]
     steps = sum(len(plan.steps) for plan in plans)
     refused = sum(1 for target in report.targets if target.refusals)
@@ -195,19 +202,32 @@ def _summary(report: RunReport) -> Iterator[Line]:
         read = len(report.targets) - failed
         counts = ", ".join(f"{count} {name}" for name, count in by.items()) or ("no drift" if read else "nothing was checked")
         unread = f"; {_count(failed, 'target')} could not be read: nothing is known of {'it' if failed == 1 else 'them'}" if failed else ""
-        yield (f"{counts} on {_count(read, 'target')}" if read else counts) + unread, "bad" if failed else "head"
+        if not failed and report.incomplete:
+            unread = f"; {_count(len(report.incomplete), 'scope')} could not be read: nothing is known there"
+        yield (f"{counts} on {_count(read, 'target')}" if read else counts) + unread, "bad" if unread else "head"
         return
-    points = sum(plan.certificate.points for plan in plans if plan.certificate)
-    differing = sum(len(plan.certificate.differences) for plan in plans if plan.certificate)
-    done = "would be enforced" if report.verb == "plan" else "enforced"
-    if plans:
-        yield f"Proof: {done} = policy on {points - differing} of {_count(points, 'point')}.", "good" if not differing else "bad"
+    yield from _proof(report)
     tail = (f", {refused} refused" if refused else "") + (f", {failed} not read" if failed else "")
     if report.verb == "plan":
         yield f"{_count(steps, 'write')} on {_count(len(report.targets), 'target')}{tail}", "head"
     else:
         done_count = sum(target.applied.done for target in report.targets if target.applied)
         yield f"{_count(done_count, 'write')} done on {_count(len(report.targets), 'target')}{tail}", "head"
+
+
+def _proof(report: RunReport) -> Iterator[Line]:
+    """Say what was proven of the plans, and as enforced only what an apply brought about and found again."""
+    for done in (True, False):
+        certificates = [one.plan.certificate for one in report.targets if one.plan and one.plan.certificate and _enforces(one) is done]
+        points = sum(one.points for one in certificates)
+        differing = sum(len(one.differences) for one in certificates)
+        if certificates:
+            words = "enforced" if done else "would be enforced"
+            yield f"Proof: {words} = policy on {points - differing} of {_count(points, 'point')}.", "bad" if differing else "good"
+
+
+def _enforces(target: TargetReport) -> bool:
+    return target.applied is not None and target.applied.status in ("done", "nothing") and not target.remaining and not target.error
 
 
 def _count(number: int, noun: str) -> str:

@@ -46,3 +46,31 @@ def test_drift_names_the_platforms_own_id_of_the_rule_to_blame(stage: Stage) -> 
     native = made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
     ran = stage.run("drift", code=2)
     assert re.search(rf"\[critical\] tcp/22 from anywhere \(IPv4\) to 1 workload role=db: .* let in by {native} ", ran.out), str(ran)
+
+
+def test_a_region_that_was_not_read_is_never_called_in_sync(stage: Stage) -> None:
+    for verb in ("plan", "drift"):
+        stage.lab.control.fault("DescribeNetworkInterfaces", "denied")
+        ran = stage.run(verb, code=5)
+        assert "in sync" not in ran.out, str(ran)
+        assert f"in what was read; nothing is known of {stage.lab.state.account}/us-east-1" in ran.out, str(ran)
+
+
+def test_an_apply_that_was_refused_proves_nothing_about_what_is(stage: Stage) -> None:
+    stage.settings(guards="open_to_internet: approve")
+    stage.policy(POLICY.replace("role=web to", "anywhere to"))
+    ran = stage.run("apply", "--yes", code=4)
+    assert "Proof: would be enforced = policy on" in ran.out, str(ran)
+    assert "Proof: enforced" not in ran.out, str(ran)
+
+
+def test_a_fleet_grows_unattended_although_its_template_is_open_to_management(stage: Stage) -> None:
+    net = stage.net("10.2")
+    template = stage.group(net, "template", tcp(22, "0.0.0.0/0"))
+    stage.machine(net, "web-1", "role=web", [template])
+    guards = "max_affected_workloads: 100%, max_removed_rules: 100%, open_to_internet: approve, management: [192.0.2.0/28]"
+    stage.settings(guards=guards)
+    stage.converge()
+    stage.machine(net, "web-2", "role=web", [template])
+    stage.run("apply", "--yes", code=0)
+    assert not stage.passes("web-2", "192.0.2.1", "tcp/22")

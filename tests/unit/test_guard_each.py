@@ -319,6 +319,13 @@ def test_what_is_open_to_management_stays_open(before: Access, after: Access, fl
     assert all(f"--names {shlex.quote(flow)}" in one.approve for one in refused)
 
 
+@pytest.mark.parametrize(("sibling", "flow"), [(let(OFFICE, HTTPS), ""), (let(OFFICE, SSH), "tcp/22 from 192.0.2.0/28")])
+def test_a_machine_that_joins_its_like_keeps_what_they_have_and_no_more(sibling: Access, flow: str) -> None:
+    joins = replace(touched("web3", let(OFFICE, SSH), let(OFFICE, HTTPS)), sibling=sibling)
+    refused = no(mgmt.check, replace(WRITES, points=(joins,), limits=GUARDED))
+    assert [one.must_name for one in refused] == ([(flow,)] if flow else [])
+
+
 def test_a_management_flow_cut_on_the_way_is_refused() -> None:
     loss = ManagementLoss(POINT, "tcp/22 from 192.0.2.1 to web1", "revoke 2 rules")
     (refused,) = no(mgmt.check, replace(WRITES, management_losses=(loss,), limits=GUARDED))
