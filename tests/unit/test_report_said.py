@@ -46,7 +46,7 @@ def test_a_target_that_was_not_read_is_never_called_clean() -> None:
 
 def test_a_gap_in_the_inventory_is_said() -> None:
     text = said(TargetReport("mem", TargetMode.EXCLUSIVE, HARMLESS), incomplete=(Unchecked("mem/two", "page 2 failed"),))
-    assert "INCOMPLETE (1 scopes)" in text
+    assert "INCOMPLETE (1 scope)" in text
     assert "not checked: mem/two: page 2 failed" in text
 
 
