@@ -8,76 +8,64 @@ _ALONE = "tests/unit/test_guard_each.py::"
 _APPROVAL = "tests/unit/test_guard_approval.py::"
 
 
-def _off(name: str, old: str, breaks: str, *tests: str) -> Defect:
-    """Return a guard that says nothing any more; `old` is the end of its check's docstring."""
-    return Defect(
-        name=f"guard-{name}-off",
-        file=f"cloudsync/guard/{name}.py",
-        old=old,
-        new=f"{old}\n    return",
-        breaks=breaks,
-        tests=tuple(_ALONE + test for test in tests),
-    )
+_CHECK = "def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:\n"
+_SILENT = "def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:\n    return iter(())\n\n\n"
+
+
+def _off(name: str, breaks: str, test: str) -> Defect:
+    """Return a guard that says nothing any more."""
+    new = _SILENT + _CHECK.replace("check", "unused")
+    return Defect(f"guard-{name}-off", f"cloudsync/guard/{name}.py", _CHECK, new, breaks, (_ALONE + test,))
 
 
 SWITCHED_OFF = (
     _off(
         "identity",
-        'could not be read. Never overridable."""',
         "The credentials of another account are written with.",
         "test_identity_of_another_account_is_refused_for_good",
     ),
     _off(
         "complete",
-        'and removals elsewhere that depend on one. Never overridable."""',
         "Rules go because half of the inventory was not read.",
         "test_removals_in_a_partial_scope_are_refused",
     ),
     _off(
         "shrink",
-        'only a reading that passes here may become the next verified one.\n    """',
         "An inventory that came back nearly empty is believed.",
         "test_a_shrunken_scope_is_refused_beyond_its_limit",
     ),
     _off(
         "cap",
-        'and taking the last own rule of a point."""',
         "One run may remove every rule that we own.",
         "test_removals_of_own_rules_are_capped_per_scope",
     ),
     _off(
         "affected",
-        'Nor is taking back what others changed since the last good apply.\n    """',
         "One rule may change the packets of every workload unasked.",
         "test_workloads_whose_packets_change_are_capped",
     ),
     _off(
         "open",
-        'and did not before."""',
         "A workload is opened to the internet without anybody's yes.",
         "test_a_new_opening_to_any_source_needs_approval",
     ),
     _off(
         "mgmt",
-        'or not at some moment on the way."""',
         "The operators lock themselves out.",
         "test_what_is_open_to_management_stays_open",
     ),
     _off(
         "quota",
-        'raise the quota, or say less."""',
         "A plan runs into the quota in the middle.",
         "test_a_peak_has_to_leave_the_reserve",
     ),
     _off(
         "proof",
-        'by naming every packet it cuts."""',
         "A plan that nobody proved is written.",
         "test_an_unproven_plan_is_refused_and_only_an_outage_can_be_approved",
     ),
     _off(
         "problems",
-        'without its acceptance, or not at all."""',
         "A table that the platform cannot say is written all the same.",
         "test_problems_pass_through_with_their_code",
     ),

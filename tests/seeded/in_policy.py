@@ -342,7 +342,7 @@ REPORTS = (
     ),
     _core(
         "incomplete-scope-not-mentioned",
-        ("report/text", '        yield f"not checked: {gap.what}: {gap.why}", "warn"\n', '        yield "", ""\n'),
+        ("report/text", "    for gap in report.incomplete:\n", "    for gap in report.incomplete[:0]:\n"),
         "A Region that was not read is not mentioned.",
         _SAID + "test_a_gap_in_the_inventory_is_said",
     ),
