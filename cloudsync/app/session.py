@@ -17,6 +17,7 @@ from cloudsync.app.repository import Loaded, load, policy_name
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
 from cloudsync.clock import SystemClock, check_clock
 from cloudsync.compile.intent import Recorded
+from cloudsync.guard.values import Refusal
 from cloudsync.inventory.changes import label_changes
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.values import Inventory
@@ -30,7 +31,7 @@ from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Plan
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
-from cloudsync.store.records import RunRecord
+from cloudsync.store.records import EVERY_TARGET, RunRecord
 from cloudsync.store.state import DEFAULT, State, state_path
 
 Progress = Callable[[str, int, int], None]
@@ -127,7 +128,9 @@ class Session:
             from cloudsync.policy.lint import lint
 
             found = lint(self.loaded.policy, datetime.fromtimestamp(now, UTC), schedule_known=self.loaded.settings.schedule is not None)
-            scene = replace(scene, warnings=(*(one for one in found if one.severity is not Severity.NOTE), *scene.warnings))
+            told = {(one.where, one.code) for one in scene.warnings}
+            more = (one for one in found if one.severity is not Severity.NOTE and (one.where, one.code) not in told)
+            scene = replace(scene, warnings=(*more, *scene.warnings))
         settled = self._settled(now, memory.quarantined(inventory))
         planned = run.plan_all(scene, seen.readings, settled)
         if verb == "drift":
@@ -138,7 +141,19 @@ class Session:
             refusals = (*target.refusals, *(refused for refused, _ in target.overridden))
             if target.plan is not None and refusals:
                 self.state.records.save_refused(target_digest(target.plan), target.name, refusals, self.run_id, now)
+        if verb != "drift":
+            report = replace(report, targets=tuple(map(self._held, report.targets)))
         return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners)
+
+    def _held(self, target: TargetReport) -> TargetReport:
+        """Return a target with the no of a hold, when it has anything to write: refused by a person, not failed by a platform."""
+        hold = next((one for one in self.state.records.holds() if one.target in (target.name, EVERY_TARGET)), None)
+        if hold is None or target.plan is None or target.plan.empty or target.mode is TargetMode.OBSERVE:
+            return target
+        since = datetime.fromtimestamp(hold.at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+        message = f"on hold since {since} by {hold.who}: {hold.because}"
+        lift = "cloudsync unhold " + ("--all" if hold.target == EVERY_TARGET else hold.target)
+        return replace(target, refusals=(*target.refusals, Refusal("HOLD", target.name, "", message, approve=lift)))
 
     def _read(self) -> tuple[run.Reading, ...]:
         def opened(target: TargetSettings) -> Adapter:

@@ -74,3 +74,18 @@ def test_a_fleet_grows_unattended_although_its_template_is_open_to_management(st
     stage.machine(net, "web-2", "role=web", [template])
     stage.run("apply", "--yes", code=0)
     assert not stage.passes("web-2", "192.0.2.1", "tcp/22")
+
+
+@pytest.mark.parametrize(("held", "lift"), [("aws", "aws"), ("--all", "--all")])
+def test_a_hold_is_a_refusal_that_names_who_and_why_and_the_way_out(stage: Stage, held: str, lift: str) -> None:
+    stage.policy(POLICY.replace("5432", "3306"))
+    stage.run("hold", held, "--because", "change freeze", "--by", "jo", code=0)
+    stage.forget()
+    for words in (("plan",), ("apply", "--yes")):
+        ran = stage.run(*words, code=4)
+        assert re.search(r"REFUSED HOLD aws: on hold since \S+Z by jo: change freeze", ran.out), str(ran)
+        assert re.search(rf"if that is right:  cloudsync unhold (-C \S+ )?{lift}\n", ran.out), str(ran)
+    assert stage.writes() == {}
+    stage.run("drift", code=2)
+    stage.run("unhold", lift, code=0)
+    stage.run("apply", "--yes", code=0)
