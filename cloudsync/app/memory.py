@@ -112,7 +112,10 @@ def _scope(inventory: Inventory, known: Inventory | None, policy: Policy, state:
     now = {one.id: one for one in inventory.workloads if one.scope == name and one.id not in held}
     if known is None or not any(scope.scope == name for scope in known.scopes):
         return InventoryScope(name, target, why, None, len(now))
-    old = {one.id: one for one in known.workloads if one.scope == name}
+    judged = frozenset(
+        one.id for one in known.held if one.why is Why.ABSENT
+    )  # gone in the run before: that run's guards have had their say
+    old = {one.id: one for one in known.workloads if one.scope == name and one.id not in judged}
     gone = tuple(sorted(key for key in old if key not in now))
     lost = tuple(sorted(key for key, one in old.items() if key in now and _enforced(policy, one) and not _enforced(policy, now[key])))
     return InventoryScope(name, target, why, len(old), len(now), gone, lost)

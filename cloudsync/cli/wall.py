@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import Output
@@ -18,7 +20,8 @@ def run(verb: Verb, chosen: argparse.Namespace) -> int:
     """Run a verb inside the wall."""
     output = Output(json=chosen.json, quiet=chosen.quiet, repository=chosen.repository)
     try:
-        return int(verb(chosen, output))
+        with _ended_politely():
+            return int(verb(chosen, output))
     except InputError as error:
         output.findings(error.findings)
         return Exit.INVALID
@@ -40,3 +43,21 @@ def run(verb: Verb, chosen: argparse.Namespace) -> int:
     except Exception as error:  # noqa: BLE001 - the one outer wall: a bug gets a file, not a screen full of frames
         output.bug(error)
         return Exit.BUG
+
+
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """Take a SIGTERM (systemd, a shutdown, a job's timeout) as an interrupt: the call in flight is journalled, the locks are given back."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: signals are somebody else's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+from argparse import Namespace
 from collections.abc import Iterator
 
 import pytest
 
+from cloudsync.cli import wall
+from cloudsync.cli.output import Output
 from tests.cli.stage import Stage, staged, tcp
 
 POLICY = """\
@@ -89,3 +94,26 @@ def test_a_hold_is_a_refusal_that_names_who_and_why_and_the_way_out(stage: Stage
     stage.run("drift", code=2)
     stage.run("unhold", lift, code=0)
     stage.run("apply", "--yes", code=0)
+
+
+def test_a_scope_that_was_emptied_is_approved_once(stage: Stage) -> None:
+    stage.settings(guards="max_gone_workloads: 30%")
+    stage.converge()
+    stage.ec2.terminate_instances(InstanceIds=list(stage.instances.values()))
+    first = stage.run("apply", "--yes", code=4)
+    assert "G-SHRINK aws" in first.out, str(first)
+    stage.converge()
+    for _ in range(2):
+        ran = stage.run("apply", "--yes", code=0)
+        assert "REFUSED" not in ran.out, str(ran)
+
+
+def test_a_termination_signal_ends_a_verb_like_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    def verb(_chosen: Namespace, _output: Output) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal was lost")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert wall.run(verb, Namespace(json=False, quiet=False, repository=".")) == 5
+    assert "interrupted; what was in flight is read back by the next run" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
