@@ -35,6 +35,7 @@ def test_a_role_is_assumed_into_another_account(aws_lab: Lab, cloud: Cloud) -> N
     keys = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="run")["Credentials"]
     there = Cloud(aws_lab.endpoint, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     assert identity(there) == OTHER
+    assert aws_lab.control.log() == []  # no write: who counts writes sees none, and @write faults leave it alone
     vpc = there.vpc("10.77.0.0/16")
     assert vpc in [each["VpcId"] for each in cloud_of(aws_lab, OTHER).ec2.describe_vpcs()["Vpcs"]]
     assert vpc not in [each["VpcId"] for each in cloud.ec2.describe_vpcs()["Vpcs"]]
