@@ -35,7 +35,7 @@ class Bars:
                 self._bar(what, done, of)
             elif what not in self._told:
                 self._told.add(what)
-                self._output.note(f"{what} ({of})" if of > 1 else what)
+                self._output.note(f"{what} (from write {max(done, 1)} of {of})" if of > 1 else what)
 
     def _bar(self, what: str, done: int, of: int) -> None:
         if self._bars is None:

@@ -14,6 +14,8 @@ from cloudsync.compile.intent import Recorded, Wanted, past, wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
+from cloudsync.model.packets import PacketSet
+from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import choose
@@ -22,11 +24,13 @@ from cloudsync.plan.values import (
     Adoption,
     IdentityCheck,
     InventoryScope,
+    ManagementLoss,
     ScopeRules,
     TargetPlan,
     TouchedPoint,
 )
 from cloudsync.proof.certificate import Decoded, certify
+from cloudsync.proof.values import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ def build(case: Case) -> Built:
         adoptions=adoptions,
         certificate=certificate,
         replay=order.replay,
+        management_losses=losses(order.replay, case.limits.management),
         problems=(*encoding.problems, *_unfaithful(encoding)),
         fidelity=encoding.fidelity,
         notes=encoding.notes,
@@ -248,6 +253,16 @@ def _rightful(case: Case, owners: diff.Owners, name: PointId) -> Access | None:
         return None
     inbound = applied.inbound | kept.inbound if group.mode is Mode.SELECTIVE else applied.inbound
     return Access(inbound, kept.outbound if group.egress is Egress.LEAVE else applied.outbound)
+
+
+def losses(replay: Replay, management: AddressSet) -> tuple[ManagementLoss, ...]:
+    """Return the management flows that some state on the way cuts although the old and the new state let them through."""
+    protected = PacketSet.of(management, ANY_SERVICE)
+    return tuple(
+        ManagementLoss(one.point, one.packet.text(), one.step)
+        for one in replay.violations
+        if one.kind == "outage" and one.direction == "inbound" and one.packet in protected
+    )
 
 
 def _unfaithful(encoding: Encoding) -> list[Problem]:

@@ -22,7 +22,7 @@ class Kind(Enum):
 
     EXCESS = "not in the policy"
     MISSING = "wanted, but not let through"
-    SHADOW = "let in by foreign rules beside ours (shadow allow)"
+    SHADOW = "not in the policy, beside what ours allow (shadow allow)"
     WOULD_BLOCK = "would be blocked in mode full"
     WOULD_OPEN = "would be opened in mode full"
 

@@ -13,19 +13,20 @@ from cloudsync.compile.intent import Wanted
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.inventory.static import StaticInventory
-from cloudsync.model.address import AddressSet
+from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import TCP, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync.plan import order
-from cloudsync.plan.build import Before
+from cloudsync.plan.build import Before, losses
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan
 from cloudsync.policy.load import load_policy
 from cloudsync.proof.certificate import Decoded, certify
 from cloudsync.proof.series import crossings
+from cloudsync.proof.values import Replay, Violation
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
 from cloudsync.testing.memory_table import Group, MemoryTable, Rule, Spot
 
@@ -143,7 +144,7 @@ class _Lazy(MemoryAdapter):
         return super().steps(actual, desired, method)[:-1]
 
 
-def _planned(adapter: MemoryAdapter) -> TargetPlan:
+def _planned(adapter: MemoryAdapter, management: AddressSet = NOWHERE) -> TargetPlan:
     policy, findings = load_policy([("policy/p.yaml", POLICY)])
     assert policy is not None, findings
     target = TargetSettings("mem", "memory", TargetMode.EXCLUSIVE, {}, Where("cloudsync.yaml"))
@@ -151,7 +152,7 @@ def _planned(adapter: MemoryAdapter) -> TargetPlan:
     readings = run.read_all([target], lambda one: adapters[one.name])
     inventory = build_inventory([one.discovery for one in readings], StaticInventory(), InventoryRules(), policy, [target])
     scene = run.world(policy, inventory, 1.8e9, Before())
-    limits = GuardLimits(max_affected_workloads=100)
+    limits = GuardLimits(max_affected_workloads=100, management=management)
     (planned,) = run.plan_all(scene, readings, run.Settled("test", "digest", limits, 1.8e9, {"mem": {}}))
     assert planned.plan is not None, planned.error
     return planned.plan
@@ -192,3 +193,25 @@ def test_what_the_encoder_gave_up_on_is_not_planned() -> None:
     assert plan.empty
     assert plan.adoptions == ()
     assert replace(plan, problems=()).certificate is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction", "management", "counts"),
+    [
+        ("outage", "inbound", "192.0.2.0/24", True),
+        ("exposure", "inbound", "192.0.2.0/24", False),
+        ("outage", "outbound", "192.0.2.0/24", False),
+        ("outage", "inbound", "198.51.100.0/24", False),
+    ],
+)
+def test_a_management_flow_that_is_cut_on_the_way_is_a_loss_of_its_own(*, kind: str, direction: str, management: str, counts: bool) -> None:
+    packet = PacketSet.of(AddressSet.of("192.0.2.7"), ServiceSet.ports(TCP, 22, 22)).witness()
+    assert packet is not None
+    found = losses(Replay(3, (Violation(kind, "revoke", "revoke 2 rules", PointId("p"), direction, packet),)), AddressSet.of(management))
+    assert [(loss.point, loss.flow, loss.step) for loss in found] == ([("p", "192.0.2.7 tcp/22", "revoke 2 rules")] if counts else [])
+
+
+def test_a_plan_counts_its_management_losses() -> None:
+    plan = _planned(MemoryAdapter(_platform(), "mem"), AddressSet.of("10.0.0.0/30"))
+    assert plan.replay is not None
+    assert plan.management_losses == losses(plan.replay, plan.limits.management) == ()
