@@ -82,7 +82,7 @@ def encode(intent: Intent, table: AwsTable) -> Encoding:
     desired = _desired(work, filled)
     left_out = _left_out(work, filled, desired)
     work.problems.extend((*_region_problems(table, desired), *_owner_problems(work)))
-    notes = (*placement.notes, *_kept_notes(work, desired))
+    notes = (*placement.notes, *_kept_notes(work, desired), *_unmarked_notes(table))
     problems = (*findings.problems.values(), *work.problems)
     fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
     return Encoding(desired, fidelity, problems, left_out or None, notes)
@@ -291,6 +291,15 @@ def _without_idle(groups: dict[str, Group], enis: Iterable[Eni], *, wanted: Iter
                 kept.add(rule.peer)
                 todo.append(rule.peer)
     return {key: group for key, group in groups.items() if key in kept}
+
+
+def _unmarked_notes(table: AwsTable) -> list[str]:
+    """Name groups that look like ours but lost their mark: somebody took them out of our hands, so they are foreign and stay."""
+    return [
+        f"{group.name} ({key}) has a name of ours but not our tags: it counts as foreign and is left alone"
+        for key, group in sorted(table.groups.items())
+        if group.mark is None and group.name.startswith(f"cs-{table.owner}-") and not any(name == TAG_OWNER for name, _ in group.tags)
+    ]
 
 
 def _kept_notes(work: _Work, desired: AwsTable) -> list[str]:

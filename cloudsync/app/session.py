@@ -34,6 +34,9 @@ from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
 from cloudsync.store.records import EVERY_TARGET, RunRecord
 from cloudsync.store.state import DEFAULT, State, state_path
 
+USED, USED_KEPT = "used-approvals", 200
+"""Where the digests of approved and applied plans are kept, and how many."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -166,6 +169,10 @@ class Session:
         self.progress("reading " + ", ".join(target.name for target in self.targets), 0, 1)
         return run.read_all(self.targets, opened)
 
+    def _used(self) -> list[str]:
+        """Return the digests of approved plans that were applied: such an approval has done its work and says nothing of later plans."""
+        return list(self.state.records.note(USED) or ())
+
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
         recorded: dict[str, Mapping[PointId, Recorded]] = {}
         for target in self.targets:
@@ -177,7 +184,7 @@ class Session:
             limits=self.loaded.settings.guards,
             now=now,
             recorded=recorded,
-            approvals=self.state.records.approvals(),
+            approvals=tuple(one for one in self.state.records.approvals() if one.digest not in self._used()),
             quarantined=quarantined,
         )
 
@@ -251,6 +258,8 @@ class Session:
         if after.built is None:
             return replace(report, applied=applied, error=f"applied, but it could not be read again: {after.error}"), False
         memory.keep_applied(self.state.records, planned.built.intent)
+        if report.overridden:
+            self.state.records.keep(USED, [*self._used(), target_digest(plan)][-USED_KEPT:])
         return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
 
 

@@ -54,6 +54,16 @@ def test_an_approval_is_for_one_plan_only(fresh: Repository) -> None:
     assert "something moved since" in ran.out
 
 
+def test_an_approval_that_was_used_says_nothing_of_later_plans(fresh: Repository) -> None:
+    for command in refused(fresh).values():
+        assert fresh.printed(command).code == 0
+    assert fresh.run("apply", "--yes").code == 0
+    fresh.edit("policy/objects.yaml", "default: visibility", "default: full")
+    ran = fresh.run("plan")
+    assert ran.code == 4, str(ran)
+    assert "something moved since" not in ran.out
+
+
 def approving(repository: Repository, guard: str, *more: str, plan: str = "") -> Ran:
     return repository.run("approve", plan or digest(refused(repository)["G-AFFECTED"]), "--guard", guard, "--because", "x", *more)
 

@@ -409,3 +409,11 @@ def test_names_of_different_owners_never_meet() -> None:
     names = {group_name(Mark(owner, "web"), ()) for owner in ("acme", "ac/me", "ac_me", "ac+me")}
     assert len(names) == 4
     assert len(group_name(Mark("x" * 400, "y" * 400, 3), ())) <= 255
+
+
+def test_a_group_that_lost_its_mark_is_named_and_left_alone() -> None:
+    stray = replace(OURS, mark=None, tags=())
+    there = table(eni("eni-a", 1), groups=(stray,))
+    found = encode(wish(there, {"web": (Mode.IDLE, ())}, {"eni-a": "web"}), there)
+    assert found.table == there
+    assert found.notes == ("cs-acme-web (sg-web) has a name of ours but not our tags: it counts as foreign and is left alone",)
