@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -58,7 +59,9 @@ class AwsAdapter:
         self.settings = AwsSettings.of(target)
         self._target, self._owner, self._clock = target, owner, clock
         self._client = Client(self.settings, clock)
-        self.patience = self.settings.patience()
+        # The environment may lead to a simulated cloud as well as the settings; how long to wait goes by where calls really go.
+        where = target.endpoint or os.environ.get("AWS_ENDPOINT_URL", "")
+        self.patience = AwsSettings.of(replace(target, endpoint=where)).patience()
 
     # --- effects -----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from cloudsync.adapter import TargetSettings
+from cloudsync.clock import SystemClock
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
@@ -96,6 +97,14 @@ def test_settings_have_defaults_and_units() -> None:
 def test_only_a_simulated_cloud_needs_no_time_to_settle(endpoint: str, options: dict[str, Any], waits: tuple[float, ...]) -> None:
     patience = AwsSettings.of(target(endpoint, **options)).patience()
     assert (patience.settle_s, patience.visible_s, patience.call_s) == waits
+
+
+def test_an_endpoint_of_the_environment_counts_for_patience_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
+    assert ADAPTER.open(target(), "acme", SystemClock()).patience.settle_s == 0
+    assert ADAPTER.open(target("https://ec2.example"), "acme", SystemClock()).patience.settle_s == 5
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert ADAPTER.open(target(), "acme", SystemClock()).patience.settle_s == 5
 
 
 def test_the_schema_takes_every_setting_and_no_other() -> None:
