@@ -14,6 +14,7 @@ from cloudsync import registry, run
 from cloudsync.adapter import Adapter, TargetSettings
 from cloudsync.app import memory
 from cloudsync.app.repository import Loaded, load, policy_name
+from cloudsync.app.whole import write_whole
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
 from cloudsync.clock import SystemClock, check_clock
 from cloudsync.compile.intent import Recorded
@@ -59,14 +60,7 @@ class Found:
 
     def save(self, path: Path) -> None:
         """Write the plan file, whole or not at all, readable by its owner alone."""
-        import os
-
-        new = path.with_name(path.name + ".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(dump_plan(self.plan))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        write_whole(path, dump_plan(self.plan).encode(), 0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +185,10 @@ class Session:
     # --- apply -------------------------------------------------------------------------------------------------------
 
     def recover(self) -> bool:
-        """Settle what an earlier run left open, by reading; tell whether anything was open. Nothing may be written before."""
+        """Settle what an earlier run left open, by reading; tell whether anything was open. Nothing may be written before.
+
+        A target that cannot be read now keeps its open writes, and is not written to while it has them; the others go on.
+        """
         ports = Ports(self.state.journal, self.state.lease, self.clock)
         found = False
         for target in self.targets:
@@ -308,15 +305,19 @@ def _code_of(error: BaseException) -> int:
             return 1
 
 
-def check_saved(found: Found, path: Path) -> None:
-    """Compare a saved plan with the one just made. Raises RefusedError MOVED with what differs; nothing was written."""
+def read_saved(path: Path) -> Plan:
+    """Return the plan of a file. Raises InputError when it cannot be read; nothing was contacted then."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             [Finding(Where(str(path)), "NO-PLAN", f"cannot be read: {error}", "make one with `cloudsync plan -o FILE`")]
         ) from error
-    saved = load_plan(text, str(path))
+    return load_plan(text, str(path))
+
+
+def check_saved(found: Found, saved: Plan, path: Path) -> None:
+    """Compare a saved plan with the one just made. Raises RefusedError G-APPROVAL with what differs; nothing was written."""
     if plan_digest(saved) == plan_digest(found.plan):
         return
     moved: list[str] = []

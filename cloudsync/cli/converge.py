@@ -44,7 +44,10 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
 
 def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.whole import check_writable
 
+    if chosen.file is not None:
+        check_writable(chosen.file)
     with session.start(root, chosen.target, verb="plan", progress=bars) as run:
         found = run.plan("plan")
         if chosen.file is not None:
@@ -71,11 +74,12 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
 def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
 
+    saved = session.read_saved(chosen.plan) if chosen.plan is not None else None
     with session.start(root, chosen.target, verb="apply", writer=True, progress=bars) as run:
         run.recover()
         found = run.plan("apply")
-        if chosen.plan is not None:
-            session.check_saved(found, chosen.plan)
+        if saved is not None:
+            session.check_saved(found, saved, chosen.plan)
         ready = [one for one in found.report.targets if one.plan is not None and not one.plan.empty and not one.refusals]
         if ready and not chosen.yes:
             bars.stop()

@@ -48,6 +48,7 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
 
 def _init(folder: Path, output: Output) -> int:
     from cloudsync import starter
+    from cloudsync.app.whole import writing
 
     files = starter.files()
     taken = [name for name in files if (folder / name).exists()]
@@ -56,8 +57,9 @@ def _init(folder: Path, output: Output) -> int:
         raise InputError([Finding(Where(str(folder / name)), "EXISTS", "is already there", hint) for name in taken])
     for name, text in files.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         output.line(f"wrote {path}")
     output.document("init", files=[str(folder / name) for name in files])
     output.line(f"next: put your account into {folder / 'cloudsync.yaml'}, then: cloudsync validate")
@@ -108,6 +110,7 @@ def _test(root: Path, output: Output, *, offline: bool) -> int:
 
 def _fmt(root: Path, output: Output, *, check: bool) -> int:
     from cloudsync.app.repository import read_repository
+    from cloudsync.app.whole import write_whole
     from cloudsync.policy.fmt import format_files
 
     found = read_repository(root)
@@ -117,7 +120,7 @@ def _fmt(root: Path, output: Output, *, check: bool) -> int:
     changed = [(name, new) for (name, old), (_, new) in zip(before, format_files(before), strict=True) if new != old]
     for name, new in changed:
         if not check:
-            _replace(root / name, new)
+            write_whole(root / name, new, (root / name).stat().st_mode & 0o777)
         output.line(f"{'not canonical' if check else 'rewrote'}: {name}")
     output.document("fmt", changed=[name for name, _ in changed], check=check)
     if not changed:
@@ -125,24 +128,13 @@ def _fmt(root: Path, output: Output, *, check: bool) -> int:
     return Exit.INVALID if check and changed else Exit.OK
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old or the new one, never half of it; its mode stays."""
-    import os
-
-    new = path.with_name(path.name + ".cloudsync-new")
-    with new.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.chmod(path.stat().st_mode & 0o777)
-    new.replace(path)
-
-
 def _schema(name: str | None, folder: Path | None, output: Output) -> int:
     if folder is not None:
+        from cloudsync.app.whole import writing
         from cloudsync.settings.generate import write
 
-        write(folder)
+        with writing(folder):
+            write(folder)
         output.line(f"wrote the JSON Schemas into {folder}")
         output.document("schema", files=[str(folder / f"{one}.schema.json") for one in SCHEMAS])
         return Exit.OK
