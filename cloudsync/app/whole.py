@@ -37,16 +37,17 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
 
     with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        new = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, mode)  # noqa: PTH101 - the name is the system's
-            os.replace(name, path)  # noqa: PTH105 - as above
+            new.chmod(mode)
+            new.replace(path)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 - as above
+                new.unlink()
             raise
 
 
