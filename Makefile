@@ -18,13 +18,14 @@ help: ## list the targets
 
 install: $(STAMP) ## .venv with cloudsync, every extra and the tools, from the hash-pinned lock
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-source.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "cloudsync needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation -r requirements-source.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -61,12 +62,19 @@ schema: $(STAMP) ## write the JSON Schemas again from the document types
 sim: $(STAMP) ## replay seeded simulations: make sim SEED=7 N=100
 	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q -m "not slow" tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
 
-# uv resolves for every platform at once; the lock names neither an index nor a path, so that it works behind any mirror.
-lock: ## resolve again and write requirements.lock
+# uv resolves for every platform at once; the locks name neither an index nor a path, so that they work behind any mirror.
+# Two packages of F5 are published as sources only: they stand in a lock of their own and are built with the pinned setuptools.
+SOURCES := f5-sdk f5-icontrol-rest
+lock: ## resolve again and write the two lock files
 	@echo '# Made by `make lock` from pyproject.toml: hash-pinned, for every platform and Python >= 3.11. Do not edit.' > requirements.lock.new
+	@cp requirements.lock.new requirements-source.lock.new
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet >> requirements.lock.new
+	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet $(SOURCES:%=--no-emit-package %) >> requirements.lock.new
+	sed -n 's/.*"\(f5-[a-z-]*==[0-9.]*\)".*"\(f5-[a-z-]*==[0-9.]*\)".*/\1\n\2/p' pyproject.toml | \
+	  $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-deps \
+	  --no-annotate --no-header --no-emit-index-url --quiet >> requirements-source.lock.new
 	mv requirements.lock.new requirements.lock
+	mv requirements-source.lock.new requirements-source.lock
 
 clean: ## remove what can be made again
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

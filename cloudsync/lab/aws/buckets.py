@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .clock import LabClock
+from ..clock import LabClock
 from .wire import Form
 
 

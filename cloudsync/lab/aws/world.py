@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..clock import LabClock
 from . import lists_seed
 from .accounts import Accounts
 from .book import Book, Peering
-from .clock import LabClock
 from .native import Native
 from .refusal import Refusal, different_networks
 from .wire import Form

@@ -1,0 +1,1 @@
+"""The Azure adapter. Importing it loads no SDK."""

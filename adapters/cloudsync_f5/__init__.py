@@ -1,0 +1,1 @@
+"""The F5 adapter. Importing it loads no SDK."""

@@ -1,0 +1,1 @@
+"""The GCP adapter. Importing it loads no SDK."""
