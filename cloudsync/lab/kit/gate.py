@@ -51,7 +51,9 @@ class _Late:
     countdown: int
 
 
-class _Ended(Exception):  # noqa: N818 (not an error: the answer that replaces every other)
+class _EndError(Exception):
+    """Not an error: the answer that replaces every other."""
+
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
@@ -96,7 +98,7 @@ class Gate:
                 answer = perform(entry, firing)
             for fault in firing:
                 answer = self._after(fault, entry, answer)
-        except _Ended as ended:
+        except _EndError as ended:
             answer = ended.answer
         entry.status = answer.status
         return answer
@@ -111,13 +113,13 @@ class Gate:
     def _before(self, fault: Fault, entry: Entry, perform: Perform) -> None:
         match fault.kind:
             case Kind.THROTTLE | Kind.UNAVAILABLE | Kind.ERROR500 | Kind.DENIED | Kind.EXPIRED | Kind.REFUSED | Kind.REDIRECT:
-                raise _Ended(self.vendor.refuse(fault, entry))
+                raise _EndError(self.vendor.refuse(fault, entry))
             case Kind.RESET_BEFORE:
-                raise _Ended(RESET)
+                raise _EndError(RESET)
             case Kind.LATE:
                 with self.lock:
                     self._late.append(_Late(entry, perform, int(fault.options.get("after", 1))))
-                raise _Ended(RESET)
+                raise _EndError(RESET)
             case Kind.HOLD_BEFORE:
                 self._hold(entry, "before")
             case Kind.SLOW:
@@ -161,7 +163,7 @@ class Gate:
         hold.released.wait(HOLD_LIMIT_S)
         self.holds.pop(hold.hold_id, None)
         if hold.drop:
-            raise _Ended(RESET)
+            raise _EndError(RESET)
 
     def release(self, *, drop: bool) -> int:
         """Let every held call go on, or cut its connection; return how many."""
