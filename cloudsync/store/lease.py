@@ -41,13 +41,14 @@ class StoreLease:
             if row is not None and row["host"] != host and now < row["expires"] <= now + self._life_s:
                 message = f"{row['holder']} on {row['host']} (pid {row['pid']}) holds the lease"
                 raise BusyError("PRE-LOCK", f"{message} for {row['expires'] - now:.0f} s more", "wait for it")
-            self._generation = (row["generation"] if row is not None else 0) + 1
+            generation = (row["generation"] if row is not None else 0) + 1
             connection.execute(
                 "INSERT OR REPLACE INTO lease (name, holder, host, pid, generation, expires) VALUES ('writer', ?, ?, ?, ?, ?)",
-                (holder, host, os.getpid(), self._generation, now + self._life_s),
+                (holder, host, os.getpid(), generation, now + self._life_s),
             )
-            audit.append(connection, "writer", now, {"run": holder, "generation": self._generation, "host": host, "pid": os.getpid()})
-        self._renewed = started
+            audit.append(connection, "writer", now, {"run": holder, "generation": generation, "host": host, "pid": os.getpid()})
+        # Only a durable generation is ours: the next writer would count to the same number.
+        self._generation, self._renewed = generation, started
 
     def lost(self) -> str:
         """Return why nothing may be written any more; renews the lease while it is surely ours."""

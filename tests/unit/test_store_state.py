@@ -27,6 +27,7 @@ from cloudsync.plan.journal import Op, OpState
 from cloudsync.plan.values import Adoption
 from cloudsync.store.audit import verify
 from cloudsync.store.database import Database
+from cloudsync.store.lease import StoreLease
 from cloudsync.store.records import EVERY_TARGET, Hold, RunRecord, VerifiedScope
 from cloudsync.store.state import DEFAULT, State, state_path
 from cloudsync.testing.clock import SimulatedClock
@@ -267,6 +268,31 @@ def test_who_only_looks_has_no_lease(path: Path, clock: SimulatedClock) -> None:
         assert state.lease.lost() == "no lease was taken"
         with pytest.raises(RefusedError, match="newer writer"):
             state.journal.intend(op(state))
+
+
+def take_leases_until_refused(lease: StoreLease) -> str:
+    """Acquire and release again and again; return the refusal."""
+    while True:
+        try:
+            lease.acquire("run-2")
+        except RefusedError as error:
+            return str(error)
+        lease.release()
+
+
+def test_a_lease_that_could_not_be_made_durable_gives_no_right(path: Path, clock: SimulatedClock) -> None:
+    """Whoever comes next counts to the same generation; the one who was refused must not take it for his own."""
+    with State(path, clock, writer="run-1") as state:
+        state.lease.release()
+        state._database.limit_pages(1)
+        refused = take_leases_until_refused(state.lease)
+        assert refused.startswith("PRE-JOURNAL")
+        assert "full" in refused
+        state._database.limit_pages(1 << 20)
+        other = StoreLease(state._database, clock, str)
+        other.acquire("run-3")
+        assert other.lost() == ""
+        assert state.lease.lost() == "no lease was taken"
 
 
 def test_a_clock_in_1970_is_refused() -> None:
