@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,24 +25,27 @@ def cloud(aws_lab: Lab) -> Cloud:
 
 
 @pytest.fixture(scope="session")
-def moto_endpoint() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NO_PROXY": "127.0.0.1"})
+def moto_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Moto's own server on a port that the system chose for it: one chosen here could be somebody else's by the time it starts."""
+    said = tmp_path_factory.mktemp("moto") / "stderr"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env={**os.environ, "NO_PROXY": "127.0.0.1"})
     try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
+        yield address(process, said)
     finally:
         process.kill()
         process.wait(10)
+
+
+def address(process: subprocess.Popen[bytes], said: Path) -> str:
+    """Wait until the server says where it listens."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)\n", said.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"moto did not start:\n{said.read_text()}")
 
 
 @pytest.fixture

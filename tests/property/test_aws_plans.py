@@ -27,7 +27,7 @@ from tests.property.aws_estates import ROOMY, Estate, estate, intent, reassigned
 
 SEEDS = st.integers(0, 10**9)
 MODES = st.sampled_from((TargetMode.EXCLUSIVE, TargetMode.ADDITIVE))
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=60)
 
 
 def two_states(seed: int, mode: TargetMode, quotas: Quotas = ROOMY) -> tuple[Estate, AwsTable, Encoding]:

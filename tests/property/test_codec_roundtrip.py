@@ -39,13 +39,13 @@ def packet_sets(draw: st.DrawFn) -> PacketSet:
 
 
 @given(packet_sets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_packet_set_survives_json(packets: PacketSet) -> None:
     assert packets_of(json.loads(canonical(packets_json(packets)))) == packets
 
 
 @given(packet_sets(), packet_sets())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shared_sets_stand_in_the_pool_once(a: PacketSet, b: PacketSet) -> None:
     pool = Pool()
     value = (Access(a, b), Access(b, a))

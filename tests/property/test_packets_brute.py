@@ -140,7 +140,7 @@ def assert_canonical(packets: PacketSet) -> None:
 
 
 @given(unions, unions)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_set_operations_equal_plain_sets(left: list[Box], right: list[Box]) -> None:
     a, b = packets_of(left), packets_of(right)
     x, y = cells_in(left), cells_in(right)
@@ -154,7 +154,7 @@ def test_set_operations_equal_plain_sets(left: list[Box], right: list[Box]) -> N
 
 
 @given(st.lists(boxes, max_size=6), st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_one_set_has_one_form_whatever_built_it(drawn: list[Box], shuffle: Callable[..., None]) -> None:
     straight = packets_of(drawn)
     turned = list(drawn)
@@ -173,7 +173,7 @@ def test_one_set_has_one_form_whatever_built_it(drawn: list[Box], shuffle: Calla
 
 
 @given(unions)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_size_witness_products_services_and_peers(drawn: list[Box]) -> None:
     packets, cells = packets_of(drawn), cells_in(drawn)
     assert packets.size == sum(_cell_size(*cell) for cell in cells)
