@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
-from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.target import TargetSettings as TargetSettings  # noqa: PLC0414 - part of this protocol, but cheap to import alone
 from cloudsync.model.workload import Domain, Labels, PointId
@@ -44,6 +44,10 @@ class FoundInterface:
     addresses: AddressSet
     point: PointId | None
     skipped: str = ""
+    source_only: bool = False
+    """Connections are opened from these addresses, but none arrive for this workload (SNAT and self addresses of a load balancer)."""
+    shared: str = ""
+    """Workloads whose interfaces carry the same non-empty word may have the same addresses (virtual servers of one device)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Point:
     ours: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     skipped: str = ""
+    keepsake: tuple[str, ...] = ()
+    """What is stored when the point is adopted, so that it can be given back: `foreign` unless a platform needs more than ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,8 @@ class Allowed:
     """One direction of a class. `terms` cover `exact` exactly; `loosest` is what rules accept by name at most, never rules still out.
 
     `never` is what never rules forbid, `closed` what deny rules and the selective services close (used for `selective` only).
+    Platforms with an order may say it in tiers: `whole` (allow rules before never rules are taken out) under `never_terms`, above
+    `closed_terms`: what `whole` says minus what `never_terms` say is `exact`.
     """
 
     terms: tuple[Term, ...] = ()
@@ -161,6 +169,9 @@ class Allowed:
     loosest: PacketSet = NO_PACKETS
     never: PacketSet = NO_PACKETS
     closed: PacketSet = NO_PACKETS
+    whole: tuple[Term, ...] = ()
+    never_terms: tuple[Term, ...] = ()
+    closed_terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +187,17 @@ class ClassIntent:
     mode: Mode
     egress: Egress
     addresses: AddressSet
-    """All addresses of all its members, as seen from `domain`."""
+    """All addresses of all its members as sources, as seen from `domain`."""
     inbound: Allowed = Allowed()
     outbound: Allowed = Allowed()
     """Empty unless egress is enforced."""
+    reached: AddressSet | None = None
+    """Its members' addresses as destinations, where those differ from `addresses` (a load balancer's virtual server)."""
+
+    @property
+    def destinations(self) -> AddressSet:
+        """Return all addresses of all its members as destinations."""
+        return self.addresses if self.reached is None else self.reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,13 +275,19 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A desired table with what the encoder has to say about it. `left_out`: packets of unnamed protocols that could not be said."""
+    """A desired table with what the encoder has to say about it.
+
+    left_out: packets that cannot pass whatever is written here: of unnamed protocols, to ports that nobody listens on, or cut by objects
+    beyond our reach (a hierarchical policy). forced: packets that pass whatever is written here: platform plumbing, or let through by
+    objects beyond our reach.
+    """
 
     table: Table
     fidelity: tuple[Fidelity, ...] = ()
     problems: tuple[Problem, ...] = ()
     left_out: Mapping[PointId, Access] | None = None
     notes: tuple[str, ...] = ()
+    forced: Mapping[PointId, Access] | None = None
 
 
 class Whose(Enum):
@@ -289,6 +313,22 @@ class Entry:
     note: str = ""
     id: str = ""
     """The platform's own id of the rule, where a report asked for it."""
+    denies: bool = False
+    """The rule cuts these packets; rules that let them through say False."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One decision on the way of a packet through a point: where it is taken, what it says, and which rule or default says so."""
+
+    where: str
+    """For people, e.g. `subnet NSG web-nsg` or `hierarchical policy 1234`."""
+    verdict: str
+    """`allow`, `deny`, or `pass` when the next hop decides."""
+    rule: str
+    """The deciding native rule in words, or the default."""
+    ours: bool = False
+    origins: tuple[Origin, ...] = ()
 
 
 # --- the way there ---------------------------------------------------------------------------------------------------
@@ -341,12 +381,16 @@ class Phase:
 class Method(Enum):
     """How a platform's steps are ordered; the planner takes the first whose every prefix is proven safe.
 
-    SWAP: one atomic replacement per point between adding and removing. JOIN: add everything, then remove. MEET: shrink to what old and
-    new share (held by temporary helpers), barrier, then grow.
+    SWAP: one atomic replacement per point between adding and removing. JOIN: add everything, then remove. MERGE: in a table with an
+    order, insert what is new from the top, then delete what is old from the bottom, in batches of one action. TWO_BAND: the same with
+    nothing kept, into the free half of the numbers. MEET: shrink to what old and new share (held by temporary helpers), barrier, then
+    grow.
     """
 
     SWAP = "swap"
     JOIN = "join"
+    MERGE = "merge"
+    TWO_BAND = "two-band"
     MEET = "meet"
 
 
@@ -409,6 +453,10 @@ class Capabilities:
     processes: bool
     rule_logging: bool
     always_open: tuple[str, ...] = ()
+    methods: tuple[Method, ...] = (Method.SWAP, Method.JOIN, Method.MEET)
+    """In the order in which they are tried."""
+    in_place: bool = False
+    """Foreign rules can stay where they are beside ours, above or below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +524,9 @@ class Adapter(Protocol):
 
     def entries(self, table: Table, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
         """Return the native rules that act on these points, ours and foreign, in a stable order."""
+
+    def walk(self, table: Table, point: PointId, direction: str, packet: Packet) -> tuple[Hop, ...]:
+        """Return how a packet fares at a point (`inbound` or `outbound`), hop by hop in the platform's order of evaluation."""
 
     def owned(self, table: Table) -> Mapping[str, int]:
         """Return how many native rules of our own each scope holds."""

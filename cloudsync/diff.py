@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cloudsync.adapter import Access, ClassPeer, Intent, Origin, Term
+from cloudsync.adapter import Access, ClassIntent, ClassPeer, Intent, Origin
 from cloudsync.compile.universe import Universe
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Domain, Labels, PointId, Workload
@@ -94,10 +94,9 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
         group = universe.classes[number] if number >= 0 else None
         origins: tuple[Origin, ...] = ()
         if group is not None and opens:
-            domain = owners.by_point[members[0].point][2]
-            wanted = by_class.get((group.id, domain))
+            wanted = by_class.get((group.id, owners.by_point[members[0].point][2]))
             if wanted is not None:
-                origins = _origins(wanted.inbound.terms if direction == "inbound" else wanted.outbound.terms, opens, universe, domain)
+                origins = _origins(wanted, direction, opens, universe)
         names = tuple(dict.fromkeys(universe.called(change.workload) if change.workload else change.point for change in members))
         labels = group.labels if group else Labels()
         ids = tuple(change.point for change in members)
@@ -105,12 +104,14 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
     return tuple(found)
 
 
-def _origins(terms: Iterable[Term], opens: PacketSet, universe: Universe, domain: Domain) -> tuple[Origin, ...]:
+def _origins(wanted: ClassIntent, direction: str, opens: PacketSet, universe: Universe) -> tuple[Origin, ...]:
     numbers = {group.id: number for number, group in enumerate(universe.classes)}
+    inbound = direction == "inbound"
+    of = universe.class_addresses if inbound else universe.class_reached
     found: dict[Origin, None] = {}
-    for term in terms:
+    for term in wanted.inbound.terms if inbound else wanted.outbound.terms:
         peer = term.peer
-        addresses = universe.class_addresses(numbers[peer.class_id], domain) if isinstance(peer, ClassPeer) else peer.addresses
+        addresses = of(numbers[peer.class_id], wanted.domain) if isinstance(peer, ClassPeer) else peer.addresses
         if not all(origin in found for origin in term.origins) and PacketSet.of(addresses, term.services) & opens != NO_PACKETS:
             found.update(dict.fromkeys(term.origins))
     return tuple(found)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
-from cloudsync.compile.intent import Actual, Recorded, TargetScope, Wanted, wanted
+from cloudsync.compile.intent import Actual, Recorded, TargetScope, wanted
 from cloudsync.compile.intent import build as build_intent
 from cloudsync.diff import Owners
 from cloudsync.guard.every import check_all
@@ -29,6 +29,7 @@ from cloudsync.plan.build import Before, Built, Case, build
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import IdentityCheck, TargetPlan
 from cloudsync.policy.values import Policy
+from cloudsync.proof.certificate import Beyond
 from cloudsync.proof.drift import Drift, Kind, Scene, find, with_ids
 from cloudsync.report.values import LabelNote, RunReport, TargetReport, Unchecked
 
@@ -166,7 +167,7 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
     recorded = settled.recorded.get(target.name, {})
     actual = observe(adapter, snapshot)
     incomplete = frozenset(scope.scope for scope in snapshot.scopes if not scope.complete)
-    scope = TargetScope(target.name, settled.owner, target.mode, incomplete, settled.quarantined)
+    scope = TargetScope(target.name, settled.owner, target.mode, incomplete, settled.quarantined, adapter.capabilities.in_place)
     intent = build_intent(scene.compiler, scope, actual, recorded)
     case = Case(
         adapter=adapter,
@@ -181,9 +182,9 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         policy_digest=settled.policy_digest,
     )
     built = build(case)
-    unsaid = built.encoding.left_out or {}
+    beyond = Beyond(built.encoding.left_out or {}, built.encoding.forced or {})
     held = {
-        point: _sayable(want, unsaid.get(point))
+        point: beyond.held(point, want)
         for point, want in wanted(intent).items()
         if point in actual.points and not actual.points[point].skipped
     }
@@ -197,17 +198,11 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
             wanted=held,
             universe=scene.compiler.universe,
             owners=scene.owners,
-            would=watched(scene, target.name, actual),
+            would=watched(scene, target.name, actual, beyond),
+            ours=adapter.decode(snapshot.table, Whose.OURS) if adapter.capabilities.denies else {},
         )
     )
     return Planned(reading, built, drift, tuple(_unchecked(actual, snapshot)))
-
-
-def _sayable(want: Wanted, unsaid: Access | None) -> Wanted:
-    """Leave out what the platform cannot say (unnamed protocols, declared as *stricter*): its absence is no drift."""
-    if unsaid is None:
-        return want
-    return replace(want, least=Access(want.least.inbound - unsaid.inbound, want.least.outbound - unsaid.outbound))
 
 
 def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:
@@ -216,7 +211,7 @@ def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:
     return Actual(points, adapter.decode(snapshot.table, Whose.ALL), adapter.decode(snapshot.table, Whose.FOREIGN))
 
 
-def watched(scene: World, target: str, actual: Actual) -> dict[PointId, Access]:
+def watched(scene: World, target: str, actual: Actual, beyond: Beyond) -> dict[PointId, Access]:
     """Return, for the points of workloads in mode visibility, what mode full would let through."""
     found: dict[PointId, Access] = {}
     for number, group in enumerate(scene.compiler.universe.classes):
@@ -226,7 +221,8 @@ def watched(scene: World, target: str, actual: Actual) -> dict[PointId, Access]:
             for interface in workload.interfaces:
                 if workload.target == target and interface.point is not None and interface.point in actual.points:
                     allowed = scene.compiler.allowed(number, interface.domain, Direction.IN)
-                    found[interface.point] = Access(allowed.exact)
+                    unsaid = beyond.left_out.get(interface.point)
+                    found[interface.point] = Access(allowed.exact - unsaid.inbound if unsaid else allowed.exact)
     return found
 
 

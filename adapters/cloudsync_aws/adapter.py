@@ -16,6 +16,7 @@ from cloudsync.adapter import (
     Discovery,
     Encoding,
     Entry,
+    Hop,
     Identity,
     Intent,
     Method,
@@ -31,12 +32,13 @@ from cloudsync.adapter import (
     Whose,
 )
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.packets import Packet
 from cloudsync.model.workload import PointId
 from cloudsync_aws import parse
 from cloudsync_aws import read as reading
 from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.client import CallFailedError, Client
-from cloudsync_aws.decode import decode, entries, points
+from cloudsync_aws.decode import decode, entries, points, walk
 from cloudsync_aws.dump import dump
 from cloudsync_aws.encode import encode
 from cloudsync_aws.limits import CAPABILITIES, FILTER_VALUES_MAX, LOOK_CODES, WRITE_CALLS
@@ -191,6 +193,10 @@ class AwsAdapter:
     def entries(self, table: AwsTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
         """Return the rules that act on these interfaces, ours and foreign, in a stable order."""
         return entries(table, points)
+
+    def walk(self, table: AwsTable, point: PointId, direction: str, packet: Packet) -> tuple[Hop, ...]:
+        """Return what decides a packet at an interface."""
+        return walk(table, point, direction, packet)
 
     def owned(self, table: AwsTable) -> Mapping[str, int]:
         """Return how many rules of our own each scope holds."""

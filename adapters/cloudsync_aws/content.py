@@ -98,14 +98,14 @@ class Peers:
     classes: Mapping[tuple[str, Domain], ClassIntent]
     referable: Mapping[tuple[str, Domain], tuple[Referable, ...]]
     peered: frozenset[tuple[str, str]]
-    _memo: dict[tuple[str, Domain, str], tuple[tuple[str, ...], AddressSet]] = field(default_factory=dict)
+    _memo: dict[tuple[str, Domain, str, bool], tuple[tuple[str, ...], AddressSet]] = field(default_factory=dict)
 
-    def of(self, class_id: str, domain: Domain, vpc: str) -> tuple[tuple[str, ...], AddressSet]:
+    def of(self, class_id: str, domain: Domain, vpc: str, *, egress: bool) -> tuple[tuple[str, ...], AddressSet]:
         """Return the groups to refer to, and the addresses of the class that no reference matches."""
-        key = (class_id, domain, vpc)
+        key = (class_id, domain, vpc, egress)
         found = self._memo.get(key)
         if found is None:
-            addresses = self.addresses(class_id, domain)
+            addresses = self.addresses(class_id, domain, egress=egress)
             groups: list[str] = []
             matched = NOWHERE
             for one in self.referable.get((class_id, domain), ()):
@@ -115,10 +115,12 @@ class Peers:
             found = self._memo[key] = (tuple(groups), addresses - matched)
         return found
 
-    def addresses(self, class_id: str, domain: Domain) -> AddressSet:
-        """Return all addresses of a class as seen from a domain."""
+    def addresses(self, class_id: str, domain: Domain, *, egress: bool) -> AddressSet:
+        """Return all addresses of a class as seen from a domain: as destinations (egress) or as sources."""
         known = self.classes.get((class_id, domain))
-        return NOWHERE if known is None else known.addresses
+        if known is None:
+            return NOWHERE
+        return known.destinations if egress else known.addresses
 
 
 def sides(slot: Slot, peers: Peers, findings: Findings) -> tuple[Side, Side]:
@@ -145,22 +147,22 @@ def _terms(side: Side, slot: Slot, allowed: Allowed, peers: Peers, findings: Fin
         findings.state(term.origins, Verdict.EXACT)
         if term.process:
             findings.state(term.origins, Verdict.LOOSER, "any process may use the port", accepted=True)
-        whole = _addresses(term, slot, peers)
+        whole = _addresses(term, slot, peers, egress=side.egress)
         services = _with_whole_sctp(term, whole, allowed, findings)
         if isinstance(term.peer, AddressPeer):
             addresses = _maybe_anywhere(term, services, allowed, findings)
             side.pieces.append(Piece(addresses, services, term.origins, "" if addresses == ANYWHERE else _list_name(term.peer)))
             continue
-        groups, rest = peers.of(term.peer.class_id, slot.key.domain, slot.key.vpc)
+        groups, rest = peers.of(term.peer.class_id, slot.key.domain, slot.key.vpc, egress=side.egress)
         for group in groups:
             side.groups.setdefault(group, []).append(Need(services, term.origins))
         if rest:
             side.pieces.append(Piece(rest, services, term.origins, f"class {term.peer.class_id}"))
 
 
-def _addresses(term: Term, slot: Slot, peers: Peers) -> AddressSet:
+def _addresses(term: Term, slot: Slot, peers: Peers, *, egress: bool) -> AddressSet:
     if isinstance(term.peer, ClassPeer):
-        return peers.addresses(term.peer.class_id, slot.key.domain)
+        return peers.addresses(term.peer.class_id, slot.key.domain, egress=egress)
     return term.peer.addresses
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from cloudsync.adapter import Access, Entry, Point, Whose
+from cloudsync.adapter import Access, Entry, Hop, Point, Whose
 from cloudsync.model.address import NOWHERE, AddressSet
-from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceRange, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_aws.fit import addresses_of, services_of
@@ -176,3 +176,13 @@ def native_text(key: RuleKey) -> str:
     services = services_of((key.protocol, key.first, key.last))
     said = "all" if key.protocol == -1 else ", ".join(ServiceRange.text(run) for run in services.ranges())
     return f"{'egress' if key.egress else 'ingress'} {said} {'to' if key.egress else 'from'} {key.peer}"
+
+
+def walk(table: AwsTable, point: PointId, direction: str, packet: Packet) -> tuple[Hop, ...]:
+    """Return what decides a packet at an interface: the groups are one union, so the first entry that lets it through, or none."""
+    where = f"security groups of {point.rpartition('/')[2]}"
+    hit = [entry for entry in entries(table, (point,)) if entry.direction == direction and packet in entry.packets]
+    if not hit:
+        return (Hop(where, "deny", "no entry of any group lets it through"),)
+    first = min(hit, key=lambda entry: not entry.ours)
+    return (Hop(where, "allow", f"{first.native} in {first.object_name} ({first.object})", first.ours, first.origins),)

@@ -30,6 +30,8 @@ def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, .
             from cloudsync_aws.meet import meet
 
             return meet(actual, desired)
+        case Method.MERGE | Method.TWO_BAND:
+            return ()  # groups have no order
         case _:
             assert_never(method)
 

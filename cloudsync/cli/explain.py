@@ -183,20 +183,24 @@ def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
     line = f"  {number} {place}: {state}"
     if stop.why:
         line += f", {stop.why}"
-    elif stop.passing is Passing.NONE:
+    elif stop.passing is Passing.NONE and not stop.hops:
         line += f", no rule of {' or '.join(stop.objects) or 'this place'} lets it {'in' if inbound else 'out'}"
     yield line
     if stop.passing is Passing.SOME:
         yield f"      passes: {_packets(stop.passes, inbound=inbound)}"
         yield f"      does not: {_packets(stop.asked - stop.passes, inbound=inbound)}"
-    for through in stop.rules[:SHOWN]:
+    for hop in stop.hops:
+        from_rules = ", ".join(f"{one.rule} ({one.where.file}:{one.where.line})" if one.where else one.rule for one in hop.origins)
+        whose = f", ours, from {from_rules}" if from_rules else ", ours" if hop.ours else ""
+        yield f"      {hop.where}: {hop.verdict} by {hop.rule}{whose}"
+    for through in () if stop.hops else stop.rules[:SHOWN]:
         entry = through.entry
         from_rules = ", ".join(f"{one.rule} ({one.where.file}:{one.where.line})" if one.where else one.rule for one in through.origins)
         kept = "ours, kept as it was (egress: leave)" if not inbound and stop.ruling.egress.value == "leave" else "ours"
         whose = f"ours, from {from_rules}" if from_rules else kept if entry.ours else "not ours"
         said = f" ({entry.note})" if entry.note and not entry.ours else ""
         yield f"      by {entry.native} in {entry.object_name} ({entry.object}), {whose}{said}"
-    if len(stop.rules) > SHOWN:
+    if len(stop.rules) > SHOWN and not stop.hops:
         yield f"      and {len(stop.rules) - SHOWN} more rules"
     if stop.passes != stop.asked and stop.ruling.unheld and not stop.why:
         yield f"      {stop.ruling.unheld}: cloudsync opens nothing here"
@@ -262,6 +266,17 @@ def _place_document(stop: Stop) -> dict[str, Any]:
             }
             for one in stop.rules
         ],
+        "hops": [
+            {
+                "where": hop.where,
+                "verdict": hop.verdict,
+                "rule": hop.rule,
+                "ours": hop.ours,
+                "origins": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in hop.origins],
+            }
+            for hop in stop.hops
+        ],
+        "sample": stop.sample.text() if stop.sample and stop.hops else "",
         "policy": {
             "permits": packets_document(ruling.permits),
             "reasons": list(ruling.reasons),

@@ -82,17 +82,16 @@ class Compiler:
         closed = PacketSet.union_all(piece.exact for piece in by_action[Action.DENY])
         if selective:
             closed |= PacketSet.of(ANYWHERE, selective)
-        terms: dict[tuple[object, ...], Term] = {}
-        for piece in by_action[Action.ALLOW]:
-            for term in _minus(piece, never):
-                key = (term.peer, term.services, term.accept, term.process)
-                known = terms.get(key)
-                origins = term.origins if known is None else tuple(dict.fromkeys((*known.origins, *term.origins)))
-                terms[key] = term if known is None or known.origins == origins else _with_origins(term, origins)
+        terms = _united(term for piece in by_action[Action.ALLOW] for term in _minus(piece, never))
+        whole = _united(piece.term for piece in by_action[Action.ALLOW]) if never else terms
+        nevers = _united(piece.term for piece in by_action[Action.NEVER])
+        closing = [piece.term for piece in by_action[Action.DENY]]
+        if selective:
+            closing.append(Term(AddressPeer(ANYWHERE), selective, (Origin("selective"),)))
         exact = PacketSet.union_all(piece.exact for piece in by_action[Action.ALLOW]) - never
         loose = [piece.loosest for piece in by_action[Action.ALLOW] if piece.loosest is not piece.exact]
         loosest = PacketSet.union_all((exact, *loose)) - never if loose else exact
-        return Allowed(tuple(terms.values()), exact, loosest, never, closed)
+        return Allowed(terms, exact, loosest, never, closed, whole, nevers, _united(closing))
 
     def _arm_pieces(self, arm: Arm, domain: Domain, direction: Direction) -> Iterator[_Piece]:
         rule = arm.rule
@@ -100,7 +99,8 @@ class Compiler:
         peers = _peer(arm, direction)
         widened = _widened(rule.services, rule.accept)
         for number in members_of(peers.classes):
-            addresses = self.universe.class_addresses(number, domain)
+            of = self.universe.class_addresses if direction is Direction.IN else self.universe.class_reached
+            addresses = of(number, domain)
             term = Term(ClassPeer(self.universe.classes[number].id), rule.services, origins, rule.accept, rule.process)
             exact = self._box(addresses, rule.services)
             yield _Piece(term, exact, exact if widened == rule.services else self._box(addresses, widened))
@@ -121,6 +121,17 @@ class Compiler:
         if found is None:
             found = self._boxes[key] = PacketSet.of(addresses, services)
         return found
+
+
+def _united(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Join terms that say the same into one that remembers all of its rules."""
+    found: dict[tuple[object, ...], Term] = {}
+    for term in terms:
+        key = (term.peer, term.services, term.accept, term.process)
+        known = found.get(key)
+        origins = term.origins if known is None else tuple(dict.fromkeys((*known.origins, *term.origins)))
+        found[key] = term if known is None or known.origins == origins else _with_origins(term, origins)
+    return tuple(found.values())
 
 
 def _minus(piece: _Piece, never: PacketSet) -> Iterator[Term]:

@@ -61,9 +61,10 @@ def _seats(compiler: Compiler, classes: int) -> list[_Seat]:
     return list(seats.values())
 
 
-def peer_addresses(compiler: Compiler, peers: End, domain: Domain) -> AddressSet:
-    """Return all addresses of an end as seen from a domain."""
-    found = compiler.universe.addresses(peers.classes, domain)
+def peer_addresses(compiler: Compiler, peers: End, domain: Domain, direction: Direction) -> AddressSet:
+    """Return all addresses of the other end as seen from a domain: of sources (inbound) or of destinations (outbound)."""
+    of = compiler.universe.addresses if direction is Direction.IN else compiler.universe.reached
+    found = of(peers.classes, domain)
     for who in peers.addresses:
         found |= who_addresses(compiler.universe, who, domain)
     return found
@@ -79,7 +80,7 @@ def _side(compiler: Compiler, test: PolicyTest, seats: int, peers: End, directio
     tested = False
     for seat in _seats(compiler, seats):
         allowed = compiler.allowed(seat.number, seat.domain, direction).exact
-        asked = PacketSet.of(_families(seat, compiler, peer_addresses(compiler, peers, seat.domain)), test.services)
+        asked = PacketSet.of(_families(seat, compiler, peer_addresses(compiler, peers, seat.domain, direction)), test.services)
         tested = tested or bool(asked)
         match test.expectation:
             case Expectation.CAN:
@@ -108,7 +109,7 @@ def _side(compiler: Compiler, test: PolicyTest, seats: int, peers: End, directio
 def _only_out(compiler: Compiler, test: PolicyTest, sources: int, peers: End) -> Verdict:
     """`only X may reach ADDRESSES`: no workload outside X may."""
     for seat in _seats(compiler, compiler.universe.everything & ~sources):
-        asked = PacketSet.of(_families(seat, compiler, peer_addresses(compiler, peers, seat.domain)), test.services)
+        asked = PacketSet.of(_families(seat, compiler, peer_addresses(compiler, peers, seat.domain, Direction.OUT)), test.services)
         witness = (compiler.allowed(seat.number, seat.domain, Direction.OUT).exact & asked).witness()
         if witness is not None:
             return Verdict(test, passed=False, reason=_why(compiler, seat, witness, Direction.OUT))

@@ -41,6 +41,8 @@ class TargetScope:
     mode: TargetMode
     incomplete: frozenset[str] = frozenset()
     quarantined: AddressSet = NOWHERE
+    in_place: bool = False
+    """Foreign rules stay where they are on this platform (`Capabilities.in_place`)."""
 
 
 def past(point: PointId, actual: Actual, recorded: Mapping[PointId, Recorded]) -> Recorded:
@@ -56,7 +58,7 @@ def past(point: PointId, actual: Actual, recorded: Mapping[PointId, Recorded]) -
     everything = actual.everything.get(point, Access())
     foreign = actual.foreign.get(point, Access())
     ours_alone = found is not None and bool(found.ours) and not found.foreign
-    attached = () if found is None else found.foreign
+    attached = () if found is None else found.keepsake or found.foreign
     return Recorded(attached, everything.inbound if ours_alone else foreign.inbound, everything.outbound)
 
 
@@ -100,8 +102,9 @@ def _class(compiler: Compiler, number: int, domain: Domain, *, enforced: bool) -
     group = compiler.universe.classes[number]
     inbound = compiler.allowed(number, domain, Direction.IN) if enforced else Allowed()
     outbound = compiler.allowed(number, domain, Direction.OUT) if enforced and group.egress is Egress.ENFORCE else Allowed()
-    addresses = compiler.universe.class_addresses(number, domain)
-    return ClassIntent(group.id, domain, group.labels, group.mode, group.egress, addresses, inbound, outbound)
+    addresses, reached = compiler.universe.class_addresses(number, domain), compiler.universe.class_reached(number, domain)
+    apart = None if reached is addresses else reached
+    return ClassIntent(group.id, domain, group.labels, group.mode, group.egress, addresses, inbound, outbound, apart)
 
 
 def _point(case: _Case, number: int, point: PointId, domain: Domain) -> PointIntent:
@@ -116,7 +119,12 @@ def _point(case: _Case, number: int, point: PointId, domain: Domain) -> PointInt
     selective = group.mode is Mode.SELECTIVE
     inbound = compiler.allowed(number, domain, Direction.IN)
     kept_in = before.inbound - inbound.closed - inbound.never if selective else NO_PACKETS
-    if group.egress is Egress.LEAVE:
+    if selective and case.target.in_place:
+        # What stood there stays as far as it still stands: whoever took one of those rules away since then meant it.
+        kept_in &= case.actual.foreign.get(point, Access()).inbound
+    if group.egress is Egress.LEAVE and case.target.in_place:
+        kept_out = case.actual.foreign.get(point, Access()).outbound
+    elif group.egress is Egress.LEAVE:
         kept_out = before.outbound
     elif selective:
         outbound = compiler.allowed(number, domain, Direction.OUT)

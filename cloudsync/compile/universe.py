@@ -64,6 +64,7 @@ class Universe:
     unlabeled: Bits
     findings: list[Finding] = field(default_factory=list)
     _addresses: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
+    _reached: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
     _strangers: dict[Domain, AddressSet] = field(default_factory=dict)
     _picked: dict[WorkloadBase, Bits] = field(default_factory=dict)
     _bearers: Counter[str] = field(default_factory=Counter)
@@ -108,7 +109,7 @@ class Universe:
         return picked
 
     def class_addresses(self, number: int, domain: Domain) -> AddressSet:
-        """Return all addresses of a class's workloads as seen from a domain."""
+        """Return all addresses of a class's workloads as seen from a domain: those that its packets come from."""
         key = (number, domain)
         found = self._addresses.get(key)
         if found is None:
@@ -116,9 +117,23 @@ class Universe:
             self._addresses[key] = found
         return found
 
+    def class_reached(self, number: int, domain: Domain) -> AddressSet:
+        """Return the addresses at which a class's workloads are reached, as seen from a domain."""
+        key = (number, domain)
+        found = self._reached.get(key)
+        if found is None:
+            plain = self.class_addresses(number, domain)
+            reached = AddressSet.union_all(workload.reached(domain) for workload in self.classes[number].workloads)
+            found = self._reached[key] = plain if reached == plain else reached
+        return found
+
     def addresses(self, bits: Bits, domain: Domain) -> AddressSet:
         """Return all addresses of several classes as seen from a domain."""
         return AddressSet.union_all(self.class_addresses(number, domain) for number in members_of(bits))
+
+    def reached(self, bits: Bits, domain: Domain) -> AddressSet:
+        """Return the addresses at which several classes are reached, as seen from a domain."""
+        return AddressSet.union_all(self.class_reached(number, domain) for number in members_of(bits))
 
     def called(self, workload: Workload) -> str:
         """Return a workload's name for people, with its native id where several have this name (members of a fleet usually do)."""

@@ -15,35 +15,64 @@ Span = tuple[int, int, int]
 def clashes(workloads: Sequence[Workload], most: int = 100) -> Iterator[tuple[Workload, Workload, AddressSet]]:
     """Yield up to `most` pairs of workloads with the addresses they share, in order of the workloads; each pair once.
 
-    A globally routable address counts everywhere, any other one only inside its own routing domain.
+    A globally routable address counts everywhere, any other one only inside its own routing domain. Interfaces that carry the same word
+    `shared` may have the same addresses: they are one owner here, who goes by the first workload of them that is concerned.
     """
+    sharing = _sharing(workloads)
     pairs: dict[tuple[int, int], None] = {}
-    for spans in _places(workloads):
+    for spans in _places(workloads, sharing):
         for pair in _overlaps(spans):
             pairs.setdefault(pair)
             if len(pairs) >= most:
                 break
     for left, right in sorted(pairs)[:most]:
-        yield workloads[left], workloads[right], _shared(workloads[left], workloads[right])
+        found = ((one, other) for one in _owners(workloads, sharing, left) for other in _owners(workloads, sharing, right))
+        one, other = next((pair for pair in found if _shared(*pair)), (workloads[left], workloads[right]))
+        yield one, other, _shared(one, other)
+
+
+def _sharing(workloads: Sequence[Workload]) -> dict[str, list[int]]:
+    """Return the numbers of the workloads that share addresses, by the word they share."""
+    found: dict[str, list[int]] = {}
+    for number, workload in enumerate(workloads):
+        for word in {interface.shared for interface in workload.interfaces if interface.shared}:
+            found.setdefault(word, []).append(number)
+    return found
+
+
+def _owners(workloads: Sequence[Workload], sharing: dict[str, list[int]], number: int) -> list[Workload]:
+    """Return the workloads that an owner stands for: itself, and those that share with it when it is the first of them."""
+    also = [other for numbers in sharing.values() if numbers[0] == number for other in numbers[1:]]
+    return [workloads[one] for one in (number, *also)]
 
 
 def _shared(one: Workload, other: Workload) -> AddressSet:
     found = []
     for mine in one.interfaces:
         for yours in other.interfaces:
+            if mine.shared and mine.shared == yours.shared:
+                continue
             both = mine.addresses & yours.addresses
             found.append(both if mine.domain == yours.domain else both & globally_routable())
     return AddressSet.union_all(found)
 
 
-def _places(workloads: Sequence[Workload]) -> Iterator[list[Span]]:
+def _places(workloads: Sequence[Workload], sharing: dict[str, list[int]]) -> Iterator[list[Span]]:
     """Yield the ranges that must not overlap: those of each domain and family, then the globally routable ones of all domains together."""
     places: dict[tuple[Domain, Family], list[Span]] = {}
+    together: dict[tuple[str, Domain], list[AddressSet]] = {}
+    owned: list[tuple[Domain, AddressSet, int]] = []
     for number, workload in enumerate(workloads):
         for interface in workload.interfaces:
-            for family in Family:
-                spans = places.setdefault((interface.domain, family), [])
-                spans += [(start, end, number) for start, end in intervals.ranges(interface.addresses.family(family))]
+            if interface.shared:
+                together.setdefault((interface.shared, interface.domain), []).append(interface.addresses)
+            else:
+                owned.append((interface.domain, interface.addresses, number))
+    owned += [(domain, AddressSet.union_all(parts), sharing[word][0]) for (word, domain), parts in together.items()]
+    for domain, addresses, number in owned:
+        for family in Family:
+            spans = places.setdefault((domain, family), [])
+            spans += [(start, end, number) for start, end in intervals.ranges(addresses.family(family))]
     yield from places.values()
     if len({domain for domain, _ in places}) < 2:
         return

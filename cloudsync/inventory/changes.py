@@ -14,7 +14,7 @@ from cloudsync.adapter import ScopeState
 from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Held, Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
-from cloudsync.model.workload import Labels, Workload, WorkloadId
+from cloudsync.model.workload import Interface, Labels, Workload, WorkloadId
 
 RUNS_TO_GO = 2
 """Complete runs in a row that must miss a workload before it goes."""
@@ -108,6 +108,15 @@ def _mark(workload: Workload, state: ScopeState | None, missing: int) -> Held | 
     return Held(workload.id, Why.ABSENT, missing + 1)
 
 
+def _others(inventory: Inventory, interface: Interface) -> AddressSet:
+    """Return the addresses that other workloads have where this interface is; those it may share do not count."""
+    found: list[AddressSet] = []
+    for other in inventory.workloads:
+        own = tuple(one for one in other.interfaces if not (interface.shared and one.shared == interface.shared))
+        found.append((other if len(own) == len(other.interfaces) else replace(other, interfaces=own)).addresses(interface.domain))
+    return AddressSet.union_all(found)
+
+
 def _rest(workload: Workload, why: Why, inventory: Inventory, taken: AddressSet) -> Workload | None:
     """Return what is remembered of a workload; None when it goes after all.
 
@@ -117,7 +126,7 @@ def _rest(workload: Workload, why: Why, inventory: Inventory, taken: AddressSet)
     shares = any(interface.addresses & taken for interface in workload.interfaces)
     interfaces = []
     for interface in workload.interfaces:
-        others = AddressSet.union_all(other.addresses(interface.domain) for other in inventory.workloads) if shares else NOWHERE
+        others = _others(inventory, interface) if shares else NOWHERE
         rest = interface.addresses - others
         if rest != interface.addresses and why is Why.ABSENT:
             return None

@@ -119,7 +119,15 @@ class _Builder:
         subject = Subject.of(found.name, found.account, found.tags, target.adapter if target else "")
         labels, source = self.mapper.labels(subject, entry.labels if entry else Labels())
         interfaces = [
-            Interface(each.ref, each.network, each.addresses, self._domain(each.network, found, one.target), each.point)
+            Interface(
+                each.ref,
+                each.network,
+                each.addresses,
+                self._domain(each.network, found, one.target),
+                each.point,
+                each.source_only,
+                each.shared,
+            )
             for each in found.interfaces
         ]
         more = entry.addresses - one.addresses if entry else NOWHERE

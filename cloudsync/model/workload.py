@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NewType
 
 from cloudsync.model.address import NOWHERE, AddressSet, globally_routable
@@ -53,6 +53,10 @@ class Interface:
     domain: Domain = DEFAULT_DOMAIN
     point: PointId | None = None
     """The enforcement point, None where no adapter enforces here."""
+    source_only: bool = False
+    """Connections are opened from these addresses, but none arrive for the workload."""
+    shared: str = ""
+    """Interfaces with the same non-empty word may have the same addresses: virtual servers of one device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +83,10 @@ class Workload:
         for interface in self.interfaces:
             seen |= interface.addresses if interface.domain == domain else interface.addresses & globally_routable()
         return seen
+
+    def reached(self, domain: Domain) -> AddressSet:
+        """Return the addresses at which the workload is reached, as seen from a routing domain."""
+        if not any(interface.source_only for interface in self.interfaces):
+            return self.addresses(domain)
+        own = tuple(interface for interface in self.interfaces if not interface.source_only)
+        return replace(self, interfaces=own).addresses(domain)

@@ -29,7 +29,7 @@ from cloudsync.plan.values import (
     TargetPlan,
     TouchedPoint,
 )
-from cloudsync.proof.certificate import Decoded, certify
+from cloudsync.proof.certificate import Beyond, Decoded, certify
 from cloudsync.proof.values import Replay
 
 
@@ -91,7 +91,7 @@ def build(case: Case) -> Built:
     if not blocked:
         beside = [point for point, want in must.items() if want.ours_only]
         decoded = Decoded(after, adapter.decode(final, Whose.OURS, beside) if beside else {})
-        certificate = certify(decoded, must, encoding.left_out or {}, reached=final == desired)
+        certificate = certify(decoded, must, Beyond(encoding.left_out or {}, encoding.forced or {}), reached=final == desired)
     owners = diff.Owners.of(case.universe)
     moved = diff.point_changes(owners, case.actual.everything, after)
     touched = _touched(case, owners, moved, _Way(final, after, order.phases))

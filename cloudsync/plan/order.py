@@ -30,38 +30,44 @@ class Order:
 
 def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[PointId, AddressSet]) -> Order:
     """Return the first safe order from actual to desired. Pure and deterministic."""
-    direct = adapter.steps(actual, desired, Method.SWAP)
+    methods = adapter.capabilities.methods
+    direct = next(filter(None, (adapter.steps(actual, desired, method) for method in methods)), ())
     if not direct:
         return Order("none", (), Replay(1), actual)
     final = final_table(adapter, actual, direct)
     crossing = next(crossings(adapter, actual, final, addresses), None)
     failed: list[Violation] = []
     if crossing is None:
-        # A member that moves between groups that let each other in would be its own peer while the move spreads: no packet does that.
-        proven = replay(adapter, actual, final, direct, local(addresses))
-        if proven.safe:
-            return Order("swap", direct, proven, final)
-        failed.extend(proven.violations)
-        join = adapter.steps(actual, desired, Method.JOIN)
-        if join:
-            proven = replay(adapter, actual, final, join)
-            if proven.safe:
-                return Order("join", join, proven, final)
-            turns = rounds(adapter, actual, final, join)
-            proven = replay(adapter, actual, final, turns) if turns else proven
-            if proven.safe:
-                return Order("rounds", turns, proven, final)
-            failed = list(proven.violations)
+        for method in methods:
+            if method is not Method.MEET:
+                found = _tried(adapter, (actual, desired, final), method, addresses)
+                if found is not None and found.replay.safe:
+                    return found
+                failed = failed if found is None else list(found.replay.violations)
     else:
         title = "old and new state of source and destination combined"
         failed.append(Violation("exposure", "join", title, crossing.destination, "inbound", crossing.packet))
-    meet = adapter.steps(actual, desired, Method.MEET)
+    meet = adapter.steps(actual, desired, Method.MEET) if Method.MEET in methods else ()
     if meet:
         proven = replay_meet(adapter, actual, final, meet)
         if proven.safe:
             return Order("meet", meet, proven, final)
         failed = list(proven.violations)
     return Order("none safe", direct, Replay(1, tuple(failed)), final)
+
+
+def _tried(adapter: Adapter, tables: tuple[Table, Table, Table], method: Method, addresses: Mapping[PointId, AddressSet]) -> Order | None:
+    """Return one method's order with its replay; None where the method has no steps for it. `tables`: actual, desired, final."""
+    actual, desired, final = tables
+    steps = adapter.steps(actual, desired, method)
+    if not steps:
+        return None
+    # A member that moves between groups that let each other in would be its own peer while the move spreads: no packet does that.
+    proven = replay(adapter, actual, final, steps, local(addresses) if method is Method.SWAP else None)
+    if proven.safe or method is not Method.JOIN:
+        return Order(method.value, steps, proven, final)
+    turns = rounds(adapter, actual, final, steps)
+    return Order("rounds", turns, replay(adapter, actual, final, turns), final) if turns else Order(method.value, steps, proven, final)
 
 
 def local(addresses: Mapping[PointId, AddressSet]) -> dict[PointId, AddressSet]:

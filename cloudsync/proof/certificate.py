@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import Access, Adapter, Phase, Table
 from cloudsync.compile.intent import Wanted
@@ -31,29 +31,48 @@ class Decoded:
     ours: Mapping[PointId, Access]
 
 
-def certify(final: Decoded, wanted: Mapping[PointId, Wanted], left_out: Mapping[PointId, Access], *, reached: bool) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What no table of ours decides, per point: packets that cannot pass whatever we write, and those that always do."""
+
+    left_out: Mapping[PointId, Access] = field(default_factory=dict)
+    forced: Mapping[PointId, Access] = field(default_factory=dict)
+
+    def held(self, point: PointId, want: Wanted) -> Wanted:
+        """Return what a point can be held to. The same objects give the same object's values, so that equal points stay cheap."""
+        out, always = self.left_out.get(point), self.forced.get(point)
+        if out is None and always is None:
+            return want
+        least, most = want.least, want.most
+        if out is not None:
+            least = Access(least.inbound - out.inbound, least.outbound - out.outbound)
+        if always is not None:
+            most = Access(most.inbound | always.inbound, most.outbound | always.outbound)
+        return replace(want, least=least, most=most)
+
+
+def certify(final: Decoded, wanted: Mapping[PointId, Wanted], beyond: Beyond, *, reached: bool) -> Certificate:
     """Compare what the final table lets through at each wanted point with what it must and may let through."""
     differences: list[Difference] = []
-    memo: dict[tuple[int, int, int, int], tuple[Difference, ...]] = {}
+    memo: dict[tuple[int, ...], tuple[Difference, ...]] = {}
     for point, want in sorted(wanted.items()):
         access = (final.ours if want.ours_only else final.everything).get(point, SHUT)
-        out = left_out.get(point, SHUT)
-        key = (id(access.inbound), id(access.outbound), id(want), id(out))
+        key = (id(access.inbound), id(access.outbound), id(want), id(beyond.left_out.get(point)), id(beyond.forced.get(point)))
         if key not in memo:
-            memo[key] = tuple(_compare(point, access, want, out))
+            memo[key] = tuple(_compare(point, access, beyond.held(point, want)))
         differences.extend(Difference(point, one.direction, one.kind, one.packet) for one in memo[key])
     return Certificate(len(wanted), tuple(differences), reached)
 
 
-def _compare(point: PointId, access: Access, want: Wanted, out: Access) -> Iterator[Difference]:
-    sides: tuple[tuple[str, PacketSet, PacketSet, PacketSet, PacketSet], ...] = (
-        ("inbound", access.inbound, want.least.inbound, want.most.inbound, out.inbound),
-        ("outbound", access.outbound, want.least.outbound, want.most.outbound, out.outbound),
+def _compare(point: PointId, access: Access, want: Wanted) -> Iterator[Difference]:
+    sides: tuple[tuple[str, PacketSet, PacketSet, PacketSet], ...] = (
+        ("inbound", access.inbound, want.least.inbound, want.most.inbound),
+        ("outbound", access.outbound, want.least.outbound, want.most.outbound),
     )
-    for direction, found, least, most, left in sides:
+    for direction, found, least, most in sides:
         if found == least and least == most:
             continue
-        missing = (least - left - found).witness()
+        missing = (least - found).witness()
         if missing is not None:
             yield Difference(point, direction, "missing", missing)
         excess = (found - most).witness()

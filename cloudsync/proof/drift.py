@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from cloudsync.adapter import Access, Adapter, Entry, Table
@@ -23,6 +23,7 @@ class Kind(Enum):
     EXCESS = "not in the policy"
     MISSING = "wanted, but not let through"
     SHADOW = "not in the policy, beside what ours allow (shadow allow)"
+    SHADOW_DENY = "wanted and allowed by ours, but cut by rules that are not ours (shadow deny)"
     WOULD_BLOCK = "would be blocked in mode full"
     WOULD_OPEN = "would be opened in mode full"
 
@@ -66,6 +67,8 @@ class Drift:
         if len(self.entries) > 3:
             by += f"; and {len(self.entries) - 3} more rules"
         verb = "let in by" if self.direction == "inbound" else "let out by"
+        if self.kind in (Kind.MISSING, Kind.SHADOW_DENY):
+            verb = "cut by"
         return f"{self.words} {way} {whom}: {self.kind.value}" + (f", {verb} {by}" if by else "")
 
 
@@ -110,8 +113,8 @@ SENSITIVE = ServiceSet.union_all(
 
 def severity(packets: PacketSet, kind: Kind) -> Severity:
     """Grade by what is open: administration or databases to the internet worst, small private openings least."""
-    if kind in (Kind.MISSING, Kind.WOULD_OPEN):
-        return Severity.MEDIUM if kind is Kind.MISSING else Severity.LOW
+    if kind in (Kind.MISSING, Kind.SHADOW_DENY, Kind.WOULD_OPEN):
+        return Severity.LOW if kind is Kind.WOULD_OPEN else Severity.MEDIUM
     worst = Severity.LOW
     for peers, services in packets.products():
         if reaches_internet(peers):
@@ -139,22 +142,28 @@ class Scene:
     owners: Owners
     would: Mapping[PointId, Access]
     """For points that are only watched (visibility): what mode full would let through."""
+    ours: Mapping[PointId, Access] = field(default_factory=dict)
+    """What our rules let through by themselves, on a platform whose foreign rules can cut it."""
+
+
+NOTHING = Access()
 
 
 def find(scene: Scene) -> tuple[Drift, ...]:
     """Return all drift of a target, worst first, then by class."""
     groups: dict[tuple[int, Domain, Kind, str, PacketSet], list[PointId]] = {}
-    memo: dict[tuple[int, int], tuple[tuple[Kind, str, PacketSet], ...]] = {}
+    memo: dict[tuple[int, int, int], tuple[tuple[Kind, str, PacketSet], ...]] = {}
     hold: list[object] = []
     for point, access in sorted(scene.access.items()):
         want, would = scene.wanted.get(point), scene.would.get(point)
         owner = scene.owners.by_point.get(point)
         if owner is None or (want is None and would is None):
             continue
-        key = (id(access), id(want if want is not None else would))
+        ours = scene.ours.get(point, NOTHING)
+        key = (id(access), id(want if want is not None else would), id(ours))
         if key not in memo:
-            hold.append((access, want, would))
-            memo[key] = tuple(_differences(access, want, would))
+            hold.append((access, want, would, ours))
+            memo[key] = tuple(_differences(access, want, would, ours))
         for kind, direction, packets in memo[key]:
             groups.setdefault((owner[0], owner[2], kind, direction, packets), []).append(point)
     names = Names(scene.universe)
@@ -164,7 +173,7 @@ def find(scene: Scene) -> tuple[Drift, ...]:
     )
 
 
-def _differences(access: Access, want: Wanted | None, would: Access | None) -> Iterator[tuple[Kind, str, PacketSet]]:
+def _differences(access: Access, want: Wanted | None, would: Access | None, ours: Access) -> Iterator[tuple[Kind, str, PacketSet]]:
     if want is None:
         assert would is not None
         yield from _some(Kind.WOULD_BLOCK, "inbound", access.inbound - would.inbound)
@@ -172,8 +181,15 @@ def _differences(access: Access, want: Wanted | None, would: Access | None) -> I
         return
     excess = Kind.SHADOW if want.ours_only else Kind.EXCESS
     yield from _some(excess, "inbound", access.inbound - want.most.inbound)
-    yield from _some(Kind.MISSING, "inbound", want.least.inbound - access.inbound)
-    if not want.ours_only:
+    missing = want.least.inbound - access.inbound
+    if want.ours_only and missing:
+        yield from _some(Kind.SHADOW_DENY, "inbound", missing & ours.inbound)
+        missing -= ours.inbound
+    yield from _some(Kind.MISSING, "inbound", missing)
+    if want.ours_only:
+        missing = want.least.outbound - access.outbound
+        yield from _some(Kind.SHADOW_DENY, "outbound", missing & ours.outbound)
+    else:
         yield from _some(excess, "outbound", access.outbound - want.most.outbound)
         yield from _some(Kind.MISSING, "outbound", want.least.outbound - access.outbound)
 
@@ -187,9 +203,11 @@ def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, Packet
     number, domain, kind, direction, packets = key
     group = scene.universe.classes[number]
     workloads = tuple(dict.fromkeys(scene.universe.called(scene.owners.by_point[point][1]) for point in points))
+    cut = kind in (Kind.MISSING, Kind.SHADOW_DENY)
     entries: tuple[Entry, ...] = ()
-    if kind not in (Kind.MISSING, Kind.WOULD_OPEN):
-        entries = tuple(_behind(scene.adapter.entries(scene.table, points), direction, packets))
+    if kind is not Kind.WOULD_OPEN and (not cut or scene.adapter.capabilities.denies):
+        known = (entry for entry in scene.adapter.entries(scene.table, points) if entry.denies is cut and not (cut and entry.ours))
+        entries = tuple(_behind(known, direction, packets))
     words = names.packets(packets, domain, inbound=direction == "inbound")
     labels = group.labels
     return Drift(scene.target, kind, severity(packets, kind), direction, packets, points, workloads, labels, words, entries)

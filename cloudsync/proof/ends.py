@@ -39,12 +39,14 @@ class Party:
         found = self.workload.addresses(domain)
         return found & self.only if self.only else found
 
-    def met(self, universe: Universe, own: Interface) -> AddressSet:
-        """Return the addresses under which an interface meets this end.
+    def met(self, universe: Universe, own: Interface, *, as_source: bool) -> AddressSet:
+        """Return the addresses under which an interface meets this end: as who opens the flow, or as who is reached.
 
         Two workloads of one domain that both have private addresses of a family use those; the public ones are for everybody else.
         """
         peers = self.seen(universe, own.domain)
+        if self.workload is not None and not as_source:
+            peers &= self.workload.reached(own.domain)
         found = NOWHERE
         for family in Family:
             if not own.addresses.family(family):
@@ -80,7 +82,7 @@ def party(text: str, workloads: Sequence[Workload], where: Where) -> Party | Fin
     only = AddressSet.of(address)
     owners = [one for one in workloads if any(interface.addresses & only for interface in one.interfaces)]
     if len(owners) > 1:
-        hint = f"they stand in different routing domains; say which: {_ids(owners)}"
+        hint = f"they share it, or stand in different routing domains; say which: {_ids(owners)}"
         return Finding(where, "AMBIGUOUS-WORKLOAD", f"{len(owners)} workloads have the address {address}", hint)
     return Party(owners[0].name if owners else str(address), owners[0] if owners else None, only)
 

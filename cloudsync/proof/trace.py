@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from cloudsync.adapter import Adapter, Allowed, Entry, Origin, Snapshot
+from cloudsync.adapter import Adapter, Allowed, Entry, Hop, Origin, Snapshot
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.check import decided_by
 from cloudsync.compile.explain import Seat, seats
 from cloudsync.model.mode import Egress, Mode, TargetMode
-from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Interface, Workload
 from cloudsync.policy.values import Action
@@ -92,6 +92,9 @@ class Stop:
     opens: PacketSet = NO_PACKETS
     """What the next apply would open of it."""
     closes: PacketSet = NO_PACKETS
+    hops: tuple[Hop, ...] = ()
+    """How one of the packets fares there, hop by hop: one that is cut where any is, else one that passes."""
+    sample: Packet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,9 @@ def _side(question: Question, compiler: Compiler, grounds: Mapping[str, Ground],
         return
     wanted = {id(one) for one in own.interfaces()}
     for interface, seat in zip(own.workload.interfaces, seats(compiler, own.workload), strict=True):
-        if id(interface) not in wanted:
+        if id(interface) not in wanted or interface.source_only:
             continue
-        asked = PacketSet.of(peer.met(compiler.universe, interface), question.services)
+        asked = PacketSet.of(peer.met(compiler.universe, interface, as_source=inbound), question.services)
         if asked:
             yield _stop(_View(compiler, seat, direction, grounds.get(own.workload.target)), interface, asked)
 
@@ -190,7 +193,11 @@ def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:
     rules = tuple(_through(view, entries, passes))
     opens, closes = _next(view, ruling, passes, ground.mode)
     objects = tuple(f"{names[one]} ({one})" if names.get(one) else one for one in (*point.ours, *point.foreign))
-    return Stop(view.seat.workload, interface, direction, asked, passes, passing, ruling, objects, rules, point.skipped, opens, closes)
+    sample = (asked - passes).witness() or passes.witness()
+    ordered = ground.adapter.capabilities.denies  # a union has no order: its entries say it all
+    hops = ground.adapter.walk(table, point.id, direction.value, sample) if sample is not None and ordered else ()
+    found = Stop(view.seat.workload, interface, direction, asked, passes, passing, ruling, objects, rules, point.skipped, opens, closes)
+    return replace(found, hops=hops, sample=sample)
 
 
 def _ruling(view: _View, asked: PacketSet) -> Ruling:
@@ -218,7 +225,7 @@ def _unheld(view: _View) -> str:
 def _through(view: _View, entries: Iterable[Entry], passes: PacketSet) -> Iterator[Through]:
     """Yield the native rules that let it through, with the rules of the policy that stand behind ours."""
     for entry in entries:
-        hit = entry.packets & passes if entry.direction == view.direction.value else NO_PACKETS
+        hit = entry.packets & passes if entry.direction == view.direction.value and not entry.denies else NO_PACKETS
         if not hit:
             continue
         origins = entry.origins

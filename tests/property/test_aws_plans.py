@@ -19,6 +19,7 @@ from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.decode import decode
 from cloudsync_aws.encode import encode
 from cloudsync_aws.fit import UNNAMED
+from cloudsync_aws.limits import CAPABILITIES
 from cloudsync_aws.quota import sums
 from cloudsync_aws.simulate import seen, simulate, simulate_all
 from cloudsync_aws.steps import steps
@@ -105,7 +106,7 @@ def test_a_changed_intent_is_encoded_exactly_on_top_of_the_old_one(seed: int, mo
 
 
 @EXAMPLES
-@given(SEEDS, MODES, st.sampled_from(Method))
+@given(SEEDS, MODES, st.sampled_from(CAPABILITIES.methods))
 def test_steps_lead_exactly_to_the_desired_table(seed: int, mode: TargetMode, method: Method) -> None:
     _, there, encoding = two_states(seed, mode)
     phases = steps(there, encoding.table, method)
@@ -146,7 +147,7 @@ def any_order(random: Random, phase: Phase) -> list[Step]:
 
 
 @EXAMPLES
-@given(SEEDS, MODES, st.sampled_from(Method))
+@given(SEEDS, MODES, st.sampled_from(CAPABILITIES.methods))
 def test_every_order_of_a_phase_stays_within_its_bounds(seed: int, mode: TargetMode, method: Method) -> None:
     _, table, encoding = two_states(seed, mode)
     random = Random(seed)
@@ -232,7 +233,7 @@ TIGHT = Quotas(rules_per_group=12, groups_per_eni=4)
 
 
 @EXAMPLES
-@given(SEEDS, MODES, st.sampled_from(Method))
+@given(SEEDS, MODES, st.sampled_from(CAPABILITIES.methods))
 @example(256, TargetMode.EXCLUSIVE, Method.SWAP)  # a shard about to empty was filled again when no slot was left
 @example(245624, TargetMode.EXCLUSIVE, Method.SWAP)  # a list that grew beyond what a group with it could take
 def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method: Method) -> None:
@@ -254,7 +255,7 @@ def test_no_state_on_the_way_is_over_a_quota(seed: int, mode: TargetMode, method
 
 
 @EXAMPLES
-@given(SEEDS, MODES, st.sampled_from(Method))
+@given(SEEDS, MODES, st.sampled_from(CAPABILITIES.methods))
 def test_a_run_cut_anywhere_is_finished_by_the_next(seed: int, mode: TargetMode, method: Method) -> None:
     random = Random(seed)
     world = estate(random)
@@ -272,7 +273,7 @@ def test_a_run_cut_anywhere_is_finished_by_the_next(seed: int, mode: TargetMode,
 
 
 @EXAMPLES
-@given(SEEDS, MODES, st.sampled_from(Method))
+@given(SEEDS, MODES, st.sampled_from(CAPABILITIES.methods))
 def test_a_read_tells_before_from_after_for_every_step(seed: int, mode: TargetMode, method: Method) -> None:
     _, table, encoding = two_states(seed, mode)
     for phase in steps(table, encoding.table, method):
@@ -282,7 +283,7 @@ def test_a_read_tells_before_from_after_for_every_step(seed: int, mode: TargetMo
             assert seen(table, step, {}) is Seen.YES, step.key
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", list(CAPABILITIES.methods))
 def test_effects_are_what_steps_do(method: Method) -> None:
     for seed in range(25):
         _, table, encoding = two_states(seed, TargetMode.EXCLUSIVE)

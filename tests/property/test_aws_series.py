@@ -13,6 +13,7 @@ from cloudsync.plan.order import Order, choose
 from cloudsync.proof.replay import replay
 from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.decode import decode
+from cloudsync_aws.limits import CAPABILITIES
 from cloudsync_aws.simulate import simulate_all
 from cloudsync_aws.steps import join, steps
 from cloudsync_aws.table import AwsTable, Eni, Group, Mark, PeerKind, RuleKey, Vpc
@@ -26,6 +27,8 @@ SENDER, RECEIVER = "10.0.0.1", "10.0.0.2"
 
 class _Pure:
     """The half of the adapter that decides, without its client."""
+
+    capabilities = CAPABILITIES
 
     def steps(self, actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
         return steps(actual, desired, method)

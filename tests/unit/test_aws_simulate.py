@@ -137,7 +137,7 @@ def test_a_group_left_behind_by_a_cut_run_is_put_right_before_anybody_carries_it
     old, left = group("sg-old", SSH), group("sg-1", OUT)
     there = world(old, left, enis=(eni("eni-1", 1, "sg-old"),))
     desired = world(old, group("sg-1", SSH), enis=(eni("eni-1", 1, "sg-1"),))
-    for method in Method:
+    for method in (Method.SWAP, Method.JOIN, Method.MEET):
         found = [(phase.name, step) for phase in steps(there, desired, method) for step in phase.steps]
         changes = [(name, step.effect) for name, step in found if step.object == "sg-1" and step.adds + step.removes]
         assert changes == [("fill", Effect.NONE), ("fill", Effect.NONE)]

@@ -24,7 +24,7 @@ from cloudsync.plan.build import Before, losses
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan
 from cloudsync.policy.load import load_policy
-from cloudsync.proof.certificate import Decoded, certify
+from cloudsync.proof.certificate import Beyond, Decoded, certify
 from cloudsync.proof.series import crossings
 from cloudsync.proof.values import Replay, Violation
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
@@ -43,9 +43,12 @@ def test_a_certificate_finds_one_packet_too_many_and_one_too_few(direction: str)
     def both(packets: PacketSet) -> Access:
         return Access(**{direction: packets})
 
-    def differences(found: PacketSet, least: PacketSet, most: PacketSet, left: PacketSet = NO_PACKETS) -> list[tuple[str, str]]:
+    def differences(
+        found: PacketSet, least: PacketSet, most: PacketSet, left: PacketSet = NO_PACKETS, forced: PacketSet = NO_PACKETS
+    ) -> list[tuple[str, str]]:
         want = Wanted(both(least), both(most), ours_only=False)
-        certificate = certify(Decoded({POINT: both(found)}, {}), {POINT: want}, {POINT: both(left)}, reached=True)
+        beyond = Beyond({POINT: both(left)}, {POINT: both(forced)})
+        certificate = certify(Decoded({POINT: both(found)}, {}), {POINT: want}, beyond, reached=True)
         assert certificate.holds is not bool(certificate.differences)
         assert {one.direction for one in certificate.differences} <= {direction}
         return [(one.kind, one.packet.text()) for one in certificate.differences]
@@ -55,10 +58,12 @@ def test_a_certificate_finds_one_packet_too_many_and_one_too_few(direction: str)
     assert differences(LESS, LESS, MORE) == []
     assert differences(MORE, LESS, MORE) == []
     assert differences(LESS, MORE, MORE, left=PacketSet.of(HOME, SSH)) == []
+    assert differences(MORE, LESS, LESS, forced=PacketSet.of(HOME, SSH)) == []
+    assert differences(MORE, LESS, LESS, forced=PacketSet.of(HOME, WEB)) == [("excess", "198.51.100.7 tcp/22")]
 
 
 def test_a_point_that_nobody_decoded_lets_nothing_through() -> None:
-    certificate = certify(Decoded({}, {}), {POINT: Wanted(Access(LESS), Access(LESS), ours_only=False)}, {}, reached=True)
+    certificate = certify(Decoded({}, {}), {POINT: Wanted(Access(LESS), Access(LESS), ours_only=False)}, Beyond(), reached=True)
     assert [one.kind for one in certificate.differences] == ["missing"]
 
 

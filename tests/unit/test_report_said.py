@@ -29,7 +29,7 @@ def said(*targets: TargetReport, incomplete: tuple[Unchecked, ...] = ()) -> str:
 
 
 def test_what_is_only_watched_is_no_drift() -> None:
-    assert {kind for kind in Kind if drift(kind).real} == {Kind.EXCESS, Kind.MISSING, Kind.SHADOW}
+    assert {kind for kind in Kind if drift(kind).real} == {Kind.EXCESS, Kind.MISSING, Kind.SHADOW, Kind.SHADOW_DENY}
     text = said(TargetReport("mem", TargetMode.EXCLUSIVE, HARMLESS, drift=(drift(Kind.WOULD_BLOCK),)))
     assert "= no drift" in text
     assert "only watched" in text
