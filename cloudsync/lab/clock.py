@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 
 
@@ -10,6 +11,7 @@ class LabClock:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._began = dt.datetime.now(dt.UTC)
         self._offset = 0.0
         self._frozen_at: float | None = None
 
@@ -18,6 +20,15 @@ class LabClock:
         if self._frozen_at is not None:
             return self._frozen_at
         return time.monotonic() - self._start + self._offset
+
+    @property
+    def frozen(self) -> bool:
+        """Does only `advance` move it?"""
+        return self._frozen_at is not None
+
+    def utc(self) -> dt.datetime:
+        """Date and time: those of the computer when the lab began, moved on with the lab's own time. Tokens expire by it."""
+        return self._began + dt.timedelta(seconds=self.now())
 
     def freeze(self) -> None:
         """Stop: from now on only `advance` moves the time."""

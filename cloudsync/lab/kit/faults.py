@@ -44,6 +44,7 @@ class Kind(Enum):
     TOKEN_LOST = "token_lost"
     PAGE_REPEATED = "page_repeated"
     TOKEN_REPEATED = "token_repeated"
+    UNREACHABLE = "unreachable"
     STALE = "stale"
     IDENTITY = "identity"
 
@@ -90,6 +91,22 @@ class Fault:
     def as_json(self) -> dict[str, Json]:
         """What the control verb `faults` shows."""
         return {"operation": self.operation, "kind": self.kind.value, "seen": self.seen, "fired": self.fired, "spent": self.spent}
+
+
+def of_text(spec: str) -> dict[str, Json]:
+    """Read `OPERATION:KIND[:name=value,...]` as typed on a command line. ValueError says what is wrong with it."""
+    operation, colon, rest = spec.partition(":")
+    kind, _, options = rest.partition(":")
+    if not operation or not colon or not kind:
+        raise ValueError(f"{spec!r}: want OPERATION:KIND or OPERATION:KIND:name=value,name=value")
+    found: dict[str, Json] = {"operation": operation, "kind": kind}
+    for pair in filter(None, options.split(",")):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{spec!r}: {pair!r} is not name=value")
+        found[name] = int(value) if value.lstrip("-").isdigit() and len(value) < 12 else value
+    of_json(found)
+    return found
 
 
 _FIELDS = ("operation", "action", "kind", "nth", "times", "scope", "page")
