@@ -13,15 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.lab.gcp.pytest_plugin import Wire, gcp_site, gcp_site_server
+from cloudsync.lab.gcp.site import Site as GcpSite
 from cloudsync.lab.pytest_plugin import Cloud, aws_lab, aws_lab_server, cloud_of
 from cloudsync.lab.server import Lab
 
-__all__ = ["aws_lab", "aws_lab_server"]
+__all__ = ["aws_lab", "aws_lab_server", "gcp_site", "gcp_site_server"]
 
 
 @pytest.fixture
 def cloud(aws_lab: Lab) -> Cloud:
     return cloud_of(aws_lab)
+
+
+@pytest.fixture
+def gcp(gcp_site: GcpSite) -> Wire:
+    return Wire(gcp_site)
 
 
 @pytest.fixture(scope="session")
