@@ -153,6 +153,8 @@ class Term:
     origins: tuple[Origin, ...]
     accept: frozenset[Accept] = frozenset()
     process: str = ""
+    logged: bool = False
+    """The rule wants what it lets through (or cuts) to be logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,6 +572,8 @@ class AdapterFactory(Protocol):
 
     name: str
     permissions: tuple[Permission, ...]
+    example: Mapping[str, Any]
+    """Options of a target that stands for any: for documents that are generated where no target is configured."""
 
     def check(self, target: TargetSettings) -> tuple[Finding, ...]:
         """Return findings about a target's options beyond its schema."""

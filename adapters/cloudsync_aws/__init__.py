@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from cloudsync.adapter import Adapter, AdapterFactory, Clock, TargetSettings
 from cloudsync.model.finding import Finding
@@ -16,6 +18,8 @@ class AwsFactory:
 
     permissions = PERMISSIONS
     """Every right that the adapter may need, with its reason."""
+
+    example: Mapping[str, Any] = MappingProxyType({"account": "111122223333", "regions": ["us-east-1"], "vpcs": "all"})
 
     def check(self, target: TargetSettings) -> tuple[Finding, ...]:
         """Return findings about a target's options beyond their structure."""

@@ -25,7 +25,11 @@ def options(_verb: str, parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--dir", required=True, type=Path, metavar="DIR", help="the lab's folder")
         sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document instead of text")
         if name == "up":
-            sub.add_argument("--estate", default="small", help="small (about 40 instances in 3 VPCs) or empty (default: small)")
+            sub.add_argument(
+                "--estate",
+                default="small",
+                help="small (AWS alone, the default), four (a dozen workloads per platform), medium (about 400) or empty",
+            )
             sub.add_argument("--background", action="store_true", help="return when it is ready")
             sub.add_argument("--port", type=int, default=None, help="loopback port (default: a free one)")
             sub.add_argument("--seed", type=int, default=1, help="seed of the estate (default: 1)")

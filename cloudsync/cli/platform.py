@@ -73,12 +73,12 @@ def _of_platform(settings: Settings, platform: str) -> tuple[TargetSettings, ...
 
 
 def _example(platform: str) -> TargetSettings:
-    """Return a target that stands for any: an account and a Region to be replaced."""
+    """Return a target that stands for any: what is to be replaced in it is plain to see."""
+    from cloudsync import registry
     from cloudsync.adapter import TargetSettings
     from cloudsync.model.mode import TargetMode
 
-    options = {"account": "111122223333", "regions": ["us-east-1"], "vpcs": "all"}
-    return TargetSettings("example", platform, TargetMode.OBSERVE, options, COMMAND_LINE)
+    return TargetSettings("example", platform, TargetMode.OBSERVE, registry.load(platform).example, COMMAND_LINE)
 
 
 # --- doctor ----------------------------------------------------------------------------------------------------------

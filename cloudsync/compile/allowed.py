@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassPeer, Origin, Term
@@ -101,14 +101,14 @@ class Compiler:
         for number in members_of(peers.classes):
             of = self.universe.class_addresses if direction is Direction.IN else self.universe.class_reached
             addresses = of(number, domain)
-            term = Term(ClassPeer(self.universe.classes[number].id), rule.services, origins, rule.accept, rule.process)
+            term = Term(ClassPeer(self.universe.classes[number].id), rule.services, origins, rule.accept, rule.process, rule.logged)
             exact = self._box(addresses, rule.services)
             yield _Piece(term, exact, exact if widened == rule.services else self._box(addresses, widened))
         for who in peers.addresses:
             addresses = who_addresses(self.universe, who, domain)
             if not addresses:
                 continue
-            term = Term(_address_peer(who, addresses), rule.services, origins, rule.accept, rule.process)
+            term = Term(_address_peer(who, addresses), rule.services, origins, rule.accept, rule.process, rule.logged)
             exact = self._box(addresses, rule.services)
             loosened = isinstance(who.base, Internet) and Accept.INTERNET_AS_ANYWHERE in rule.accept
             widest = ANYWHERE if loosened else addresses
@@ -127,7 +127,7 @@ def _united(terms: Iterable[Term]) -> tuple[Term, ...]:
     """Join terms that say the same into one that remembers all of its rules."""
     found: dict[tuple[object, ...], Term] = {}
     for term in terms:
-        key = (term.peer, term.services, term.accept, term.process)
+        key = (term.peer, term.services, term.accept, term.process, term.logged)
         known = found.get(key)
         origins = term.origins if known is None else tuple(dict.fromkeys((*known.origins, *term.origins)))
         found[key] = term if known is None or known.origins == origins else _with_origins(term, origins)
@@ -143,9 +143,9 @@ def _minus(piece: _Piece, never: PacketSet) -> Iterator[Term]:
         return
     whole = term.services - hit.services()
     if whole:
-        yield Term(term.peer, whole, term.origins, term.accept, term.process)
+        yield replace(term, services=whole)
     for peers, services in (piece.exact - never - _of_services(whole)).products():
-        yield Term(AddressPeer(peers), services, term.origins, term.accept, term.process)
+        yield replace(term, peer=AddressPeer(peers), services=services)
 
 
 def _of_services(services: ServiceSet) -> PacketSet:
@@ -161,7 +161,7 @@ def _peer(arm: Arm, direction: Direction) -> End:
 
 
 def _with_origins(term: Term, origins: tuple[Origin, ...]) -> Term:
-    return Term(term.peer, term.services, origins, term.accept, term.process)
+    return replace(term, origins=origins)
 
 
 def _address_peer(who: Who, addresses: AddressSet) -> AddressPeer:

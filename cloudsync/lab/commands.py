@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import state
-from .state import LabError
+from .kit import faults as kit_faults
+from .state import LabError, LabState
 
 if TYPE_CHECKING:
     from .control import ControlClient
+    from .kit.faults import Json
 
 Say = Callable[[str], None]
 OK, ERROR, INVALID = 0, 1, 3
@@ -47,13 +49,27 @@ def up(folder: Path, estate: str, *, say: Say, background: bool = False, options
     except (LabError, OSError) as error:
         say(f"the lab could not start: {error}")
         return ERROR
-    say(f"lab ready at {started.endpoint} (account {started.account}, {started.region}, estate {estate}, process {started.pid})")
+    say(f"lab ready, estate {estate}, process {started.pid}")
+    for line in _places(started):
+        say(f"  {line}")
     say(f"its file: {folder / state.FILE}; to end it: cloudsync lab down --dir {shlex.quote(str(folder))}")
     return OK
 
 
+def _places(found: LabState) -> Iterator[str]:
+    """Yield where each vendor is, one line each."""
+    yield f"aws    {found.endpoint} (account {found.account}, {found.region})"
+    gcp, azure, units = found.sites.get("gcp"), found.sites.get("azure"), found.sites.get("f5", ())
+    if gcp:
+        yield f"gcp    {gcp['endpoint']} (project {gcp['project']})"
+    if azure:
+        yield f"azure  {azure['endpoint']} (subscription {azure['subscription']})"
+    for unit in units:
+        yield f"f5     {unit['endpoint']}" + (f" ({unit['hostname']})" if unit.get("hostname") else "")
+
+
 def _problem(folder: Path, estate: str) -> str | None:
-    from .aws.estate import ESTATES
+    from .sites import ESTATES
 
     if estate not in ESTATES:
         return f"no estate {estate!r}: want one of {', '.join(sorted(ESTATES))}"
@@ -85,7 +101,7 @@ def down(folder: Path, *, say: Say) -> int:
 
 
 def env(folder: Path, *, say: Say, account: str | None = None) -> int:
-    """Print the shell exports with which any AWS client talks to the lab."""
+    """Print the shell exports with which any client of the four platforms talks to the lab."""
     try:
         found = state.read(folder)
     except LabError as error:
@@ -106,6 +122,7 @@ def env(folder: Path, *, say: Say, account: str | None = None) -> int:
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "NO_PROXY": "127.0.0.1,localhost",
+        **_beside(folder, found),
     }.items():
         say(f"export {name}={shlex.quote(value)}")
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN"):
@@ -113,22 +130,55 @@ def env(folder: Path, *, say: Say, account: str | None = None) -> int:
     return OK
 
 
+def _beside(folder: Path, found: LabState) -> dict[str, str]:
+    """Return the environment of clients of GCP, Azure and F5. Google's and Microsoft's variables are the ones their clients document."""
+    exports: dict[str, str] = {}
+    gcp, azure, units = found.sites.get("gcp"), found.sites.get("azure"), found.sites.get("f5", ())
+    if gcp:
+        exports |= {
+            "GOOGLE_APPLICATION_CREDENTIALS": gcp["service_account_file"],
+            "GOOGLE_CLOUD_PROJECT": gcp["project"],
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": f"{gcp['endpoint']}/compute/v1/",
+            "CLOUDSDK_CORE_PROJECT": gcp["project"],
+            "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+            "CLOUDSDK_CONFIG": str(folder / "gcloud"),
+            "NO_GCE_CHECK": "true",
+        }
+    if azure:
+        exports |= {
+            "AZURE_TENANT_ID": azure["tenant"],
+            "AZURE_CLIENT_ID": azure["client_id"],
+            "AZURE_CLIENT_SECRET": azure["client_secret"],
+            "AZURE_SUBSCRIPTION_ID": azure["subscription"],
+            "AZURE_AUTHORITY_HOST": azure["authority"],
+        }
+    if units:
+        exports |= {"F5_USER": units[0]["user"], "F5_PASSWORD": units[0]["password"]}
+    return exports
+
+
 def fault(folder: Path, specs: list[str], *, say: Say) -> int:
-    """Set faults, each `ACTION:KIND[:name=value,...]`; without any, show what is set."""
+    """Set faults, each `[gcp/|azure/|f5/]ACTION:KIND[:name=value,...]`; without any, show what is set."""
     from .aws import faults
     from .control import ControlError
 
-    try:
-        parsed = [faults.of_text(spec) for spec in specs]
-    except ValueError as error:
-        say(f"fault {error}")
-        return INVALID
+    parsed: list[tuple[str, Json]] = []
+    for spec in specs:
+        before, slash, rest = spec.partition("/")
+        site = before if slash and before in state.SITES else ""
+        try:
+            parsed.append((site, kit_faults.of_text(rest) if site else faults.of_text(spec)))
+        except ValueError as error:
+            say(f"fault {error}")
+            return INVALID
     try:
         client = _client(folder)
-        for each in parsed:
-            client.ask("faults", each)
-        for one in client.ask("faults"):
-            say(f"{one['action']}: {one['kind']}, counted {one['seen']}, fired {one['fired']}{', spent' if one['spent'] else ''}")
+        for site, each in parsed:
+            client.ask("faults", each, site=site)
+        for site in ("", *state.SITES):
+            for one in client.ask("faults", site=site):
+                name = f"{site}/{one['operation']}" if site else one["action"]
+                say(f"{name}: {one['kind']}, counted {one['seen']}, fired {one['fired']}{', spent' if one['spent'] else ''}")
     except LabError as error:
         say(str(error))
         return INVALID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -14,6 +15,8 @@ from .aws.native import Json
 from .aws.refusal import Refusal
 from .aws.shim import Shim
 from .http import Answer, Request
+from .sites import Sites
+from .state import SITES
 
 PREFIX = "/_lab/"
 TOKEN_HEADER = "x-cloudsync-lab"
@@ -25,6 +28,7 @@ class Control:
     """Answers /_lab/ requests."""
 
     shim: Shim
+    beside: Sites
     token: str
     estate: str
     seed: int
@@ -34,15 +38,26 @@ class Control:
         """Run one control request; only who has read lab.json knows the token."""
         if request.headers.get(TOKEN_HEADER) != self.token:
             return _json(403, {"error": f"header {TOKEN_HEADER} does not hold the token of lab.json"})
-        name = request.path.removeprefix(PREFIX)
+        site, _, name = request.path.removeprefix(PREFIX).rpartition("/")
         try:
             given = json.loads(request.body) if request.body else None
+            if site:
+                return self._of_site(site, name, given)
             verb = getattr(self, f"_{name}", None) if name in _VERBS else None
             if verb is None:
                 return _json(404, {"error": f"no control verb {name!r}; there are: {', '.join(sorted(_VERBS))}"})
             return _json(200, verb(given))
         except (ValueError, KeyError, TypeError, AttributeError, Refusal) as error:
             return _json(400, {"error": str(error)})
+
+    def _of_site(self, site: str, verb: str, given: Json) -> Answer:
+        """`/_lab/SITE/VERB`: a vendor beside AWS answers for itself."""
+        found = self.beside.sites.get(site)
+        if found is None:
+            return _json(404, {"error": f"no vendor {site!r}; there are: {', '.join(sorted(self.beside.sites))}"})
+        if verb not in found.verbs():
+            return _json(404, {"error": f"no control verb {verb!r} at {site}; there are: {', '.join(sorted(found.verbs()))}"})
+        return _json(200, found.ask(verb, given))
 
     def _health(self, _given: Json) -> Json:
         return {"ok": True, "estate": self.estate, "seed": self.seed}
@@ -146,6 +161,7 @@ class Control:
         self.seed = int(wanted.get("seed", self.seed))
         with self.shim.lock:
             restart(self.shim, self.estate, self.seed)
+        self.beside.reset(self.estate, self.seed)
         return {"estate": self.estate, "seed": self.seed}
 
     def _stop(self, _given: Json) -> Json:
@@ -196,11 +212,12 @@ class ControlClient:
     endpoint: str
     token: str
 
-    def ask(self, verb: str, given: Json = None) -> Json:
-        """One control request; ControlError with the lab's own words."""
+    def ask(self, verb: str, given: Json = None, *, site: str = "") -> Json:
+        """One control request, to AWS and the lab itself or to another vendor; ControlError with the lab's own words."""
         body = None if given is None else json.dumps(given).encode()
+        path = f"{site}/{verb}" if site else verb
         request = urllib.request.Request(  # noqa: S310 (the endpoint is http on loopback, from lab.json)
-            f"{self.endpoint}{PREFIX}{verb}", data=body, headers={TOKEN_HEADER: self.token, **JSON}, method="POST" if body else "GET"
+            f"{self.endpoint}{PREFIX}{path}", data=body, headers={TOKEN_HEADER: self.token, **JSON}, method="POST" if body else "GET"
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -211,22 +228,24 @@ class ControlClient:
         except OSError as error:
             raise ControlError(f"no answer from {self.endpoint}: {error}") from None
 
-    def fault(self, action: str, kind: str, **options: Json) -> None:
+    def fault(self, action: str, kind: str, *, site: str = "", **options: Json) -> None:
         """Add one fault."""
-        self.ask("faults", {"action": action, "kind": kind, **options})
+        self.ask("faults", {"action": action, "kind": kind, **options}, site=site)
 
     def no_faults(self) -> None:
-        """Remove all faults."""
-        self.ask("faults", [])
+        """Remove all faults, of every vendor."""
+        for site in ("", *SITES):
+            with contextlib.suppress(ControlError):
+                self.ask("faults", [], site=site)
 
-    def calls(self, *, clear: bool = False) -> dict[str, int]:
-        """Calls per `service:Action` as counted at the wire."""
-        found: dict[str, int] = self.ask("calls", {"clear": clear})
+    def calls(self, *, clear: bool = False, site: str = "") -> dict[str, int]:
+        """Calls per operation (`service:Action` of AWS) as counted at the wire."""
+        found: dict[str, int] = self.ask("calls", {"clear": clear}, site=site)
         return found
 
-    def log(self, *, reads: bool = False, after: int = 0) -> list[dict[str, Json]]:
+    def log(self, *, reads: bool = False, after: int = 0, site: str = "") -> list[dict[str, Json]]:
         """Every mutating call (or every call) in order, with params, outcome and whether it took effect."""
-        found: list[dict[str, Json]] = self.ask("log", {"reads": reads, "after": after})
+        found: list[dict[str, Json]] = self.ask("log", {"reads": reads, "after": after}, site=site)
         return found
 
     def reset(self, estate: str = "empty", seed: int = 1) -> None:

@@ -13,13 +13,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from . import state
 from .control import Control, ControlClient, restart
 from .http import Answer, Request, Server
+from .sites import Sites, made
 from .state import LabError, LabState
 
 DEFAULT_REGION = "us-east-1"
@@ -80,9 +81,11 @@ def serve(folder: Path, wanted: Wanted) -> None:
 
     corrections.install()
     shim = Shim(default_region=wanted.region)
+    beside = Sites(folder, made(folder))
     token = secrets.token_hex(16)
-    control = Control(shim, token, wanted.estate, wanted.seed, done.set)
+    control = Control(shim, beside, token, wanted.estate, wanted.seed, done.set)
     restart(shim, wanted.estate, wanted.seed)
+    beside.start(wanted.estate, wanted.seed)
 
     def app(request: Request) -> Answer:
         idle.touch()
@@ -92,7 +95,7 @@ def serve(folder: Path, wanted: Wanted) -> None:
 
     server.app = app
     server.start()
-    state.write(folder, _state(shim, server.url, token, wanted))
+    state.write(folder, replace(_state(shim, server.url, token, wanted), sites=beside.sections()))
     try:
         while not done.wait(0.5):
             if is_over(wanted, idle.seconds()):
@@ -100,6 +103,7 @@ def serve(folder: Path, wanted: Wanted) -> None:
     finally:
         state.forget(folder, os.getpid())
         shim.carrier.release(drop=True)
+        beside.stop()
         server.shutdown()
         server.server_close()
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .aws.native import Json
 
 FILE = "lab.json"
 LOG = "lab.log"
+SITES = ("azure", "f5", "gcp")
+"""Vendors beside AWS, each with a section of its own name."""
 
 
 class LabError(Exception):
@@ -46,6 +48,8 @@ class LabState:
     """Start time of the process as the kernel counts it, so that a reused pid is not taken for ours."""
     estate: str
     seed: int
+    sites: Mapping[str, Json] = field(default_factory=dict)
+    """What the file says of the vendors beside AWS: `azure`, `f5` (one entry per unit), `gcp`."""
 
     def as_json(self) -> dict[str, Json]:
         """The file's content."""
@@ -66,6 +70,7 @@ class LabState:
                 "secret_access_key": self.secret_access_key,
                 "accounts": others,
             },
+            **self.sites,
             "control": {"endpoint": self.control, "token": self.token},
             "pid": self.pid,
             "started": self.started,
@@ -93,6 +98,7 @@ def of_json(found: Mapping[str, Json]) -> LabState:
         started=str(found["started"]),
         estate=str(found["estate"]),
         seed=int(found["seed"]),
+        sites={name: found[name] for name in SITES if name in found},
     )
 
 

@@ -20,3 +20,5 @@ class TargetSettings:
     options: Mapping[str, Any]
     where: Where
     endpoint: str = ""
+    outrank: bool = False
+    """Additive targets: may our allows stand above foreign denies?"""

@@ -75,7 +75,6 @@ class _Reader:
             policy=self._folder("policy"),
             inventory=self._folder("inventory"),
             rules=InventoryRules(tuple(self._sources()), tuple(self._locks()), tuple(self._domains())),
-            outrank=frozenset(_text(node, "name") for node in _maps(self.root, "targets") if _text(node, "outrank") == "true"),
             schedule=self._schedule(),
             state=self._state(),
             guards=self._guards(),
@@ -135,7 +134,7 @@ class _Reader:
         options = self._options(node, adapter) if is_name(adapter) else {}
         if not name or not adapter or mode not in {word.value for word in TargetMode}:
             return None
-        return TargetSettings(name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"))
+        return TargetSettings(name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"), _text(node, "outrank") == "true")
 
     def _options(self, node: strict.Mapping, adapter: str) -> dict[str, Json]:
         found = self.options_schema(adapter)

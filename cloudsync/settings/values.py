@@ -55,8 +55,6 @@ class Settings:
     inventory: str = "inventory"
     rules: InventoryRules = field(default_factory=InventoryRules)
     """Label sources, label locks and routing domains."""
-    outrank: frozenset[str] = frozenset()
-    """Additive targets where our allows may stand above foreign denies."""
     schedule: Schedule | None = None
     state: str = ""
     """State URL as written; empty for the default inside the repository."""

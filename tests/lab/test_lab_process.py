@@ -156,7 +156,7 @@ def test_a_lab_ends_with_its_parent() -> None:
 
 def test_a_lab_that_cannot_start_says_why(tmp_path: Path, said: Said) -> None:
     assert commands.up(tmp_path, "huge", say=said, background=True) == 3
-    assert "want one of empty, small" in said.text
+    assert "want one of empty, four, medium, small" in said.text
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -64,7 +64,7 @@ def test_every_key_arrives() -> None:
     )
     assert first.options == {"account": "111122223333", "regions": ["us-east-1", "eu-west-1"], "pace": 0.5}
     assert second.options["account"] == "000000000001"
-    assert settings.outrank == {"a"}
+    assert {target.name for target in settings.targets if target.outrank} == {"a"}
     assert settings.rules.sources == (
         LabelSource("role", Pick.TAG, "Role", Where("cloudsync.yaml", 15, 5), lower=True, map=(("Www", "web"),)),
         LabelSource("role", Pick.NAME, "^(web)-", Where("cloudsync.yaml", 16, 5)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from . import estate_small
+from . import estate_labelled, estate_small
 
 if TYPE_CHECKING:
     from .shim import Shim
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ESTATES: Mapping[str, Callable[[Shim], None]] = {
     "empty": lambda _shim: None,
     "small": estate_small.build,
+    "four": estate_labelled.build_four,
+    "medium": estate_labelled.build_medium,
 }
 
 

@@ -57,7 +57,7 @@ class Builder:
 def build(shim: Shim) -> None:
     """Build everything in the main account and the default region."""
     builder = Builder(shim)
-    _without_default_vpc(builder)
+    without_default_vpc(builder)
     _networks(builder)
     _lists(builder)
     _groups(builder)
@@ -67,7 +67,7 @@ def build(shim: Shim) -> None:
     _service_interfaces(builder)
 
 
-def _without_default_vpc(builder: Builder) -> None:
+def without_default_vpc(builder: Builder) -> None:
     """Somebody tidied up the default VPC long ago, as is common."""
     book = builder.shim.world.book(builder.shim.accounts.main, builder.shim.default_region)
     for vpc in [vpc for vpc in list(book.backend.vpcs.values()) if vpc.is_default]:
