@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloudsync.adapter import AddressPeer, ClassPeer
+from cloudsync.adapter import AddressPeer, ClassPeer, Term
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.universe import Universe
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, globally_routable
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import Accept, Egress, Mode
@@ -55,8 +56,10 @@ def _world(dice: random.Random) -> tuple[Policy, list[Workload]]:
             addresses |= AddressSet.of(f"52.0.0.{number}/32")
         if dice.random() < 0.4:
             addresses |= AddressSet.of(f"2600:1::{number:x}/128")
-        interface = Interface(f"eni-{number}", "vpc-1", addresses, domain, PointId(f"p{number}"))
-        workloads.append(Workload(WorkloadId(f"t/{number}"), f"w{number}", Labels.of(labels), (interface,), target="t", ref=f"i-{number}"))
+        interfaces = [Interface(f"eni-{number}", "vpc-1", addresses, domain, PointId(f"p{number}"))]
+        if dice.random() < 0.3:  # a load balancer: it opens connections from addresses at which nobody reaches it
+            interfaces.append(Interface("snat", "vpc-1", AddressSet.of("10.0.0.7/32"), domain, source_only=True, shared="pair"))
+        workloads.append(Workload(WorkloadId(f"t/{number}"), f"w{number}", Labels.of(labels), tuple(interfaces), "t", ref=f"i-{number}"))
     rules = tuple(_rule(dice, number) for number in range(dice.randint(1, 6)))
     lines = (
         Enforcement(LabelSelector((("role", ("db",)),)), dice.choice(list(Mode)), Egress.LEAVE, SERVICES[0]),
@@ -118,9 +121,12 @@ def _has(workload: Workload, base: Base, everyone: list[Workload]) -> bool:
     raise AssertionError(everyone)
 
 
-def _sees(workload: Workload, domain: Domain) -> set[tuple[int, int]]:
+def _sees(workload: Workload, domain: Domain, *, reached: bool = False) -> set[tuple[int, int]]:
+    """The addresses that a workload's packets come from, or those at which it is reached."""
     found = set()
     for interface in workload.interfaces:
+        if reached and interface.source_only:
+            continue
         for family, value, _ in interface.addresses.prefixes():
             public = AddressSet(**{f"v{int(family)}": (value, value + 1)}) <= globally_routable()
             if interface.domain == domain or public:
@@ -157,12 +163,16 @@ def _workload_end(who: Who, scope: LabelSelector | None, workload: Workload, eve
     return not any(not _is_address(base) and _has(workload, base, everyone) for base in who.excluded)
 
 
-def _peer_end(who: Who, scope: LabelSelector | None, address: tuple[int, int], domain: Domain, everyone: list[Workload]) -> bool:
+def _peer_end(
+    who: Who, scope: LabelSelector | None, address: tuple[int, int], place: tuple[Domain, Direction], everyone: list[Workload]
+) -> bool:
+    domain, direction = place
+    reached = direction is Direction.OUT
     if _is_address(who.base):
         return _address_in(who.base, address, domain, everyone) and not any(
             _address_in(base, address, domain, everyone) for base in who.excluded
         )
-    return any(_workload_end(who, scope, one, everyone) and address in _sees(one, domain) for one in everyone)
+    return any(_workload_end(who, scope, one, everyone) and address in _sees(one, domain, reached=reached) for one in everyone)
 
 
 def _matches(rule: Rule, workload: Workload, packet: Packet, direction: Direction, everyone: list[Workload]) -> bool:
@@ -176,7 +186,7 @@ def _matches(rule: Rule, workload: Workload, packet: Packet, direction: Directio
     for scope in rule.scopes:
         own, peers = (rule.destinations, rule.sources) if direction is Direction.IN else (rule.sources, rule.destinations)
         if any(_workload_end(who, scope, workload, everyone) for who in own) and any(
-            _peer_end(who, scope, address, domain, everyone) for who in peers
+            _peer_end(who, scope, address, (domain, direction), everyone) for who in peers
         ):
             return True
     return False
@@ -220,27 +230,33 @@ def test_every_packet_is_decided_as_the_language_says(seed: int) -> None:
     assert seen
 
 
+def _said(classes: Universe, terms: tuple[Term, ...], domain: Domain, direction: Direction) -> PacketSet:
+    numbers = {group.id: number for number, group in enumerate(classes.classes)}
+    of = classes.class_addresses if direction is Direction.IN else classes.class_reached
+    return PacketSet.union_all(
+        PacketSet.of(
+            of(numbers[term.peer.class_id], domain) if isinstance(term.peer, ClassPeer) else term.peer.addresses,
+            term.services,
+        )
+        for term in terms
+    )
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_terms_say_the_same_as_the_exact_set(seed: int) -> None:
     dice = random.Random(1000 + seed)
     policy, workloads = _world(dice)
     classes = universe.build(policy, workloads)
     compiler = Compiler(classes, arms.resolve(classes, policy, NOW))
-    numbers = {group.id: number for number, group in enumerate(classes.classes)}
     for number in range(len(classes.classes)):
         for domain in (Domain("default"), Domain("other")):
             for direction in Direction:
                 allowed = compiler.allowed(number, domain, direction)
-                said = PacketSet.union_all(
-                    PacketSet.of(
-                        classes.class_addresses(numbers[term.peer.class_id], domain)
-                        if isinstance(term.peer, ClassPeer)
-                        else term.peer.addresses,
-                        term.services,
-                    )
-                    for term in allowed.terms
-                )
-                assert said == allowed.exact
+                assert _said(classes, allowed.terms, domain, direction) == allowed.exact
+                nevers = _said(classes, allowed.never_terms, domain, direction)
+                assert nevers == allowed.never
+                assert _said(classes, allowed.whole, domain, direction) - nevers == allowed.exact
+                assert _said(classes, allowed.closed_terms, domain, direction) == allowed.closed
                 assert allowed.exact <= allowed.loosest
                 assert not allowed.loosest & allowed.never
                 assert all(term.origins for term in allowed.terms)

@@ -52,6 +52,29 @@ def texts(inventory: Inventory) -> list[str]:
     ]
 
 
+def virtual(ref: str, vip: str, device: str = "pair-1") -> Found:
+    """A virtual server: reached at its VIP, opening connections from addresses that it shares."""
+    own = FoundInterface(ref, "rd0", AddressSet.of(vip), PointId(f"p/{ref}"), shared=device)
+    out = FoundInterface("snat", "rd0", AddressSet.of("10.6.0.1", "10.6.0.2"), None, source_only=True, shared=device)
+    return Found(ref, ref, device, "1/r", (), (own, out))
+
+
+def test_virtual_servers_of_one_device_may_share_what_nobody_else_may() -> None:
+    assert merge(discovery(virtual("a", "10.6.1.1"), virtual("b", "10.6.1.1"), virtual("c", "10.6.1.2"))).usable
+    apart = merge(discovery(virtual("a", "10.6.1.1"), virtual("b", "10.6.1.2", device="pair-2")))
+    assert [finding.code for finding in apart.findings] == ["DUPLICATE-ADDRESS"]
+    with_snat = merge(discovery(virtual("a", "10.6.1.1"), virtual("b", "10.6.1.2"), found("i-1", "10.6.0.2")))
+    assert [finding.code for finding in with_snat.findings] == ["DUPLICATE-ADDRESS"]
+    with_vip = merge(discovery(virtual("a", "10.6.1.1"), virtual("b", "10.6.1.2"), found("i-1", "10.6.1.2")))
+    assert [finding.message for finding in with_vip.findings] == ["'b' (t/b) and 'i-1' (t/i-1) both have 10.6.1.2"]
+
+
+def test_many_sharers_hide_no_clash() -> None:
+    crowd = [virtual(f"v{number:03}", "10.6.1.1") for number in range(200)]
+    inventory = merge(discovery(*crowd, found("i-1", "10.0.0.1"), found("i-2", "10.0.0.1")))
+    assert [finding.message for finding in inventory.findings] == ["'i-1' (t/i-1) and 'i-2' (t/i-2) both have 10.0.0.1"]
+
+
 def test_discovered_and_static_stand_side_by_side_in_order_of_their_ids() -> None:
     entries = static("  - {name: bm, addresses: [10.9.0.1], labels: {role: db}}\n")
     inventory = merge(discovery(found("i-2", "10.0.0.2", Role="web")), discovery(found("i-1", "10.0.0.1"), target="u"), entries=entries)
