@@ -52,7 +52,7 @@ class Call:
 
     def flag(self, name: str) -> bool:
         """Read a truth value of the query."""
-        text = self.query.get(name, "false")
+        text = self.query.get(name, "false").lower()
         if text not in ("true", "false"):
             raise invalid(name, text, "Must be true or false.")
         return text == "true"

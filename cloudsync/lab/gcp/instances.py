@@ -13,7 +13,7 @@ from .listing import Aggregate, aggregated, page_of
 from .operations import Change, begin, ready, running_on
 from .refusal import ComputeError, exists, invalid, stale, too_large
 from .schema import NAME
-from .world import ZONES, Object, fingerprint
+from .world import ZONES, Object, fingerprint, same_print
 
 _SCOPES = Aggregate(
     "compute#instanceAggregatedList", "instances", tuple(f"zones/{zone}" for zone in ZONES), lambda row: f"zones/{last(row['zone'])}"
@@ -219,7 +219,7 @@ def set_tags(call: Call) -> Object:
     """Answer instances.setTags: the whole list is replaced, under the fingerprint of the present one."""
     link, old = _named(call)
     ready(call, link)
-    if call.body.get("fingerprint") != old["tags"]["fingerprint"]:
+    if not same_print(call.body.get("fingerprint"), old["tags"]["fingerprint"]):
         raise stale("tags")
     items = call.body.get("items")
     if items is None and call.world.settings.tags_without_items == "keep":
@@ -232,7 +232,7 @@ def set_labels(call: Call) -> Object:
     """Answer instances.setLabels."""
     link, old = _named(call)
     ready(call, link)
-    if call.body.get("labelFingerprint") != old["labelFingerprint"]:
+    if not same_print(call.body.get("labelFingerprint"), old["labelFingerprint"]):
         raise stale("labels")
     labels = call.body.get("labels", {})
     rest = {name: value for name, value in old.items() if name != "labels"}

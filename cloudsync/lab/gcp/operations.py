@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ..kit.faults import Kind
 from .call import Call
 from .links import PUBLIC, Link
-from .listing import page_of
+from .listing import Aggregate, aggregated, page_of
 from .refusal import ComputeError, Extra, invalid, not_found, not_ready
-from .world import Object, Operation, Project
+from .world import REGIONS, ZONES, Object, Operation, Project
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _ZERO = "00000000-0000-0000-0000-000000000000"
@@ -163,6 +163,19 @@ def seconds_to_wait(operations: Iterable[Operation], name: str, now: float) -> f
     if found is None or found.lost or found.done:
         return None
     return float("inf") if found.stuck else max(0.0, found.due - now)
+
+
+_SCOPES = Aggregate(
+    "compute#operationAggregatedList",
+    "operations",
+    ("global", *(f"regions/{one}" for one in REGIONS), *(f"zones/{one}" for one in ZONES)),
+    lambda row: row["selfLink"].removeprefix(PUBLIC).partition("/operations/")[0].partition("/")[2].partition("/")[2],
+)
+
+
+def aggregated_list(call: Call) -> Object:
+    """Answer globalOperations.aggregatedList."""
+    return aggregated(call, _SCOPES, {name: _shown(call, one) for name, one in call.project.operations.items() if not one.lost})
 
 
 def list_all(call: Call) -> Object:

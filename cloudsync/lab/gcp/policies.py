@@ -11,7 +11,7 @@ from .listing import Aggregate, aggregated, page_of
 from .operations import Change, begin, ready, running_on
 from .refusal import ComputeError, exists, in_use, invalid, not_found, stale
 from .schema import NAME
-from .world import Object, fingerprint
+from .world import Object, fingerprint, same_print
 
 _FIRST_PREDEFINED = 2147483644
 _SCOPES = Aggregate("compute#networkFirewallPolicyAggregatedList", "firewallPolicies", ("global",), lambda _row: "global")
@@ -100,7 +100,7 @@ def patch(call: Call) -> Object:
     """Answer networkFirewallPolicies.patch: description, and all rules at once, under the present fingerprint."""
     link, old = named(call)
     ready(call, link)
-    if call.body.get("fingerprint") != old["fingerprint"]:
+    if not same_print(call.body.get("fingerprint"), old["fingerprint"]):
         raise stale("resource")
     new = {**old, **({"description": call.body["description"]} if "description" in call.body else {})}
     rules = old["rules"]

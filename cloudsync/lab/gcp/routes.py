@@ -140,7 +140,10 @@ def _instances() -> tuple[Route, ...]:
 
 
 def _operations() -> tuple[Route, ...]:
-    found: list[Route] = []
+    every = "projects/{project}/aggregated/operations"
+    found = [
+        Route("globalOperations.aggregatedList", "GET", every, operations.aggregated_list, "compute.globalOperations.list", _AGGREGATED)
+    ]
     for kind, place in (("global", "global"), ("zone", "zones/{zone}"), ("region", "regions/{region}")):
         all_ = f"projects/{{project}}/{place}/operations"
         right = f"compute.{kind}Operations"

@@ -40,6 +40,15 @@ def fingerprint(content: Json) -> str:
     return base64.b64encode(digest[:8]).decode()
 
 
+def same_print(one: Json, other: Json) -> bool:
+    """Compare fingerprints; clients that know them as bytes send them back in the alphabet of URLs."""
+    return all(isinstance(each, str) for each in (one, other)) and _standard(one) == _standard(other)
+
+
+def _standard(text: str) -> str:
+    return text.translate(str.maketrans("-_", "+/"))
+
+
 @dataclass(slots=True)
 class Operation:
     """A change that was accepted."""
