@@ -219,7 +219,8 @@ def _rules(case: Case, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRu
     """Count our rules and how many of them go.
 
     Rules that act nowhere are nobody's loss: those that a platform puts into a new object by itself, in this plan or in one that was
-    interrupted before anything carried the object.
+    interrupted before anything carried the object. Where a table has an order, rules are never edited: what changes is a new rule and an
+    old one, so there only those that go without a successor are counted.
     """
     before, after = case.adapter.owned(case.snapshot.table), case.adapter.owned(final)
     steps = [step for phase in phases for step in phase.steps]
@@ -230,6 +231,10 @@ def _rules(case: Case, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRu
         acts = step.effect is not Effect.NONE or step.object in carried
         if acts and not step.temporary and step.object not in born:
             removed[step.scope] = removed.get(step.scope, 0) + step.removes
+    if case.adapter.capabilities.denies:
+        for scope in removed:
+            added = sum(step.adds for step in steps if step.scope == scope and not step.temporary)
+            removed[scope] = max(0, removed[scope] - added)
     return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
 
 
