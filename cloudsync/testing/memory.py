@@ -16,6 +16,7 @@ from cloudsync.adapter import (
     Entry,
     Found,
     FoundInterface,
+    Hop,
     Identity,
     Intent,
     Method,
@@ -33,6 +34,7 @@ from cloudsync.adapter import (
 from cloudsync.model.address import AddressSet
 from cloudsync.model.codec import Json, digest, to_json
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.packets import Packet
 from cloudsync.model.workload import PointId
 from cloudsync.testing import memory_table
 from cloudsync.testing.memory_table import Group, MemoryTable, RejectedError, Rule, Spot
@@ -61,6 +63,18 @@ class Call:
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the platform's only list: groups first, then points. `more` is the token of the next page, empty on the last."""
+
+    items: tuple[Group | Spot, ...]
+    more: str = ""
+
+
+def _as_it_is(rule: Rule) -> Rule:
+    return rule
+
+
 @dataclass(slots=True)
 class MemoryPlatform:
     """The world outside. `faults` maps the number of a write (from 1) to what happens to it.
@@ -77,10 +91,19 @@ class MemoryPlatform:
     """Scope -> why it cannot be read whole."""
     faults: dict[int, Fault] = field(default_factory=dict)
     lag: int = 0
+    page_size: int = 1000
+    unreadable: int = 0
+    """From this page request on (counted from 1 in `pages`) every one is refused; 0: none is."""
+    spelling: Callable[[Rule], Rule] = _as_it_is
+    """How the platform shows a rule that was written: platforms have spellings of their own."""
     before_write: Callable[[int], None] = lambda _number: None
     after_write: Callable[[int], None] = lambda _number: None
     calls: list[Call] = field(default_factory=list)
     reads: int = 0
+    """Looks at the whole."""
+    pages: int = 0
+    """Page requests."""
+    _views: dict[str, tuple[Group | Spot, ...]] = field(default_factory=dict)
     _stale: int = 0
     _past: tuple[dict[str, Group], dict[PointId, Spot]] | None = None
     _late: list[str] = field(default_factory=list)
@@ -111,6 +134,21 @@ class MemoryPlatform:
             groups, spots = self._past
             return MemoryTable(owner, dict(sorted(groups.items())), dict(sorted(spots.items())))
         return self.table(owner)
+
+    def page(self, owner: str, token: str = "") -> Page:
+        """Answer one page request; all pages of one listing show the same moment. Raises AdapterError where reading is refused."""
+        self.pages += 1
+        if self.unreadable and self.pages >= self.unreadable:
+            raise AdapterError("memory", "list", "not allowed to read", retryable=False)
+        view, _, start = token.partition(":")
+        if not token:
+            table = self.look(owner)
+            view = str(self.pages)
+            groups = (replace(one, rules=frozenset(map(self.spelling, one.rules))) for one in table.groups.values())
+            self._views[view] = (*groups, *table.spots.values())
+        items, first = self._views[view], int(start or 0)
+        end = first + self.page_size
+        return Page(items[first:end], f"{view}:{end}" if end < len(items) else "")
 
     def send(self, payload: str) -> tuple[Fault | None, str]:
         """Take one write: return the fault that hit it and the id of an object it made. Raises RejectedError for a bad call."""
@@ -158,6 +196,9 @@ class MemoryAdapter:
     capabilities = Capabilities("memory", denies=False, egress=False, icmp_types=True, processes=False, rule_logging=False)
     patience = Patience(settle_s=0.0, visible_s=30.0, call_s=20.0)
 
+    scope = "mem/one"
+    """What cannot be read when nothing can."""
+
     def __init__(self, platform: MemoryPlatform, target: str = "mem", owner: str = "test", quota: int = 60) -> None:
         self.platform, self.target, self.owner, self.quota = platform, target, owner, quota
         self.expected = platform.account
@@ -172,16 +213,38 @@ class MemoryAdapter:
 
     def read(self) -> Snapshot:
         """Read everything but the broken scopes."""
-        seen = self.platform.look(self.owner)
+        try:
+            seen = self.listed()
+        except AdapterError as error:
+            nothing = MemoryTable(self.owner, {}, {})
+            return self._snapshot(nothing, (ScopeState(self.scope, str(error)),))
         broken = self.platform.broken
         groups = {key: group for key, group in seen.groups.items() if group.scope not in broken}
         spots = {key: spot for key, spot in seen.spots.items() if spot.scope not in broken}
         table = MemoryTable(self.owner, groups, spots)
         names = sorted({spot.scope for spot in seen.spots.values()} | {group.scope for group in seen.groups.values()} | broken.keys())
-        scopes = tuple(ScopeState(name, broken.get(name, "")) for name in names)
-        workloads = tuple(self._found(spot) for spot in spots.values())
+        return self._snapshot(table, tuple(ScopeState(name, broken.get(name, "")) for name in names))
+
+    def _snapshot(self, table: MemoryTable, scopes: tuple[ScopeState, ...]) -> Snapshot:
+        workloads = tuple(self._found(spot) for spot in table.spots.values())
         discovery = Discovery(self.target, workloads, scopes)
         return Snapshot(self.target, discovery, table, scopes, digest([self.dump(table), to_json(discovery)]))
+
+    def listed(self) -> MemoryTable:
+        """Ask for every page, in the one spelling that tables are compared in. Raises AdapterError."""
+        groups: dict[str, Group] = {}
+        spots: dict[PointId, Spot] = {}
+        token = ""
+        while True:
+            page = self.platform.page(self.owner, token)
+            for item in page.items:
+                if isinstance(item, Group):
+                    groups[item.id] = replace(item, rules=frozenset(map(memory_table.plain, item.rules)))
+                else:
+                    spots[item.id] = item
+            token = page.more
+            if not token:
+                return MemoryTable(self.owner, groups, spots)
 
     def _found(self, spot: Spot) -> Found:
         name = spot.id.rpartition("/")[2]
@@ -192,7 +255,7 @@ class MemoryAdapter:
     def refresh(self, table: MemoryTable, steps: Iterable[Step], bindings: Mapping[str, str]) -> MemoryTable:
         """Read again; this platform is so small that everything complete is read."""
         del steps, bindings
-        now = self.platform.look(self.owner)
+        now = self.listed()
         if self.platform.broken:
             raise AdapterError(self.target, "refresh", "a scope cannot be read", retryable=True)
         return replace(table, groups=now.groups, spots=now.spots)
@@ -220,6 +283,17 @@ class MemoryAdapter:
                 native = f"{rule.service} from {rule.peer}"
                 found.append(Entry(name, group.name, native, "inbound", rule.packets(), group.owner == table.owner, carried))
         return tuple(found)
+
+    def walk(self, table: MemoryTable, point: PointId, direction: str, packet: Packet) -> tuple[Hop, ...]:
+        """Return what decides a packet at a point: its groups are one union, and nothing is enforced outbound."""
+        where = f"groups of {point}"
+        if direction == "outbound":
+            return (Hop(where, "deny", "nothing goes out here"),)
+        hit = [entry for entry in self.entries(table, (point,)) if packet in entry.packets]
+        if not hit:
+            return (Hop(where, "deny", "no rule of any group lets it in"),)
+        first = min(hit, key=lambda entry: not entry.ours)
+        return (Hop(where, "allow", f"{first.native} in {first.object_name}", first.ours, first.origins),)
 
     def owned(self, table: MemoryTable) -> Mapping[str, int]:
         """Return how many rules of ours each scope holds."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from ipaddress import ip_network
 
 from cloudsync.adapter import (
     Access,
@@ -29,7 +30,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.address import AddressSet
 from cloudsync.model.codec import Json, addresses_of, canonical, services_json, services_of
-from cloudsync.model.mode import Mode, TargetMode
+from cloudsync.model.mode import Accept, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 
@@ -47,6 +48,18 @@ class Rule:
         """Return what it lets in."""
         peers = AddressSet.of(self.peer) if "/" in self.peer else addresses_of([self.peer])
         return PacketSet.of(peers, services_of([self.service]))
+
+
+def plain(rule: Rule) -> Rule:
+    """Return a rule in the one spelling that tables are compared in: lengths on every prefix, protocols by number."""
+    peer, service = rule.peer, rule.service
+    if "-" not in peer:
+        peer = str(ip_network(peer))
+    protocol, slash, run = service.partition("/")
+    return Rule(peer, f"{_NUMBERS.get(protocol, protocol)}{slash}{run}")
+
+
+_NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,12 @@ def encode(intent: Intent, table: MemoryTable, quota: int) -> Encoding:
             wanted = wanted.with_spot(replace(spot, groups=tuple(sorted({*foreign, *back})) if ours else spot.groups))
             continue
         group = _group(point, classes[point.class_id], spot, table)
+        taken = next(
+            (one for one in table.groups.values() if (one.name, one.scope) == (group.name, group.scope) and one.id != group.id), None
+        )
+        if taken is not None:
+            message = f"group {taken.id} has the name {group.name} and not our mark"
+            problems.append(Problem("NAME-TAKEN", message, "delete it, or give it back its mark", points=(point.point,)))
         if len(group.rules) > quota:
             problems.append(Problem("G-QUOTA", f"group {group.name} needs {len(group.rules)} rules, quota {quota}", points=(point.point,)))
         wanted = wanted.with_group(group)
@@ -148,8 +167,23 @@ def encode(intent: Intent, table: MemoryTable, quota: int) -> Encoding:
     for name, group in table.groups.items():
         if group.owner == table.owner and name not in used and name not in carried and group.scope not in intent.incomplete:
             wanted = wanted.without_group(name)
-    rules = sorted({origin.rule for group in intent.classes for term in group.inbound.terms for origin in term.origins})
-    return Encoding(wanted, tuple(Fidelity(rule, intent.target, Verdict.EXACT) for rule in rules), tuple(problems), {}, ())
+    return Encoding(wanted, tuple(_fidelity(intent)), tuple(problems), {}, notes=())
+
+
+def _fidelity(intent: Intent) -> Iterator[Fidelity]:
+    """Yield how exactly each rule can be said, ordered by rule: nothing is enforced outbound, and no process is known."""
+    found: dict[str, Fidelity] = {}
+    inbound = [term for group in intent.classes for term in group.inbound.terms]
+    outbound = [term for group in intent.classes for term in group.outbound.terms]
+    for term in (*inbound, *outbound):
+        for origin in term.origins:
+            rule, target = origin.rule, intent.target
+            said = found.setdefault(rule, Fidelity(rule, target, Verdict.EXACT))
+            if any(term is one for one in outbound):
+                found[rule] = Fidelity(rule, target, Verdict.CANNOT, "nothing is enforced outbound here")
+            elif term.process and said.verdict is not Verdict.CANNOT:
+                found[rule] = Fidelity(rule, target, Verdict.LOOSER, "no process is known here", Accept.PORT_ONLY in term.accept)
+    yield from (found[rule] for rule in sorted(found))
 
 
 def _group(point: PointIntent, group: ClassIntent, spot: Spot, table: MemoryTable) -> Group:
