@@ -232,10 +232,12 @@ def _rules(case: Case, final: Table, phases: tuple[Phase, ...]) -> tuple[ScopeRu
         if acts and not step.temporary and step.object not in born:
             removed[step.scope] = removed.get(step.scope, 0) + step.removes
     if case.adapter.capabilities.denies:
-        for scope in removed:
-            added = sum(step.adds for step in steps if step.scope == scope and not step.temporary)
-            removed[scope] = max(0, removed[scope] - added)
-    return tuple(ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), removed.get(scope, 0)) for scope in sorted({*before, *after}))
+        for step in steps:
+            if step.scope in removed and not step.temporary:
+                removed[step.scope] -= step.adds
+    return tuple(
+        ScopeRules(scope, before.get(scope, 0), after.get(scope, 0), max(0, removed.get(scope, 0))) for scope in sorted({*before, *after})
+    )
 
 
 def _rightful(case: Case, owners: diff.Owners, name: PointId) -> Access | None:
