@@ -1,0 +1,272 @@
+"""What a table lets in, virtual server by virtual server: global context, route domain, virtual server, each the first rule that matches.
+
+Contexts stand in series: a packet needs an accept, or no matching rule, in each; `accept-decisively` skips those that follow. What no
+rule of a virtual server's policy matches falls to the device's default. A device sends what its virtual servers forward without asking any
+policy, so outbound is everything, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cloudsync.adapter import Access, Whose
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
+from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.service import ServiceSet
+from cloudsync.model.workload import PointId
+from cloudsync_f5 import words
+from cloudsync_f5.table import GLOBAL, Action, Ends, F5Table, Rule, Virtual
+
+# Equal work is done once over all tables of a run, and equal results are one object: proofs compare a plan's states by identity first.
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """One rule, resolved in one route domain: who, where to, what, and what becomes of it."""
+
+    action: Action
+    source: AddressSet
+    destination: AddressSet | None
+    """None: whatever the destination is."""
+    services: ServiceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What one context makes of packets: accepted (or left to the next), and accepted for good."""
+
+    on: PacketSet = NO_PACKETS
+    done: PacketSet = NO_PACKETS
+
+
+@lru_cache(maxsize=8192)
+def limit(peers: AddressSet, services: ServiceSet) -> PacketSet:
+    """Return every packet that a listener takes in at all."""
+    return PacketSet.of(peers, services)
+
+
+@lru_cache(maxsize=8192)
+def judge(flats: tuple[Flat, ...], packets: PacketSet, *, unmatched: bool) -> Passed:
+    """Return what first-match rules make of packets; `unmatched` tells whether what no rule matches goes on."""
+    left, on, done = packets, [], []
+    services = packets.services()
+    for flat in flats:
+        common = flat.services & services
+        if not common or not flat.source:
+            continue
+        hit = left & PacketSet.of(flat.source, common)
+        if not hit:
+            continue
+        left -= hit
+        if flat.action is Action.DECISIVELY:
+            done.append(hit)
+        elif flat.action is Action.ACCEPT:
+            on.append(hit)
+        if not left:
+            break
+    if unmatched:
+        on.append(left)
+    return Passed(PacketSet.union_all(on), PacketSet.union_all(done))
+
+
+@lru_cache(maxsize=8192)
+def _access(inbound: PacketSet, outbound: PacketSet) -> Access:
+    return Access(inbound, outbound)
+
+
+@lru_cache(maxsize=8192)
+def _series(first: Passed, second: Passed, third: Passed) -> PacketSet:
+    """Return what passes three contexts, each of which was asked about what the one before let go on."""
+    return PacketSet.union_all((first.done, second.done, third.done, third.on))
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads packets out of one table; ask it, it remembers."""
+
+    table: F5Table
+    _lists: dict[tuple[str, int], AddressSet] = field(default_factory=dict)
+    _ports: dict[str, frozenset[tuple[int, int]]] = field(default_factory=dict)
+    _flats: dict[tuple[str, int], tuple[Flat, ...]] = field(default_factory=dict)
+    _aimed: dict[tuple[str, int], tuple[tuple[int, AddressSet], ...]] = field(default_factory=dict)
+    _picked: dict[tuple[str, int, tuple[int, ...]], tuple[Flat, ...]] = field(default_factory=dict)
+    _domains: dict[int, str] | None = None
+
+    def addresses(self, path: str, domain: int, seen: frozenset[str] = frozenset()) -> AddressSet:
+        """Return the addresses of a list in one route domain, nested lists included; what is not there holds nobody."""
+        known = self._lists.get((path, domain))
+        if known is not None:
+            return known
+        held = self.table.lists.get(path)
+        if held is None or path in seen:
+            return NOWHERE
+        parts = [words.addresses(held.spans, domain)]
+        parts += [self.addresses(inner, domain, seen | {path}) for inner in sorted(held.lists)]
+        found = AddressSet.union_all(parts)
+        if not seen:
+            self._lists[path, domain] = found
+        return found
+
+    def end(self, ends: Ends, domain: int) -> AddressSet:
+        """Return the addresses of one end of a rule in one route domain."""
+        if ends.any:
+            return ANYWHERE
+        return AddressSet.union_all((words.addresses(ends.spans, domain), *(self.addresses(path, domain) for path in sorted(ends.lists))))
+
+    def ports(self, path: str, seen: frozenset[str] = frozenset()) -> frozenset[tuple[int, int]]:
+        """Return the ports of a list, nested lists included."""
+        known = self._ports.get(path)
+        if known is not None:
+            return known
+        held = self.table.port_lists.get(path)
+        if held is None or path in seen:
+            return frozenset()
+        found = held.ports.union(*(self.ports(inner, seen | {path}) for inner in held.lists))
+        if not seen:
+            self._ports[path] = found
+        return found
+
+    def services(self, rule: Rule) -> ServiceSet:
+        """Return the services of a rule, port lists resolved."""
+        if not rule.port_lists:
+            return words.services_of(rule.native)
+        every = sorted({*rule.native.ports, *(pair for path in rule.port_lists for pair in self.ports(path))})
+        if not every:
+            return ServiceSet()
+        return words.services_of(words.Native(rule.native.protocol, tuple(every), rule.native.icmp))
+
+    def rules(self, rules: Iterable[Rule], seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
+        """Yield rules that count, those of rule lists in their place."""
+        for rule in rules:
+            if not rule.enabled:
+                continue
+            if not rule.rule_list:
+                yield rule
+            elif rule.rule_list in self.table.rule_lists and rule.rule_list not in seen:
+                yield from self.rules(self.table.rule_lists[rule.rule_list].rules, seen | {rule.rule_list})
+
+    def flat(self, rule: Rule, domain: int) -> Flat | None:
+        """Return a rule resolved. One that cannot be evaluated counts as wide as it can be: it opens all it may open, and cuts nothing."""
+        if rule.action is None or (rule.odd and not rule.action.opens):
+            return None
+        listed = {*rule.source.lists, *rule.destination.lists}
+        if not rule.action.opens and any(self.odd_list(path) for path in listed):
+            return None
+        source = self.end(rule.source, domain)
+        if rule.odd and rule.source.any is False and any(word in rule.odd for word in ("countries", "names to resolve")):
+            source = ANYWHERE
+        if any(self.odd_list(path) for path in rule.source.lists):
+            source = ANYWHERE
+        destination = None if rule.destination.any else self.end(rule.destination, domain)
+        return Flat(rule.action, source, destination, self.services(rule))
+
+    def odd_list(self, path: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Tell whether a list holds what cannot be evaluated (names to resolve, countries)."""
+        held = self.table.lists.get(path)
+        if held is None or path in seen:
+            return False
+        return bool(held.odd) or any(self.odd_list(inner, seen | {path}) for inner in held.lists)
+
+    def flats(self, policy: str, domain: int) -> tuple[Flat, ...]:
+        """Return the rules of a policy, resolved in one route domain, in their order."""
+        found = self._flats.get((policy, domain))
+        if found is None:
+            held = self.table.policies.get(policy)
+            every = [] if held is None else [self.flat(rule, domain) for rule in self.rules(held.rules)]
+            found = self._flats[policy, domain] = tuple(flat for flat in every if flat is not None)
+        return found
+
+    def picked(self, policy: str, virtual: Virtual) -> tuple[Flat, ...]:
+        """Return the rules of a policy that are about a virtual server's address; equal answers are one object."""
+        flats = self.flats(policy, virtual.domain)
+        aimed = self._aimed.get((policy, virtual.domain))
+        if aimed is None:
+            pairs = ((at, flat.destination) for at, flat in enumerate(flats) if flat.destination is not None)
+            aimed = self._aimed[policy, virtual.domain] = tuple(pairs)
+        if not aimed:
+            return flats
+        away = tuple(at for at, destination in aimed if not destination & virtual.addresses)
+        key = (policy, virtual.domain, away)
+        found = self._picked.get(key)
+        if found is None:
+            gone = frozenset(away)
+            found = self._picked[key] = tuple(flat for at, flat in enumerate(flats) if at not in gone)
+        return found
+
+    def domain_policy(self, domain: int) -> str:
+        """Return the enforced policy of a route domain; empty for none."""
+        if self._domains is None:
+            self._domains = {one.id: self.table.running.get(one.path, one.enforced) for _, one in sorted(self.table.route_domains.items())}
+        return self._domains.get(domain, "")
+
+    def outer(self, virtual: Virtual) -> tuple[Passed, Passed]:
+        """Return what the global context and the route domain make of the packets that a virtual server takes in."""
+        packets = limit(virtual.listener.peers, virtual.listener.services)
+        first = self.context(self.table.running.get(GLOBAL, self.table.enforced), virtual, packets)
+        return first, self.context(self.domain_policy(virtual.domain), virtual, first.on)
+
+    def context(self, policy: str, virtual: Virtual, packets: PacketSet) -> Passed:
+        """Return what one of the outer contexts makes of packets: without a policy, and without a match, they go on."""
+        return judge(self.picked(policy, virtual), packets, unmatched=True) if policy else Passed(packets)
+
+    def attached(self, virtual: Virtual) -> str:
+        """Return the policy that packets meet at a virtual server now."""
+        return self.table.running.get(virtual.path, virtual.enforced)
+
+    def inbound(self, virtual: Virtual, whose: Whose) -> PacketSet:
+        """Return what gets in at a virtual server: in reality, without our policy, or by our policy alone over a closed default."""
+        policy = self.attached(virtual)
+        held = self.table.policies.get(policy)
+        ours = held is not None and held.mark is not None
+        if whose is Whose.OURS:
+            packets = limit(virtual.listener.peers, virtual.listener.services)
+            passed = judge(self.picked(policy, virtual), packets, unmatched=False) if ours else Passed()
+            return passed.on | passed.done
+        if whose is Whose.FOREIGN and ours:
+            policy = ""
+        first, second = self.outer(virtual)
+        opens = self.table.open_by_default
+        if not policy:
+            third = Passed(second.on if opens else NO_PACKETS)
+        else:
+            third = judge(self.picked(policy, virtual), second.on, unmatched=opens)
+        return _series(Passed(done=first.done), Passed(done=second.done), third)
+
+
+def chosen(table: F5Table, points: Iterable[PointId] | None) -> Iterator[Virtual]:
+    """Yield the virtual servers of some points (unknown points left out), or all; in the order of point ids."""
+    if points is None:
+        yield from sorted(table.virtuals.values(), key=lambda one: one.point)
+        return
+    for point in sorted(set(points)):
+        virtual = at(table, point)
+        if virtual is not None:
+            yield virtual
+
+
+def at(table: F5Table, point: PointId) -> Virtual | None:
+    """Return the virtual server of a point; None when there is none."""
+    return table.virtuals.get(point.removeprefix(table.scope)) if point.startswith(f"{table.scope}/") else None
+
+
+def decode(table: F5Table, whose: Whose = Whose.ALL, points: Iterable[PointId] | None = None) -> dict[PointId, Access]:
+    """Return what each point lets in and out; points that the same rules decide share one value."""
+    reader = Reader(table)
+    outbound = NO_PACKETS if whose is Whose.OURS else ALL_PACKETS
+    memo: dict[tuple[object, ...], Access] = {}
+    found: dict[PointId, Access] = {}
+    for virtual in chosen(table, points):
+        key = _key(reader, virtual)
+        if key not in memo:
+            memo[key] = _access(reader.inbound(virtual, whose), outbound)
+        found[virtual.point] = memo[key]
+    return found
+
+
+def _key(reader: Reader, virtual: Virtual) -> tuple[object, ...]:
+    """Return what decides at a virtual server, by identity where that is cheaper: the reader keeps it alive."""
+    contexts = (reader.table.running.get(GLOBAL, reader.table.enforced), reader.domain_policy(virtual.domain), reader.attached(virtual))
+    picked = tuple(id(reader.picked(policy, virtual)) if policy else 0 for policy in contexts)
+    return (*contexts, *picked, virtual.domain, virtual.listener)
