@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..kit.faults import Fault, Json, Kind
-from . import names
+from . import flows, names
 from .errors import ArmError, Reply
 from .names import Path
 from .world import Operation, Resource, Status, World
@@ -123,6 +123,7 @@ def end(world: World, operation: Operation) -> None:
     world.older[operation.target] = resource.settled
     resource.settled, resource.settled_at = operation.goal, world.clock.now()
     world.version += 1
+    flows.recheck(world, resource)
 
 
 def supersede(world: World, resource: Resource) -> None:

@@ -12,7 +12,7 @@ from ..kit import tls
 from ..kit.faults import Fault, Json, Kind
 from ..kit.gate import Gate
 from ..kit.journal import Entry
-from . import operations, planting, resources
+from . import flows, operations, planting, resources
 from .arm import Arm
 from .calls import Call, understand
 from .errors import ArmError, Reply
@@ -50,14 +50,14 @@ class Site:
         self.arm = Arm(self.world, self.directory)
         self.throttle = Throttle(self.world.clock)
         self.gate = Gate(self)
-        self.ca_file = folder / "azure" / "ca.pem"
+        self.ca_file = folder / "ca.pem"
         self._servers: list[Server] = []
 
     # --- life -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open both servers."""
-        authority = tls.authority(self.folder / "azure")
+        authority = tls.authority(self.folder)
         self.ca_file = authority.ca_file
         arm = Server(0, self.answer, authority.server("management"))
         entra = Server(0, self._entra, authority.server("login"))
@@ -306,13 +306,10 @@ class Site:
         return verdict(self.world, flow_from(given))
 
     def _ask_connect(self, given: Json) -> Json:
-        found = verdict(self.world, flow_from(given))
-        if found["allowed"]:
-            self.world.flows.append(dict(given))
-        return found
+        return flows.connect(self.world, given)
 
     def _ask_flows(self, _given: Json) -> Json:
-        return [{**each, "would_open": verdict(self.world, flow_from(each))["allowed"]} for each in self.world.flows]
+        return flows.shown(self.world)
 
     def _ask_finish(self, _given: Json) -> Json:
         operations.finish_all(self.world)
