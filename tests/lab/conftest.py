@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.lab.azure.pytest_plugin import Wire as AzureWire
+from cloudsync.lab.azure.pytest_plugin import azure_site, azure_site_server
+from cloudsync.lab.azure.site import Site as AzureSite
 from cloudsync.lab.gcp.pytest_plugin import Wire, gcp_site, gcp_site_server
 from cloudsync.lab.gcp.site import Site as GcpSite
 from cloudsync.lab.pytest_plugin import Cloud, aws_lab, aws_lab_server, cloud_of
 from cloudsync.lab.server import Lab
 
-__all__ = ["aws_lab", "aws_lab_server", "gcp_site", "gcp_site_server"]
+__all__ = ["aws_lab", "aws_lab_server", "azure_site", "azure_site_server", "gcp_site", "gcp_site_server"]
 
 
 @pytest.fixture
@@ -29,6 +32,11 @@ def cloud(aws_lab: Lab) -> Cloud:
 @pytest.fixture
 def gcp(gcp_site: GcpSite) -> Wire:
     return Wire(gcp_site)
+
+
+@pytest.fixture
+def azure(azure_site: AzureSite) -> AzureWire:
+    return AzureWire(azure_site)
 
 
 @pytest.fixture(scope="session")
