@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
-from cloudsync.compile.intent import Actual, Recorded, TargetScope, wanted
+from cloudsync.compile.intent import Actual, Recorded, TargetScope, owed, wanted
 from cloudsync.compile.intent import build as build_intent
 from cloudsync.diff import Owners
 from cloudsync.guard.every import check_all
@@ -182,11 +182,12 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         policy_digest=settled.policy_digest,
     )
     built = build(case)
+    everything = wanted(intent)
+    if adapter.capabilities.denies:
+        everything = owed(everything, actual.points)
     beyond = Beyond(built.encoding.left_out or {}, built.encoding.forced or {})
     held = {
-        point: beyond.held(point, want)
-        for point, want in wanted(intent).items()
-        if point in actual.points and not actual.points[point].skipped
+        point: beyond.held(point, want) for point, want in everything.items() if point in actual.points and not actual.points[point].skipped
     }
     drift = find(
         Scene(

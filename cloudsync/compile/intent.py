@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudsync.adapter import Access, Allowed, ClassIntent, Intent, Point, PointIntent
 from cloudsync.compile.allowed import Compiler, Direction
-from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE
@@ -156,6 +156,28 @@ def wanted(intent: Intent) -> dict[PointId, Wanted]:
         if key not in memo:
             memo[key] = _wanted(classes[point.class_id, point.domain], point, tolerated)
         found[point.point] = memo[key]
+    return found
+
+
+def owed(everything: Mapping[PointId, Wanted], points: Mapping[PointId, Point]) -> dict[PointId, Wanted]:
+    """Return what is wanted without the family in which a point has no address: no packet of it can be.
+
+    For platforms whose rules name their targets; groups hold both families whatever their members have. Equal points share one value.
+    """
+    found: dict[PointId, Wanted] = {}
+    memo: dict[tuple[int, bool, bool], Wanted] = {}
+    for name, want in everything.items():
+        point = points.get(name)
+        if point is None:
+            found[name] = want
+            continue
+        four, six = bool(point.addresses.v4), bool(point.addresses.v6)
+        key = (id(want), four, six)
+        if key not in memo:
+            real = PacketSet.of(AddressSet(ANYWHERE.v4 if four else (), ANYWHERE.v6 if six else ()), ANY_SERVICE)
+            least = Access(want.least.inbound & real, want.least.outbound & real)
+            memo[key] = want if four and six else replace(want, least=least)
+        found[name] = memo[key]
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from cloudsync import diff
 from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
 from cloudsync.compile.intent import Actual as ActualState
-from cloudsync.compile.intent import Recorded, Wanted, past, wanted
+from cloudsync.compile.intent import Recorded, Wanted, owed, past, wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
@@ -86,7 +86,8 @@ def build(case: Case) -> Built:
     final = order.final
     # Nothing to do: the state after is the state before, and what a read showed of it was decoded already.
     after = adapter.decode(final, Whose.ALL) if order.phases else case.actual.everything
-    must = _held(case, wanted(intent))
+    everything = wanted(intent)
+    must = _held(case, owed(everything, case.actual.points) if adapter.capabilities.denies else everything)
     certificate = None
     if not blocked:
         beside = [point for point, want in must.items() if want.ours_only]
