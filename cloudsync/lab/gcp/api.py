@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,11 +18,11 @@ from .call import Call, Principal
 from .listing import refuse_unknown
 from .operations import repeated, seconds_to_wait
 from .permissions import holds
-from .refusal import HEADERS, ComputeError, Extra, forbidden, invalid, rate_limited, shown, unauthenticated
+from .refusal import HEADERS, ComputeError, Extra, forbidden, invalid, not_found, rate_limited, shown, unauthenticated
 from .routes import COMPUTE, Route, route_of
 from .tokens import Tokens
 from .windows import METRICS, Windows
-from .world import Object, World
+from .world import REGIONS, ZONES, Object, World
 
 _NOT_HERE = (
     b"<!DOCTYPE html><html><title>Error 404 (Not Found)!!1</title><p><b>404.</b> The requested URL was not found on this server.</html>"
@@ -159,6 +159,7 @@ class Api:
             self._within_rate(asked, project.number)
         if route.permission and not holds(principal, route.permission):
             raise forbidden(route.permission, place)
+        _refuse_places(asked.path, project.name)
         refuse_unknown(asked.query, route.known_query)
         call = Call(self.world, project, asked.path, asked.query, _checked(asked), principal, entry, faults)
         if route.mutating:
@@ -198,7 +199,9 @@ class Api:
             case Kind.EXPIRED:
                 refusal = unauthenticated("Request had invalid authentication credentials.")
             case Kind.REDIRECT:
-                return Answer(int(options.get("status", 307)), b"", {"Location": str(options["location"])})
+                return Answer(
+                    int(options.get("status", 307)), b"", {"Location": str(options.get("location", f"{self.endpoint}/elsewhere"))}
+                )
             case Kind.REFUSED:
                 code = int(options.get("status", 400))
                 refusal = ComputeError(code, str(options.get("code", "invalid")), str(options.get("message", "Invalid value.")))
@@ -257,6 +260,16 @@ def _checked(asked: _Asked) -> Object:
     return dict(body)
 
 
+def _refuse_places(path: Mapping[str, str], project: str) -> None:
+    """Refuse names that are none, and regions and zones that do not exist."""
+    for word, name in path.items():
+        if word != "project" and not (schema.NAME.fullmatch(name) or name.isdecimal()):
+            raise invalid(word, name, f"Must be a match of regex '{schema.NAME.pattern}'")
+    for word, known in (("zone", ZONES), ("region", REGIONS)):
+        if path.get(word, known[0]) not in known:
+            raise not_found(f"projects/{project}/{word}s/{path[word]}")
+
+
 def _wrong(found: schema.Fault) -> ComputeError:
     match found.kind:
         case "unknown":
@@ -291,6 +304,5 @@ def _ok(body: Object) -> Answer:
 def finish_all(world: World, projects: Iterable[str]) -> None:
     """End every operation of some projects at once, stuck ones too."""
     for name in projects:
-        for operation in list(world.projects[name].operations.values()):
-            if not operation.done:
-                world.finish(operation)
+        for operation in list(world.projects[name].running.values()):
+            world.finish(operation)

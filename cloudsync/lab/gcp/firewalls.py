@@ -56,9 +56,7 @@ def _put_new(call: Call, link: Link, rule: Object) -> None:
 def refuse_over_quota(call: Call, metric: str, kind: str) -> None:
     """Refuse one more of a kind when the project's quota is used up, what is still being made included."""
     project = call.project
-    coming = sum(
-        not one.done and f"/{kind}/" in one.target and one.body["operationType"] == "insert" for one in project.operations.values()
-    )
+    coming = sum(f"/{kind}/" in one.target and one.body["operationType"] == "insert" for one in project.running.values())
     limit = project.limits[metric]
     if len(project.tables[kind]) + coming >= limit:
         raise ComputeError(403, "quotaExceeded", f"Quota '{metric}' exceeded.  Limit: {limit}.0 globally.", Extra("usageLimits"))
@@ -118,9 +116,15 @@ def _guarded(world: World, link: Link, old: Object, act: Callable[[], None], *, 
         act()
         delay = world.settings.gke_restores_after_s
         if delay >= 0 and _CONTROLLED.fullmatch(link.name) and by != "controller":
-            world.later(delay, lambda: world.put(link, old))
+            world.later(delay, lambda: _restore(world, link, old))
 
     return effect
+
+
+def _restore(world: World, link: Link, old: Object) -> None:
+    """A controller writes its rule anew; it is another one of the same name."""
+    world.put(link, {**old, "id": world.new_id(), "creationTimestamp": world.stamp()})
+    world.record(link.path, "firewalls.insert", by="controller")
 
 
 def _network(call: Call, text: Json) -> str:

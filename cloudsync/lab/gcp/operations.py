@@ -47,7 +47,7 @@ def repeated(call: Call) -> Object | None:
 
 def running_on(project: Project, target: str) -> Operation | None:
     """Return the operation that is changing a resource just now."""
-    return next((one for one in project.operations.values() if one.target == target and not one.done), None)
+    return next((one for one in project.running.values() if one.target == target), None)
 
 
 def ready(call: Call, link: Link) -> None:
@@ -59,7 +59,7 @@ def ready(call: Call, link: Link) -> None:
 def begin(call: Call, change: Change) -> Object:
     """Accept a change; return the operation as its caller sees it."""
     world, settings = call.world, call.world.settings
-    running = sum(not one.done for one in call.project.operations.values())
+    running = len(call.project.running)
     if settings.concurrent_operations and running >= settings.concurrent_operations:
         raise _too_many(call.project.number)
     now, place = world.clock.now(), change.link.place
@@ -86,7 +86,7 @@ def begin(call: Call, change: Change) -> Object:
     due = now + settings.operation_latency_s
     operation = Operation(body, path, change.link.path, due, call.entry, change.effect, now + settings.operation_pending_s)
     _spoil(call, operation)
-    call.project.operations[name] = operation
+    call.project.operations[name] = call.project.running[name] = operation
     if "requestId" in call.query:
         call.project.requests[call.query["requestId"]] = (now, operation)
     call.entry.notes |= {"operation": name, "marks": call.body.get("description")}
@@ -110,8 +110,7 @@ def _spoil(call: Call, operation: Operation) -> None:
     if stuck is not None:
         operation.stuck = True
         if stuck.options.get("applied"):
-            effect, operation.effect = operation.effect, None
-            call.world.later(0.0, lambda: _apply(operation, effect))
+            call.world.later(0.0, lambda: call.world.apply(operation))
     if lost is not None:
         operation.lost = True
         if not lost.options.get("applied", True):
@@ -128,12 +127,6 @@ def _spoil(call: Call, operation: Operation) -> None:
                 "httpErrorMessage": str(broken.options.get("http_message", "INTERNAL SERVER ERROR")),
             }
         operation.failure = failure
-
-
-def _apply(operation: Operation, effect: Callable[[], None] | None) -> None:
-    if effect is not None:
-        effect()
-        operation.entry.applied = True
 
 
 def _shown(call: Call, operation: Operation) -> Object:

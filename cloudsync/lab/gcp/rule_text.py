@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..kit.faults import Json
 from .refusal import ComputeError, invalid, too_large
@@ -112,6 +113,7 @@ def _families(rule: Object) -> None:
         raise invalid("resource.sourceRanges", rule.get("sourceRanges", []), text)
 
 
+@lru_cache(maxsize=65536)
 def block_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """Read a block, or an address without a length; None when it is neither. A zone index or a mask in dots is neither."""
     address, slash, length = text.partition("/")

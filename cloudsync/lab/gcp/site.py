@@ -84,6 +84,7 @@ class Site:
             for project in self.world.projects.values():
                 project.past.clear()
                 project.operations.clear()
+                project.running.clear()
             self.clock.thaw()
             self.api.gate.reset()
 

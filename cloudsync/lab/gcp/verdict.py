@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..kit.faults import Json
 from .effective import network_policy
@@ -54,6 +55,8 @@ class Seat:
 
     machine: Object
     nic: Object
+    inside: Address
+    """The address as the machine itself knows it: an external one is translated."""
     primary: bool
     """Is it the primary internal address? Tags and service accounts as sources know only these."""
 
@@ -104,13 +107,18 @@ def decide(world: World, packet: Packet) -> Verdict:
     return Verdict(egress, ingress)
 
 
+@lru_cache(maxsize=65536)
+def _address(text: str) -> Address:
+    return ipaddress.ip_address(text)
+
+
 def addresses(nic: Object) -> Iterable[tuple[Address | ipaddress.IPv4Network, bool]]:
-    """Yield what an interface answers to, and whether it is a primary internal address."""
-    yield ipaddress.ip_address(nic["networkIP"]), True
+    """Yield what an interface answers to inside its network, and whether it is a primary address."""
+    yield _address(nic["networkIP"]), True
     if "ipv6Address" in nic:
-        yield ipaddress.ip_address(nic["ipv6Address"]), True
+        yield _address(nic["ipv6Address"]), True
     for one in nic.get("ipv6AccessConfigs", []):
-        yield ipaddress.ip_address(one["externalIpv6"]), True
+        yield _address(one["externalIpv6"]), True
     for one in nic.get("aliasIpRanges", []):
         yield ipaddress.IPv4Network(one["ipCidrRange"]), False
 
@@ -123,7 +131,9 @@ def _seat(world: World, address: Address, network: str | None) -> Seat | None:
                     continue
                 for held, primary in addresses(nic):
                     if held == address or (isinstance(held, ipaddress.IPv4Network) and address in held):
-                        return Seat(machine, nic, primary)
+                        return Seat(machine, nic, address, primary)
+                if any(one.get("natIP") == str(address) for one in nic.get("accessConfigs", [])):
+                    return Seat(machine, nic, _address(nic["networkIP"]), primary=False)
     return None
 
 
@@ -136,7 +146,8 @@ def _decided(world: World, packet: Packet, direction: str, ends: tuple[Seat, Sea
         return Side(False, "platform", path, "platform")
     link = link_of(seat.nic["network"])
     project, network = world.project(link.project), world.find(link)
-    flow = _Flow(world, packet, direction, seat, peer)
+    seen = replace(packet, src=seat.inside) if direction == "EGRESS" else replace(packet, dst=seat.inside)
+    flow = _Flow(world, seen, direction, seat, peer)
     for layer, policy in _layers(world, project, network, last(seat.machine["zone"]).rpartition("-")[0]):
         found = flow.vpc(path) if policy is None else flow.policy(policy, layer, path)
         if found is not None:

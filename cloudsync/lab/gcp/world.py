@@ -86,6 +86,8 @@ class Project:
     limits: dict[str, int] = field(default_factory=lambda: dict(QUOTAS))
     tables: dict[str, dict[str, Object]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     operations: dict[str, Operation] = field(default_factory=dict)
+    running: dict[str, Operation] = field(default_factory=dict)
+    """Those that are not done, by name."""
     requests: dict[str, tuple[float, Operation]] = field(default_factory=dict)
     past: deque[dict[str, dict[str, Object]]] = field(default_factory=lambda: deque(maxlen=_PAST))
     """The tables before each of the latest changes."""
@@ -217,8 +219,8 @@ class World:
         """Let everything take effect whose moment has come."""
         now = self.clock.now()
         for project in list(self.projects.values()):
-            due = [one for one in project.operations.values() if not one.done and not one.stuck and one.due <= now]
-            due.sort(key=lambda one: one.due, reverse=False)
+            due = [one for one in project.running.values() if not one.stuck and one.due <= now]
+            due.sort(key=lambda one: one.due)
             for operation in reversed(due) if self.settings.operation_order == "lifo" else due:
                 self.finish(operation)
         ready = [act for due_at, act in self._planned if due_at <= now]
@@ -233,34 +235,31 @@ class World:
         failure = operation.failure
         if failure is None and operation.effect is not None:
             try:
-                operation.effect()
-                operation.entry.applied = True
-                self._remember(operation)
+                self.apply(operation)
             except ComputeError as refusal:
                 failure = failed(refusal)
         if failure is not None:
             body |= failure
             operation.entry.notes["operation_error"] = failure["error"]["errors"][0]["code"]
         operation.body, operation.done_at, operation.effect = body, self.clock.now(), None
+        for project in self.projects.values():
+            project.running.pop(operation.body["name"], None)
 
-    def _remember(self, operation: Operation) -> None:
-        place = operation.target.split("/")
-        found: Json = None
-        if place[0] == "projects" and place[-2] in KINDS:
-            project = self.project(place[1])
-            key = place[-1] if place[2] == "global" else f"{place[3]}/{place[-1]}"
-            found = project.tables[place[-2]].get(key)
-        self.history.append(
-            {
-                "at": self.clock.now(),
-                "call": operation.entry.sequence,
-                "operation": operation.body["name"],
-                "kind": operation.entry.operation,
-                "target": operation.target,
-                "by": operation.entry.by,
-                "after": found,
-            }
-        )
+    def apply(self, operation: Operation) -> None:
+        """Let an operation take effect, once."""
+        effect, operation.effect = operation.effect, None
+        if effect is None:
+            return
+        effect()
+        operation.entry.applied = True
+        entry = operation.entry
+        self.record(operation.target, entry.operation, by=entry.by, call=entry.sequence)
+
+    def record(self, target: str, kind: str, *, by: str, call: int | None = None) -> None:
+        """Remember that a resource has changed, and what it is now."""
+        link = link_of(target)
+        found = self.project(link.project).tables.get(link.kind, {}).get(link.key)
+        self.history.append({"at": self.clock.now(), "call": call, "operation": kind, "target": target, "by": by, "after": found})
 
 
 def failed(refusal: ComputeError, *, http: bool = True) -> Object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -142,7 +143,7 @@ class Gate:
             case Kind.HTML:
                 return Answer(200, b"<html><body><h1>Please log in</h1></body></html>", {"Content-Type": "text/html"})
             case Kind.EMPTY:
-                return replace(answer, status=200, body=b"{}")
+                return replace(answer, status=200, body=json.dumps(fault.options.get("body", {})).encode())
             case Kind.HOLD_AFTER:
                 self._hold(entry, "after")
             case Kind.EDIT_AFTER:
