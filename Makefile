@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := cloudsync adapters tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all seeded check format bench schema sim lock clean
+.PHONY: help install demo test test-all evidence seeded check format bench schema sim lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(STAMP) ## the tests that take seconds
 
 test-all: $(STAMP) ## every test, the long ones too
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+evidence: $(STAMP) ## why the labs behave as they do: the share of what is only assumed
+	$(BIN)/python -m cloudsync.lab.evidence
 
 seeded: $(STAMP) ## plant every known mistake in a copy and see a test catch it
 	$(BIN)/python -m tests.seeded

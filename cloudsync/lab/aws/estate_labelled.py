@@ -45,7 +45,7 @@ def build_four(shim: Shim) -> None:
 def build_medium(shim: Shim) -> None:
     """About a hundred instances of six applications, in production and in test."""
     apps = ("ordering", "payments", "crm", "billing", "search", "intranet")
-    hosts = [*_fleet(PROD, apps, 1, 3), *_fleet(TEST, apps, 1, 1)]
+    hosts = [*_fleet(PROD, apps, 1, 3), *_fleet(TEST, apps, 1, 2)]
     _build(shim, (PROD, TEST), hosts)
 
 
