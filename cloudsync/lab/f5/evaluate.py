@@ -297,5 +297,7 @@ def sources(unit: Unit, virtual: Object) -> list[str]:
         pool = unit.running.objects[SNAT_POOL].get(translation["pool"], {})
         return sorted(path.rpartition("/")[2] for path in pool.get("members", ()))
     if translation["type"] == "automap":
-        return sorted(each["address"].partition("/")[0] for each in unit.running.objects[SELF].values())
+        where = words.destination(virtual["destination"])
+        own = (words.split_domain(each["address"].partition("/")[0]) for each in unit.running.objects[SELF].values())
+        return sorted(host for host, domain in own if domain == where.domain and ip_address(host).version == where.address.version)
     return []

@@ -65,10 +65,9 @@ def _virtual(shown: dict[str, Json], at: str) -> None:
     if pool:
         reference = {"link": link(f"ltm/snatpool/{tilded(pool)}")}
         shown["sourceAddressTranslation"] = {**shown["sourceAddressTranslation"], "poolReference": reference}
-    shown["policiesReference"] = {"link": link(f"{at}/policies"), "isSubcollection": True}
-    shown["profilesReference"] = {"link": link(f"{at}/profiles"), "isSubcollection": True}
-    for stored in ("profiles", "policies"):
-        shown.pop(stored, None)
+    for sub in ("policies", "profiles"):
+        shown[f"{sub}Reference"] = {"link": link(f"{at}/{sub}"), "isSubcollection": True}
+        shown.pop(sub, None)
 
 
 def parts(config: Config, settings: Settings, collection: str, path: str) -> list[Json]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..kit.faults import Json
 from . import words
-from .refusal import DeviceError, exists, missing_property, not_found
+from .refusal import DeviceError, bad_property, exists, missing_property, not_found
 from .schema import RULE
 from .settings import Settings
 from .values import camel, name_of, read
@@ -101,8 +101,8 @@ def _made(old: Object, given: dict[str, Json], settings: Settings) -> Object:
 def _check(rule: Object) -> None:
     if not rule.get("action") and not rule.get("ruleList"):
         raise missing_property("action")
-    if rule.get("action") and rule.get("ruleList"):
-        raise DeviceError(400, "01071ad5:3: A rule has either an action or a rule list.")
+    if rule.get("destination", {}).get("vlans"):  # an empty one is sent by clients that treat both sides alike
+        raise bad_property("vlans", rule["destination"]["vlans"][0])
     number = words.protocol(rule.get("ipProtocol", "any"))
     if number not in words.WITH_PORTS:
         for side in ("source", "destination"):

@@ -90,7 +90,7 @@ _SIDE = {
 }
 SIDES = {
     "source": {**_SIDE, "vlans": _refs(VLAN), "identity": FREE},
-    "destination": _SIDE,
+    "destination": {**_SIDE, "vlans": _refs(VLAN)},
 }
 RULE: dict[str, Field] = {
     "description": TEXT,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..kit.faults import Fault, Json, Kind
 from ..kit.journal import Entry
-from . import device, render, transactions
+from . import device, render, static, transactions
 from .call import Call
 from .config import Config
 from .editor import Key
@@ -19,7 +19,7 @@ from .unit import Unit
 from .world import GROUP, World
 
 COMMANDS = frozenset(
-    {"sys/config", "cm", "sys/failover", "security/firewall/on-demand-compilation", "security/firewall/on-demand-rule-deploy"}
+    {"sys/config", "cm", "util/bash", "sys/failover", "security/firewall/on-demand-compilation", "security/firewall/on-demand-rule-deploy"}
 )
 READS = frozenset(
     {
@@ -292,7 +292,8 @@ def _get(turn: Turn, path: str) -> Json:
         case _ if path.split("/")[:2] == ["auth", "user"]:
             return _picked(turn, "auth/user", path, [_local_user(each) for each in USERS])
         case _:
-            return _configuration(turn, target(path), path)
+            found = static.answer(path, turn.seen, world.settings, world.clock.now())
+            return _configuration(turn, target(path), path) if found is None else found
 
 
 def _local_user(user: User) -> Json:
@@ -334,12 +335,12 @@ def _configuration(turn: Turn, at: Target, path: str) -> Json:
     if at.path is None:
         keys = [(key, config.objects[at.collection][key]) for key in sorted(config.objects[at.collection])]
         let = {id(each) for each in render.wanted([each for _, each in keys], query)}
-        items = [render.thing(config, settings, at.collection, key, expand=expand) for key, each in keys if id(each) in let]
+        items = [_thing(turn, at.collection, key, expand=expand) for key, each in keys if id(each) in let]
         return _pages(turn, render.collection_of(at.collection, items, settings), at.collection)
     if at.path not in config.objects[at.collection]:
         raise not_found(RESOURCES[at.collection].word, at.path)
     if not at.sub:
-        return render.selected(render.thing(config, settings, at.collection, at.path, expand=expand), query)
+        return render.selected(_thing(turn, at.collection, at.path, expand=expand), query)
     items = render.parts(config, settings, at.collection, at.path)
     if not at.part:
         shown = render.collection_of(f"{at.collection}/{at.sub}", items, settings)
@@ -349,6 +350,14 @@ def _configuration(turn: Turn, at: Target, path: str) -> Json:
         if each["name"] == at.part.rpartition("/")[2]:
             return render.selected(each, query)
     raise not_found("rule" if at.sub == "rules" else "Pool Member", at.part)
+
+
+def _thing(turn: Turn, collection: str, path: str, *, expand: bool) -> Json:
+    shown = render.thing(turn.seen, turn.world.settings, collection, path, expand=expand)
+    if expand and collection == VIRTUAL:
+        shown["profilesReference"]["items"] = static.profiles_of(turn.seen.objects[VIRTUAL][path], f"ltm/virtual/{render.tilded(path)}")
+        shown["policiesReference"]["items"] = []
+    return shown
 
 
 def _pages(turn: Turn, shown: dict[str, Json], path: str) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-from . import words
+from . import static, words
 from .config import Config, Object
 from .refusal import DeviceError, bad_property
 from .schema import VIRTUAL, VIRTUAL_ADDRESS
@@ -26,6 +26,8 @@ def complete(draft: Config, path: str, generation: Callable[[], int]) -> None:
         found["vlansDisabled"] = True
     found.setdefault("sourceAddressTranslation", {"type": "none"})
     found.setdefault("vsIndex", 1 + max((each.get("vsIndex", 1) for at, each in held.items() if at != path), default=1))
+    found["profiles"] = static.read_profiles(found.get("profiles") or ["fastL4"])
+    static.check_profiles(path, found["profiles"])
     held[path] = found
     try:
         span(found)
