@@ -1,13 +1,15 @@
-"""The whole main job in two minutes, on a simulated estate: `python -m cloudsync.lab.demo`.
+"""The whole main job in two minutes, on a simulated estate over four platforms: `python -m cloudsync.lab.demo`.
 
-Everything is done the way a user does it: through the command line of cloudsync, and through boto3 where a person tampers. The lab
-listens on loopback alone and is ended at the end, whatever happens.
+Everything is done the way a user does it: through the command line of cloudsync, and through the vendors' APIs where people tamper. The
+lab listens on loopback alone and is ended at the end, whatever happens.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from .kit.faults import Json
+from .people import People
 
 BOLD, DIM, RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -73,14 +78,14 @@ def main() -> int:
 
 def _play(stage: Stage) -> int:
     stage.repository.mkdir(parents=True)
-    say("1. A simulated AWS account on loopback: about 40 instances in 3 VPCs, with years of hand-made security groups.", BOLD)
-    stage.cloudsync("lab", "up", "--dir", str(stage.lab), "--estate", "small", "--background")
-    lab = json.loads((stage.lab / "lab.json").read_text(encoding="utf-8"))["aws"]
+    say("1. A simulated estate on loopback: AWS, GCP, Azure and a pair of F5s, each with years of hand-made rules.", BOLD)
+    stage.cloudsync("lab", "up", "--dir", str(stage.lab), "--estate", "four", "--background")
+    lab = json.loads((stage.lab / "lab.json").read_text(encoding="utf-8"))
     stage.environment.update(_exports(stage))
 
-    say("\n2. A config repository: settings, policy and inventory as plain files, to be kept in git.", BOLD)
-    stage.cloudsync("init", ".")
-    _point_at(stage.repository / "cloudsync.yaml", lab)
+    say("\n2. A config repository: settings and one policy for all four, as plain files, to be kept in git.", BOLD)
+    _write_repository(stage.repository, lab)
+    say("".join(f"   {line}\n" for line in (stage.repository / "policy/applications.yaml").read_text().splitlines()[12:21]).rstrip(), DIM)
     stage.cloudsync("validate")
 
     say("\n3. What would change? Every write, proven packet for packet before anything is sent.", BOLD)
@@ -93,8 +98,11 @@ def _play(stage: Stage) -> int:
     _approve(stage)
     stage.cloudsync("apply", "plan.json", "--yes")
 
-    say("\n5. Somebody opens ssh to the world by hand, through the AWS API.", BOLD)
-    _tamper(lab)
+    say("\n5. Somebody is in a hurry, on each of the four platforms.", BOLD)
+    people = People(lab)
+    for tamper in (people.aws, people.gcp, people.azure, people.f5):
+        say(f"   {tamper()}", DIM)
+    say("\n   One report says what that opens, to whom, and by which rule.", BOLD)
     stage.cloudsync("drift", expect=(2,))
 
     say("\n6. Converge again.", BOLD)
@@ -103,7 +111,10 @@ def _play(stage: Stage) -> int:
     say("\n7. A second run has nothing to do, and writes nothing.", BOLD)
     stage.cloudsync("apply", "--yes")
     stage.cloudsync("drift")
-    say("\nDone: planned, proven, guarded, applied, tampered with, found, converged.", BOLD)
+
+    say("\n8. Why may a packet pass? It is followed through every place on its way, from the F5 into the cloud.", BOLD)
+    stage.cloudsync("explain", *_question(stage))
+    say("\nDone: planned, proven, guarded, applied, tampered with, found, converged, on four platforms from one policy.", BOLD)
     return 0
 
 
@@ -111,23 +122,27 @@ def _exports(stage: Stage) -> dict[str, str]:
     """Return what `lab env` tells a real client to set."""
     text = stage.cloudsync("lab", "env", "--dir", str(stage.lab), show=False)
     pairs = (line.removeprefix("export ").split("=", 1) for line in text.splitlines() if line.startswith("export "))
-    return {name: value.strip("'") for name, value in pairs}
+    return {name: shlex.split(value)[0] if value else "" for name, value in pairs}
 
 
-def _point_at(settings: Path, lab: dict[str, str]) -> None:
-    """Fill account, Region and endpoint of the lab into the starter's settings."""
-    text = settings.read_text(encoding="utf-8")
-    lines = []
-    for line in text.splitlines():
-        lines.append(line)
-        if line.strip().startswith("account:"):
-            indent = line[: len(line) - len(line.lstrip())]
-            lines[-1] = f'{indent}account: "{lab["account"]}"'
-            lines.append(f"{indent}endpoint: {lab['endpoint']}")
-            lines.append(f"{indent}settle: 0s")
-        elif line.strip().startswith("regions:"):
-            lines[-1] = line[: len(line) - len(line.lstrip())] + f"regions: [{lab['region']}]"
-    settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _write_repository(root: Path, lab: Json) -> None:
+    """Write the demo's config repository, with the places of this lab filled in."""
+    source = Path(__file__).parent / "repository"
+    for path in sorted(source.rglob("*.yaml")):
+        target = root / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_PLACE.sub(lambda match: _filled(match[1], lab), path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+_PLACE = re.compile(r"\{((?:aws|azure|f5|gcp)(?:\.\w+)+)\}")
+
+
+def _filled(place: str, lab: Json) -> str:
+    """Return the value at a dotted place of lab.json, e.g. `f5.0.hostname`."""
+    found = lab
+    for part in place.split("."):
+        found = found[int(part)] if part.isdigit() else found[part]
+    return str(found)
 
 
 def _approve(stage: Stage) -> None:
@@ -137,30 +152,13 @@ def _approve(stage: Stage) -> None:
         for refusal in target["refusals"]:
             if not refusal["approve"]:
                 raise DemoError(f"{refusal['guard']}: {refusal['message']}")
-            import shlex
-
             stage.cloudsync(*shlex.split(refusal["approve"])[1:])
 
 
-def _tamper(lab: dict[str, str]) -> None:
-    """Add a rule for ssh from everywhere to one of our groups, as somebody in a hurry does."""
-    import boto3
-
-    ec2 = boto3.client(
-        "ec2",
-        endpoint_url=lab["endpoint"],
-        region_name=lab["region"],
-        aws_access_key_id=lab["access_key_id"],
-        aws_secret_access_key=lab["secret_access_key"],
-    )
-    pages = ec2.get_paginator("describe_security_groups").paginate(Filters=[{"Name": "tag:cloudsync:managed", "Values": ["true"]}])
-    groups = [group for page in pages for group in page["SecurityGroups"]]
-    chosen = min(groups, key=lambda group: str(group["GroupName"]))
-    ec2.authorize_security_group_ingress(
-        GroupId=chosen["GroupId"],
-        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
-    )
-    say(f"   tcp/22 from 0.0.0.0/0 added to {chosen['GroupName']} ({chosen['GroupId']})", DIM)
+def _question(stage: Stage) -> tuple[str, str, str]:
+    """Ask about a virtual server of the F5 and a web server behind it in GCP."""
+    del stage
+    return ("vs_ordering_https", "ordering-web-1", "tcp/443")
 
 
 if __name__ == "__main__":

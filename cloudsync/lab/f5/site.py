@@ -20,7 +20,7 @@ from .serve import Turn, answer
 from .settings import Settings
 from .tokens import USERS
 from .unit import Unit
-from .world import NAMES, World
+from .world import GROUP, NAMES, World
 
 JSON = {"Content-Type": "application/json; charset=UTF-8", "Server": "Jetty(9.2.22.v20170606)"}
 HTML_401 = b"<!DOCTYPE HTML><html><head><title>401 Unauthorized</title></head><body><h1>Unauthorized</h1></body></html>"
@@ -95,6 +95,7 @@ class Site:
                 "name": name,
                 "hostname": unit.identity.hostname,
                 "serial": unit.identity.serial,
+                "device_group": GROUP,
                 "users": {each.name: {"password": each.password, "role": each.role} for each in USERS},
             }
             for name, unit in self.world.units.items()
