@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..kit.faults import Fault, Json, Kind
@@ -85,10 +86,11 @@ def settle(world: World) -> None:
             end(world, operation)
 
 
-def finish_all(world: World) -> None:
-    """End everything now, except what is stuck."""
-    for operation in [each for each in world.operations.values() if each.status is Status.RUNNING and not each.stuck]:
-        end(world, operation)
+def finish_all(world: World, *, but: Collection[str] = ()) -> None:
+    """End everything now, except what is stuck and the operations of these ids."""
+    for name, operation in list(world.operations.items()):
+        if operation.status is Status.RUNNING and not operation.stuck and name not in but:
+            end(world, operation)
 
 
 def _maybe_end(world: World, operation: Operation) -> None:

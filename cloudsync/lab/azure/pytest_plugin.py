@@ -144,10 +144,10 @@ class Wire:
             heard = self.raw("GET", following, None, {"Authorization": f"Bearer {self.token()}"})
 
 
-def rule(name: str, priority: int, **properties: Json) -> Json:
-    """A rule that is right unless it is told otherwise; None takes a field away."""
+def rule(name: str, place: int, **properties: Json) -> Json:
+    """A rule at a priority, right unless it is told otherwise; None takes a field away."""
     kept = {
-        "protocol": "Tcp", "access": "Allow", "priority": priority, "direction": "Inbound", "sourceAddressPrefix": "10.0.0.0/8",
+        "protocol": "Tcp", "access": "Allow", "priority": place, "direction": "Inbound", "sourceAddressPrefix": "10.0.0.0/8",
         "sourcePortRange": "*", "destinationAddressPrefix": "*", "destinationPortRange": "443", **properties,
     }  # fmt: skip
     return {"name": name, "properties": {key: value for key, value in kept.items() if value is not None}}

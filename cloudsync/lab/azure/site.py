@@ -228,6 +228,7 @@ class Site:
             )
             self.gate.journal.begin(entry)
             by = self.directory.principals[given["as"]] if "as" in given else None
+            running = set(self.world.operations)
             try:
                 reply = self.arm.handle(call, (), trusted=True, by=by)
                 status, document = reply.status, reply.document
@@ -237,7 +238,7 @@ class Site:
                 status, document = error.status, error.body(bare=False, from_network=True)
             entry.status = status
             if given.get("finish", True):
-                operations.finish_all(self.world)
+                operations.finish_all(self.world, but=running)
             return {"status": status, "body": document}
 
     def act_ok(self, method: str, path: str, body: Json = None) -> Json:
