@@ -16,7 +16,7 @@ from typing import assert_never
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
 from cloudsync.model.errors import AdapterError
 from cloudsync.plan.document import target_digest
-from cloudsync.plan.journal import Journal, Lease, Op, OpState
+from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
@@ -131,7 +131,7 @@ def apply(plan: TargetPlan, adapter: Adapter, table: Table, ports: Ports, option
             _forbid_open(run)
             if plan.adoptions:
                 _may_write(run, "")
-                ports.journal.adopt(plan.target, plan.adoptions, options.run_id, ports.clock.now())
+                ports.journal.adopt(plan.target, plan.adoptions, Writer(options.run_id, ports.lease.generation, ports.clock.now()))
             phases = [phase for phase in plan.phases if phase.steps]
             for phase, after in zip_longest(phases, phases[1:]):
                 _phase(run, phase, after.steps if after else ())

@@ -42,6 +42,16 @@ class Op:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes down, and when."""
+
+    run_id: str
+    generation: int
+    at: float
+    """UTC seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenOp:
     """An op whose outcome nobody knows yet."""
 
@@ -62,8 +72,8 @@ class Journal(Protocol):
     def open_ops(self, target: str) -> tuple[OpenOp, ...]:
         """Return the ops of a target that are not settled, oldest first."""
 
-    def adopt(self, target: str, adoptions: Iterable[Adoption], run_id: str, at: float) -> None:
-        """Make adoption records durable; a point that has a record keeps its first one."""
+    def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
+        """Make adoption records durable, unless a newer writer exists; a point that has a record keeps its first one."""
 
     def held(self, target: str) -> str:
         """Return why writes to a target are on hold, empty when they are not."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from cloudsync.adapter import Clock, Step
 from cloudsync.model.codec import canonical, from_json, to_json
 from cloudsync.model.errors import RefusedError
-from cloudsync.plan.journal import Op, OpenOp, OpState
+from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.database import Database
@@ -79,18 +79,19 @@ class JournalTable:
         rows = self._database.rows("SELECT * FROM op WHERE ? IS NULL OR run = ? ORDER BY id", run_id, run_id)
         return tuple((OpenOp(row["id"], _op(row), OpState(row["state"])), row["reason"]) for row in rows)
 
-    def adopt(self, target: str, adoptions: Iterable[Adoption], run_id: str, at: float) -> None:
-        """Make adoption records durable; a point that has a record keeps its first one."""
+    def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
+        """Make adoption records durable; a point that has a record keeps its first one. Raises RefusedError when a newer writer exists."""
         with self._database.transaction() as connection:
+            _fence(connection, writer.generation)
             for adoption in adoptions:
                 document = canonical(to_json(adoption))
                 added = connection.execute(
                     "INSERT OR IGNORE INTO original (target, point, document, run, at) VALUES (?, ?, ?, ?, ?)",
-                    (target, adoption.point, document, run_id, at),
+                    (target, adoption.point, document, writer.run_id, writer.at),
                 ).rowcount
                 if added:
-                    line = {"run": run_id, "target": target, "point": adoption.point, "original": list(adoption.original)}
-                    audit.append(connection, "adopt", at, line)
+                    line = {"run": writer.run_id, "target": target, "point": adoption.point, "original": list(adoption.original)}
+                    audit.append(connection, "adopt", writer.at, line)
 
     def held(self, target: str) -> str:
         """Return why writes to a target are on hold, empty when they are not."""

@@ -11,7 +11,7 @@ from cloudsync.adapter import Method
 from cloudsync.apply import ApplyResult, Options, Ports, apply, recover
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
-from cloudsync.plan.journal import Journal, Op, OpenOp, OpState
+from cloudsync.plan.journal import Journal, Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption, TargetPlan
 from cloudsync.store.state import State
 from cloudsync.testing.clock import SimulatedClock
@@ -185,10 +185,10 @@ class DyingJournal:
         """Return the open ops."""
         return self.journal.open_ops(target)
 
-    def adopt(self, target: str, adoptions: Iterable[Adoption], run_id: str, at: float) -> None:
+    def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
         """Record adoptions, or die."""
         last = self._effect()
-        self.journal.adopt(target, adoptions, run_id, at)
+        self.journal.adopt(target, adoptions, writer)
         self._end(last=last)
 
     def held(self, target: str) -> str:

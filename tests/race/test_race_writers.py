@@ -14,7 +14,7 @@ import pytest
 from cloudsync.adapter import Outcome, Step
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
 from cloudsync.model.errors import RefusedError
-from cloudsync.plan.journal import Op, OpenOp, OpState
+from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store.database import Database
 from cloudsync.store.journal import JournalTable
@@ -96,10 +96,10 @@ class SteppedJournal:
         self.turns.next(self.name)
         return self.inner.open_ops(target)
 
-    def adopt(self, target: str, adoptions: Iterable[Adoption], run_id: str, at: float) -> None:
+    def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
         """Record adoptions."""
         self.turns.next(self.name)
-        self.inner.adopt(target, adoptions, run_id, at)
+        self.inner.adopt(target, adoptions, writer)
 
     def held(self, target: str) -> str:
         """Return why writes are on hold."""

@@ -9,7 +9,7 @@ _STORE = "tests/unit/test_store_state.py::"
 _CRASH = "tests/crash/test_crash_apply.py::"
 _ADOPT = """            if plan.adoptions:
                 _may_write(run, "")
-                ports.journal.adopt(plan.target, plan.adoptions, options.run_id, ports.clock.now())
+                ports.journal.adopt(plan.target, plan.adoptions, Writer(options.run_id, ports.lease.generation, ports.clock.now()))
 """
 _PHASES = """            phases = [phase for phase in plan.phases if phase.steps]
             for phase, after in zip_longest(phases, phases[1:]):

@@ -23,7 +23,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync.plan.document import target_digest
-from cloudsync.plan.journal import Op, OpState
+from cloudsync.plan.journal import Op, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store.audit import verify
 from cloudsync.store.database import Database
@@ -329,6 +329,9 @@ def test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself(path: Pat
         with pytest.raises(RefusedError, match="a newer writer took over: generation 2, we are 1"):
             state.journal.intend(op(state))
         assert state.journal.ops("run-1") == ()
+        with pytest.raises(RefusedError, match="a newer writer took over"):
+            state.journal.adopt("mem", [Adoption(POINT, ("sg-1",))], Writer("run-1", 1, 1.0))
+        assert state.records.originals("mem") == {}
 
 
 @pytest.mark.parametrize(
@@ -431,8 +434,9 @@ def test_a_hold_on_one_or_on_every_target(path: Path, clock: SimulatedClock) -> 
 def test_the_first_original_of_a_point_is_kept(path: Path, clock: SimulatedClock) -> None:
     first = Adoption(POINT, ("sg-1", "sg-2"), PacketSet.of(ANYWHERE, ServiceSet.ports(6, 22, 22)))
     with State(path, clock, writer="r") as state:
-        state.journal.adopt("mem", [first], "r", 1.0)
-        state.journal.adopt("mem", [Adoption(POINT, ("cs-1",))], "r", 2.0)
+        generation = state.lease.generation
+        state.journal.adopt("mem", [first], Writer("r", generation, 1.0))
+        state.journal.adopt("mem", [Adoption(POINT, ("cs-1",))], Writer("r", generation, 2.0))
         assert state.records.originals("mem") == {POINT: first}
         assert state.records.originals("other") == {}
         state.records.forget_originals("mem", [POINT], 3.0)
