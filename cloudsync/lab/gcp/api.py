@@ -255,9 +255,8 @@ def _checked(asked: _Asked) -> Object:
     wrong = next(iter(schema.check(asked.route.takes, body, method=asked.route.name)), None)
     if wrong is not None:
         raise _wrong(wrong)
-    if asked.route.method != "PATCH":
-        body = {name: value for name, value in body.items() if value is not None}
-    return dict(body)
+    # In a merge a null at the top says something: take the field away.
+    return {name: schema.without_nulls(value) for name, value in body.items() if value is not None or asked.route.method == "PATCH"}
 
 
 def _refuse_places(path: Mapping[str, str], project: str) -> None:

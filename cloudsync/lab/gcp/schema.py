@@ -59,6 +59,13 @@ def _field(text: str) -> Field:
     return Field(name, form.rstrip("~"), named=named, output=output)
 
 
+def without_nulls(value: Json) -> Json:
+    """Return a value without fields that are null, at any depth: they count as absent."""
+    if isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 def without_output_fields(name: str, body: Json) -> Json:
     """Return a body without what only the vendor writes; clients send back what they have read."""
     if not isinstance(body, dict):
@@ -92,12 +99,14 @@ def check(name: str, body: Json, *, path: str = "resource", method: str = "") ->
     known = schema(name)
     for key, value in body.items():
         field = known.get(key)
+        if value is None:
+            continue
         if field is None:
             yield Fault(f"{path}.{key}", "unknown", value)
         else:
             yield from _value(field.form, value, f"{path}.{key}", named=field.named)
     for key in REQUIRED.get(method, ()):
-        if key not in body:
+        if body.get(key) is None:
             yield Fault(f"{path}.{key}", "required", "")
 
 
