@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from types import MappingProxyType
 
 from cloudsync.adapter import Adapter, Clock, Permission, TargetSettings
 from cloudsync.model.address import AddressSet
@@ -35,6 +36,8 @@ class MemoryFactory:
         Permission("memory:List", "see groups and points"),
         Permission("memory:Write", "change our groups", write=True),
     )
+
+    example: Mapping[str, str] = MappingProxyType({"account": "111122223333"})
 
     def __init__(self, stage: MemoryStage, maker: Maker) -> None:
         self.stage, self.maker = stage, maker

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import replace
+
 import pytest
 
+from cloudsync.adapter import ClassIntent, ClassPeer
+from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import TargetMode
-from cloudsync.testing.contract.packets import must_decode_as_true
+from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ANY_SERVICE
+from cloudsync.testing.contract.packets import must_decode_as_true, points_of
 from cloudsync.testing.contract.pipeline import Ran, Runs
 from cloudsync.testing.contract.stage import Hole, Stage
 from cloudsync.testing.contract.world import (
@@ -104,6 +111,20 @@ class Meaning:
         must_be(world, (), "nothing but empty rules")
         must_be_silent(runs, *rules, what="nothing but empty rules")
 
+    def test_a_class_without_addresses_opens_nothing(self, stage: Stage) -> None:
+        """The same where the peer is a class that has no address as seen from here, e.g. because it sits in another routing domain."""
+        World.build(stage)
+        decided = Runs(stage).decide(policy(FIRST))
+        intent, adapter = decided.intent, decided.adapter
+        (db,) = {point.class_id for point in intent.points if point.point in points_of(decided.snapshot.discovery)["db1"]}
+        peers = {one.peer.class_id for group in intent.classes for one in group.inbound.terms if isinstance(one.peer, ClassPeer)}
+        members = AddressSet.union_all(group.addresses for group in intent.classes if group.class_id in peers)
+        nobody = tuple(_without_addresses(group, peers, db) for group in intent.classes)
+        table = adapter.encode(replace(intent, classes=nobody), decided.snapshot).table
+        (point,) = points_of(decided.snapshot.discovery)["db1"]
+        beyond = adapter.decode(table)[point].inbound - PacketSet.of(members, ANY_SERVICE)
+        assert not beyond, f"a class without addresses becomes {beyond.text()}"
+
     def test_selective_keeps_the_past_and_closes_its_services(self, stage: Stage) -> None:
         """((L - S) + A): what was open stays but for the services of the line; allow rules come on top, even for those services."""
         world, runs = World.build(stage), Runs(stage)
@@ -155,6 +176,15 @@ class Meaning:
         runs = Runs(stage, TargetMode.OBSERVE)
         runs.decide(policy(FIRST))
         assert (stage.writes(), stage.foreign()) == (writes, foreign), "looking has written"
+
+
+def _without_addresses(group: ClassIntent, empty: Container[str], receiver: str) -> ClassIntent:
+    """Return a class as it is seen from where the members of `empty` have no address: `receiver` lets nobody in then."""
+    if group.class_id in empty:
+        group = replace(group, addresses=NOWHERE, reached=None)
+    if group.class_id == receiver:
+        group = replace(group, inbound=replace(group.inbound, exact=NO_PACKETS, loosest=NO_PACKETS))
+    return group
 
 
 def _needs_additive(stage: Stage) -> None:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 
 import pytest
@@ -97,12 +98,18 @@ class Packaging:
         plain = [key for key, node in keys.items() if SECRET.search(key) and not INDIRECT.search(json.dumps(node))]
         assert not plain, f"secrets in plain text: {plain}"
         unknown = set(stage.target(TargetMode.EXCLUSIVE).options) - keys.keys()
+        strange = set(stage.factory.example) - keys.keys()
+        assert not strange, f"the example has keys that the schema does not know: {sorted(strange)}"
         assert not unknown, f"the stage's own target has keys that the schema does not know: {sorted(unknown)}"
 
     def test_its_factory_finds_good_settings_good(self, stage: Stage) -> None:
-        """`check` finds nothing wrong with settings that work, and names what is required are options of the schema."""
-        findings = stage.factory.check(stage.target(TargetMode.EXCLUSIVE))
-        assert not findings, f"settings that work are refused: {findings[0]}"
+        """`check` finds nothing wrong with settings that work, nor with the factory's own example, which makes a role as well."""
+        target = stage.target(TargetMode.EXCLUSIVE)
+        example = replace(target, options=stage.factory.example, endpoint="")
+        for settings in (target, example):
+            findings = stage.factory.check(settings)
+            assert not findings, f"settings that work are refused: {findings[0]}"
+        assert stage.factory.role([example], owner="contract", read_only=True), "the example makes no role"
         assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", stage.factory.name), f"a name that cannot be written: {stage.factory.name!r}"
 
 

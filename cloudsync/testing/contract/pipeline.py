@@ -131,7 +131,10 @@ class Runs:
 
     def run(self, *rules: str, enforcing: Enforcing = FULL, die_at: int = 0, dies_after: bool = False) -> Ran:
         """Plan for a policy of these rules, and carry it out unless it has to be refused. Raises KilledError at write `die_at` (from 1)."""
-        decided = self.decide(policy(rules, enforcing))
+        return self.carry_out(self.decide(policy(rules, enforcing)), die_at=die_at, dies_after=dies_after)
+
+    def carry_out(self, decided: Decided, *, die_at: int = 0, dies_after: bool = False) -> Ran:
+        """Carry a plan out unless it has to be refused. Raises KilledError at write `die_at` (from 1)."""
         ran = Ran(decided)
         if decided.refusals:
             first = decided.refusals[0]
