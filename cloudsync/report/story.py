@@ -1,4 +1,4 @@
-"""What is told to people over time: findings with their state, what was done about them, who did it, and how it went over weeks. Pure values.
+"""What is told to people over time: findings with their state, what was done, who did it, how it went over weeks. Pure values.
 
 Every renderer (terminal, Markdown, HTML, CSV, mail, webhook) takes one `Story`, so that all of them say the same.
 """
