@@ -46,14 +46,12 @@ class Arm:
         path = self.world.canonical(call.path)
         if not path.types:
             return self._subscription(call, path) if path.group is None else self._group(call, path)
-        if path.types[0] == "resourceGroups":
-            shown = [_group_shown(each) for each in self.world.groups.values() if each.path.subscription == path.subscription]
-            return resources.page(resources.Listing(self.world, call, faults, self.base), shown)
+        if path.provider is None:
+            return self._of_scope(call, path, faults)
         if path.types[0] == "locations":
             return self._locations(call, path)
-        if path.provider is None or f"{path.provider}/{path.types[0]}" not in KINDS:
-            text = f"The resource type could not be found in the namespace '{path.provider}' for api version '{call.version}'."
-            raise ArmError(404, "InvalidResourceType", text)
+        if f"{path.provider}/{path.types[0]}" not in KINDS:
+            raise resources.no_type(path, call)
         return resources.handle(resources.Turn(self.world, call, path, principal, faults, self.base))
 
     # --- before any handler -----------------------------------------------------------------------------------------
@@ -97,6 +95,8 @@ class Arm:
             "sqlManagement": "https://management.core.windows.net:8443/", "gallery": self.base,
             "microsoftGraphResourceId": "https://graph.microsoft.com/", "vmImageAliasDoc": "", "appInsightsResourceId": "",
         }  # fmt: skip
+        if version >= "2022-09-01":
+            return cloud
         return [cloud] if version >= "2019-05-01" else {"galleryEndpoint": "", "authentication": cloud["authentication"]}
 
     def _tenant_level(self, call: Call) -> Reply:
@@ -168,18 +168,45 @@ class Arm:
         self.world.groups[where] = group
         return Reply(201, _group_shown(group))
 
+    def _of_scope(self, call: Call, path: Path, faults: tuple[Fault, ...]) -> Reply:
+        """What lies directly below a subscription or a group: groups, all resources, Regions, results of deleting a group."""
+        listing = resources.Listing(self.world, call, faults, self.base)
+        match path.types[0].lower():
+            case "resourcegroups":
+                groups = [each for each in self.world.groups.values() if each.path.subscription == path.subscription]
+                return resources.page(listing, [_group_shown(each) for each in groups])
+            case "resources":
+                found = [
+                    each for each in self.world.resources.values() if path.group in (None, each.path.group) and len(each.path.types) == 1
+                ]
+                return resources.page(listing, [_resource_shown(each) for each in found if each.path.subscription == path.subscription])
+            case "locations":
+                return Reply(200, {"value": [{"name": each, "displayName": each} for each in ("westeurope", "northeurope")]})
+            case "operationresults":
+                return Reply(200)
+        raise resources.no_type(path, call)
+
     def _locations(self, call: Call, path: Path) -> Reply:
-        if (
-            call.method != "GET"
-            or len(path.types) < 2
-            or path.types[1].lower() not in ("operations", "operationresults")
-            or path.is_collection
+        word = path.types[1].lower() if len(path.types) > 1 else ""
+        if call.method == "GET" and word in ("operations", "operationresults") and not path.is_collection:
+            return operations.poll(self.world, path)
+        if call.method == "GET" and word == "usages":
+            return Reply(200, {"value": self._usages(path)})
+        raise _no_method(call)
+
+    def _usages(self, path: Path) -> Json:
+        where, limits = path.names[0].lower(), self.world.limits
+        found: list[Json] = []
+        for word, limit in (
+            ("networkSecurityGroups", limits.security_groups),
+            ("applicationSecurityGroups", limits.asgs),
+            ("networkInterfaces", 65_536),
+            ("virtualNetworks", 1_000),
         ):
-            if path.types == ("locations",):
-                regions = [{"name": each, "displayName": each} for each in ("westeurope", "northeurope")]
-                return Reply(200, {"value": regions})
-            raise _no_method(call)
-        return operations.poll(self.world, path)
+            kind = KINDS[f"{names.NETWORK}/{word}"]
+            used = sum(1 for each in self.world.of_kind(kind.name, path.subscription) if each.location == where)
+            found.append(_usage(path, kind.group_name, used, limit))
+        return [*found, _usage(path, "SecurityRulesPerNetworkSecurityGroup", 0, limits.rules_per_group)]
 
     def _permissions(self, where: str, principal: Principal | None) -> Reply:
         grants = principal.grants if principal is not None else ()
@@ -195,6 +222,22 @@ def _group_shown(group: Resource) -> Json:
         "location": group.location,
         "tags": group.tags,
         "properties": {"provisioningState": "Succeeded"},
+    }
+
+
+def _resource_shown(resource: Resource) -> Json:
+    """The short form of the list of everything."""
+    head = {"id": resource.id, "name": resource.path.names[-1], "type": resource.kind, "location": resource.location}
+    return {**head, "tags": resource.tags, **{name: value for name, value in resource.extra.items() if name == "sku"}}
+
+
+def _usage(path: Path, name: str, used: int, limit: int) -> Json:
+    return {
+        "id": f"{path.parent.text}/usages/{name}",
+        "name": {"value": name, "localizedValue": name},
+        "currentValue": used,
+        "limit": limit,
+        "unit": "Count",
     }
 
 

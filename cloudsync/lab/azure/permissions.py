@@ -29,8 +29,8 @@ def action_of(method: str, path: Path) -> str | None:
     if not path.types:
         what = "Microsoft.Resources/subscriptions" + ("/resourceGroups" if path.group is not None else "")
         return f"{what}/{_VERBS.get(method, 'action')}"
-    if path.types[0] == "resourceGroups":
-        return "Microsoft.Resources/subscriptions/resourceGroups/read"
+    if path.provider is None:
+        return f"Microsoft.Resources/subscriptions/{path.types[0]}/read"
     if method == "POST":
         return f"{path.provider}/{'/'.join(path.types)}/action"
     return f"{path.type_name}/{_VERBS.get(method, 'action')}"

@@ -94,7 +94,7 @@ def handle(turn: Turn) -> Reply:
     if turn.kind.word == "virtualMachines" and method == "POST" and len(path.names) == 1:
         return machines.power(turn.world, _need(turn, path.parent), path.types[1])
     if turn.child is None or len(path.types) > 2:
-        raise _no_type(turn)
+        raise no_type(path, turn.call)
     return _child(turn, turn.child)
 
 
@@ -102,8 +102,12 @@ def _no(turn: Turn) -> Reply:
     raise ArmError(405, "MethodNotAllowed", f"The method {turn.call.method} is not allowed at {turn.call.raw_path}.")
 
 
-def _no_type(turn: Turn) -> ArmError:
-    text = f"The resource type could not be found in the namespace '{turn.path.provider}' for api version '{turn.call.version}'."
+def no_type(path: Path, call: Call) -> ArmError:
+    """Return the refusal of a kind that is not served."""
+    text = (
+        f"The resource type could not be found in the namespace '{path.provider or 'Microsoft.Resources'}' for api version "
+        f"'{call.version}'."
+    )
     return ArmError(404, "InvalidResourceType", text)
 
 
