@@ -127,7 +127,10 @@ class Runs:
         intent = build_intent(compiler, scope, actual, self.recorded)
         identity = IdentityCheck(adapter.expected_account(), adapter.identify())
         case = Case(adapter, identity, snapshot, intent, classes, actual, self.recorded, GuardLimits(), Before(), "contract")
-        return Decided(adapter, snapshot, intent, build_plan(case))
+        try:
+            return Decided(adapter, snapshot, intent, build_plan(case))
+        except ValueError as error:
+            raise AssertionError(f"planning fails: {error}") from error
 
     def run(self, *rules: str, enforcing: Enforcing = FULL, die_at: int = 0, dies_after: bool = False) -> Ran:
         """Plan for a policy of these rules, and carry it out unless it has to be refused. Raises KilledError at write `die_at` (from 1)."""

@@ -55,13 +55,14 @@ class Reading:
         between = stage.reads()
         stage.page_of(2)
         paged = adapter.read()
-        assert stage.reads() - between > between - before, "the stage's `page_of` makes no more pages: this case shows nothing"
+        after = stage.reads()
         assert paged.complete, f"small pages are not read whole: {[scope.why for scope in paged.scopes if scope.why]}"
         names = {one.name for one in paged.discovery.workloads}
         missing = sorted(set(world.addresses) - names)
         assert not missing, f"on later pages, and not read: {missing}"
         assert paged.table == whole.table, "the table depends on the size of the pages"
         assert paged.digest == whole.digest, "the digest depends on the size of the pages"
+        assert after - between > between - before, "the stage's `page_of` makes no more pages: this case shows nothing"
 
     def test_a_read_that_fails_anywhere_is_not_taken_for_whole(self, stage: Stage) -> None:
         """Whatever call of a read is refused: an AdapterError, or scopes that say why they are incomplete and hold nothing."""
