@@ -39,6 +39,7 @@ class Arm:
             return self._permissions(call.raw_path[: -len(_PERMISSIONS)], principal)
         if call.path is None:
             return self._tenant_level(call)
+        self.world.need_subscription(call.path.subscription)
         self._authorize(call, call.path, principal)
         made = self._create_group(call, call.path)
         if made is not None:

@@ -28,10 +28,11 @@ def accept_vnet(world: World, resource: Resource, given: Json, old: Resource | N
         for each in old.properties.get("subnets", ()):
             if each["name"].lower() not in kept:
                 check_subnet_free(world, f"{resource.id}/subnets/{each['name']}")
+    known = {names.key(_remote(each)) for each in old.properties.get("virtualNetworkPeerings", ())} if old is not None else set()
     resource.properties = {
         **clean,
         "subnets": subnets,
-        "virtualNetworkPeerings": [_peering(world, resource, each) for each in clean.get("virtualNetworkPeerings", ())],
+        "virtualNetworkPeerings": [_peering(world, resource, each, known) for each in clean.get("virtualNetworkPeerings", ())],
     }
     if old is None:
         resource.hidden["resourceGuid"] = world.guid()
@@ -132,16 +133,22 @@ def check_subnet_free(world: World, subnet_id: str) -> None:
         raise bad("InUseSubnetCannotBeDeleted", message)
 
 
-def _peering(world: World, vnet: Resource, given: Json) -> Json:
+def _remote(peering: Json) -> str:
+    return str(peering.get("properties", {}).get("remoteVirtualNetwork", {}).get("id", ""))
+
+
+def _peering(world: World, vnet: Resource, given: Json, known: set[str]) -> Json:
+    """Check a peering; one whose other network has gone meanwhile (it is `known`) stays as it is."""
     properties = dict(given.get("properties", {}))
-    wanted = properties.get("remoteVirtualNetwork", {}).get("id", "")
+    wanted = _remote(given)
     remote = world.find(wanted)
     where = f"{vnet.id}/virtualNetworkPeerings/{given.get('name')}"
-    if remote is None:
+    if remote is None and names.key(wanted) not in known:
         raise bad("InvalidResourceReference", f"Resource {wanted} referenced by resource {where} was not found.")
-    if names.key(remote.id) == names.key(vnet.id):
+    if names.key(wanted) == names.key(vnet.id):
         raise bad("RemoteVnetCannotBeSameAsLocalVnet", f"Peering {where} cannot lead to its own virtual network.")
-    properties["remoteVirtualNetwork"] = {"id": remote.id}
+    if remote is not None:
+        properties["remoteVirtualNetwork"] = {"id": remote.id}
     for name in ("peeringState", "peeringSyncLevel", "remoteAddressSpace"):
         properties.pop(name, None)
     return {"name": given["name"], "properties": {"allowVirtualNetworkAccess": True, "allowForwardedTraffic": False, **properties}}

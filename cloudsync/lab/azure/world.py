@@ -142,11 +142,16 @@ class World:
             if group is None or (each.path.group or "").lower() == group.lower():
                 yield each
 
+    def need_subscription(self, wanted: str) -> str:
+        """Return the spelling of a subscription; ArmError when there is none of that id."""
+        found = next((each for each in self.subscriptions if each.lower() == wanted.lower()), None)
+        if found is None:
+            raise ArmError(404, "SubscriptionNotFound", f"The subscription '{wanted}' could not be found.")
+        return found
+
     def canonical(self, path: Path) -> Path:
         """A path with its subscription, group and existing names in the spelling they were created in. ArmError for an unknown scope."""
-        subscription = next((each for each in self.subscriptions if each.lower() == path.subscription.lower()), None)
-        if subscription is None:
-            raise ArmError(404, "SubscriptionNotFound", f"The subscription '{path.subscription}' could not be found.")
+        subscription = self.need_subscription(path.subscription)
         group = path.group
         if group is not None:
             known = self.groups.get(f"{subscription}/{group}".lower())
