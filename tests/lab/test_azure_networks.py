@@ -137,7 +137,7 @@ def test_interfaces_without_configurations_or_in_two_networks(net: Wire) -> None
 
 def test_asgs_are_joined_by_all_configurations_alike_and_live_in_one_network(net: Wire) -> None:
     net.done(net.path("applicationSecurityGroups", "g"), {})
-    joined = {"applicationSecurityGroups": [{"id": net.path("applicationSecurityGroups", "g")}]}
+    joined: Any = {"applicationSecurityGroups": [{"id": net.path("applicationSecurityGroups", "g")}]}
     one = nic(net, "n1", configuration(net, **joined), configuration(net, name="y"))
     assert one.code == "AllIpConfigurationsOfNicMustHaveSameApplicationSecurityGroups"
     assert nic(net, "n1", configuration(net, **joined)).status == 201
@@ -149,7 +149,7 @@ def test_asgs_are_joined_by_all_configurations_alike_and_live_in_one_network(net
     away = nic(net, "n2", configuration(net, "other/subnets/a", **joined))
     assert away.code == "ApplicationSecurityGroupsNotInSameVnet"
     net.done(net.path("applicationSecurityGroups", "h"), {})
-    there = {"applicationSecurityGroups": [{"id": net.path("applicationSecurityGroups", "h")}]}
+    there: Any = {"applicationSecurityGroups": [{"id": net.path("applicationSecurityGroups", "h")}]}
     assert nic(net, "n2", configuration(net, "other/subnets/a", **there)).status == 201
     groups = [{"id": net.path("applicationSecurityGroups", name)} for name in ("g", "h")]
     across = rule("across", 100, sourceAddressPrefix=None, sourceApplicationSecurityGroups=groups)
@@ -260,7 +260,7 @@ def test_groups_of_resources_come_and_go_with_what_is_in_them(net: Wire) -> None
 def test_public_addresses(net: Wire) -> None:
     made = net.put(net.path("publicIPAddresses", "ip"), {"publicIPAllocationMethod": "Static"}, beside={"sku": {"name": "Standard"}})
     assert made.document["properties"]["ipAddress"] == "203.0.113.1"
-    public = {"publicIPAddress": {"id": net.path("publicIPAddresses", "ip")}}
+    public: Any = {"publicIPAddress": {"id": net.path("publicIPAddresses", "ip")}}
     assert nic(net, "n1", configuration(net, **public)).status == 201
     assert net.send("DELETE", net.path("publicIPAddresses", "ip")).code == "PublicIPAddressCannotBeDeleted"
     nic(net, "n1", configuration(net))
