@@ -124,9 +124,9 @@ def change_group(world: World, body: Json) -> Json:
     return device_group(world)
 
 
-def sync_status(world: World, unit: Unit) -> Json:
+def sync_status(world: World, unit: Unit, *, unseen: bool) -> Json:
     """Answer cm/sync-status."""
-    standing = world.standing(unit)
+    standing = world.standing(unit, unseen=unseen)
     base = "https://localhost/mgmt/tm/cm/syncStatus/0/details"
     details = {f"{base}/{number}": nested({"details": text}) for number, text in enumerate(standing.details)}
     values: dict[str, Json] = {

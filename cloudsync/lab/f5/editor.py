@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..kit.faults import Json
 from . import members, references, rules, schema, virtuals
 from .config import Config, Object
-from .refusal import DeviceError, bad_property, exists, in_use, missing_property, not_found
+from .refusal import DeviceError, bad_property, exists, missing_property, not_found
 from .schema import RESOURCES, SHARED_NAMES, Kind
 from .settings import Settings
 from .values import OPPOSITES, camel, name_of, read
@@ -96,10 +96,9 @@ class Editor:
             virtuals.forget_addresses(self.draft)
 
     def _deletable(self, collection: str, path: str) -> None:
-        word = RESOURCES[collection].word
         if self.settings.delete_check == "before" and path in self.before.objects[collection]:
             for user in references.users(self.before, collection, path):
-                raise in_use(word, path, user)
+                raise references.needed(collection, path, user)
         if collection == schema.PARTITION:
             inside = [at for held in self.draft.objects.values() for at in held if at.startswith(f"/{path}/")]
             if path == "Common" or inside:
@@ -121,13 +120,17 @@ class Editor:
         self._put_parts(collection, path, made)
         return name_of(body)
 
-    def change_part(self, collection: str, path: str, name: str, body: Json) -> str:
-        """Change one."""
+    def change_part(self, collection: str, path: str, name: str, body: Json, *, whole: bool = False) -> str:
+        """Change one; `whole` (PUT) first takes away everything that is not sent."""
         found = self._holder(collection, path)
         if collection == schema.POOL:
             made = members.change(found.get("members", ()), name, camel(body), self.settings)
         else:
-            made = rules.change(found.get("rules", ()), name, body, self.settings, self.generation)
+            held = found.get("rules", ())
+            if whole:
+                at = rules.index(held, name)
+                held = (*held[:at], {"name": name}, *held[at + 1 :])
+            made = rules.change(held, name, body, self.settings, self.generation)
         self._put_parts(collection, path, made)
         return name
 
@@ -218,7 +221,7 @@ class Editor:
         for collection, path in self.deleted:
             if path not in self.draft.objects[collection]:
                 for user in references.users(self.draft, collection, path):
-                    raise in_use(RESOURCES[collection].word, path, user)
+                    raise references.needed(collection, path, user)
         self._no_cycles()
 
     def _no_cycles(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..kit.faults import Json
 from . import words
 from .config import Config, Object
-from .refusal import DeviceError, bad_property, exists, not_found
+from .refusal import bad_property, exists, not_found
 from .schema import MEMBER, NODE
 from .settings import Settings
 from .values import camel, read
@@ -85,10 +85,3 @@ def make_nodes(draft: Config, held: Members, generation: Callable[[], int]) -> N
                 "ephemeral": "false",
                 "generation": generation(),
             }
-
-
-def check_node(config: Config, path: str) -> None:
-    """Refuse to delete a node that a pool still has."""
-    for pool, found in sorted(config.objects["ltm/pool"].items()):
-        if any(f"/{each['partition']}/{each['address']}" == path for each in found.get("members", ())):
-            raise DeviceError(400, f"01070110:3: Node address '{path}' is referenced by a member of pool '{pool}'.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..kit.faults import Json
 from .config import Config, Object
-from .refusal import DeviceError, not_found
+from .refusal import DeviceError, in_use, not_found
 from .schema import NODE, PARTS, RESOURCES, ROUTE_DOMAIN, RULE, SIDES, SNAT_POOL, VIRTUAL, VIRTUAL_ADDRESS, Field, Kind
 from .values import path_of
 from .words import destination, split_domain
@@ -57,6 +57,13 @@ def users(config: Config, collection: str, path: str) -> Iterator[str]:
             for target, named, who in outgoing(other, at, found):
                 if (target, named) == (collection, path) and (other, at) != (collection, path):
                     yield who
+
+
+def needed(collection: str, path: str, user: str) -> DeviceError:
+    """Refuse to delete what somebody needs."""
+    if collection == NODE:
+        return DeviceError(400, f"01070110:3: Node address '{path}' is referenced by a {user}.")
+    return in_use(RESOURCES[collection].word, path, user)
 
 
 def check(config: Config, collection: str, path: str, *, across: bool) -> None:

@@ -269,7 +269,7 @@ def _get(turn: Turn, path: str) -> Json:
     world, unit = turn.world, turn.unit
     match path:
         case "cm/sync-status":
-            return device.sync_status(world, unit)
+            return device.sync_status(world, unit, unseen=turn.fires(Kind.UNREACHABLE) is not None)
         case "cm/failover-status":
             return device.failover_status(unit)
         case "sys/version":

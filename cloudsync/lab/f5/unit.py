@@ -132,7 +132,7 @@ def carry_out(editor: Editor, command: Command) -> Key | None:
             return _post(editor, at, command.body)
         case "PATCH" | "PUT":
             if at.part:
-                editor.change_part(at.collection, _path(at), at.part, command.body)
+                editor.change_part(at.collection, _path(at), at.part, command.body, whole=command.method == "PUT")
                 return at.collection, _path(at)
             return editor.modify(at.collection, _path(at), command.body, whole=command.method == "PUT")
         case "DELETE":

@@ -128,11 +128,11 @@ class World:
         unit.reboot()
         unit.down_until = self.clock.now() + down_s
 
-    def standing(self, unit: Unit) -> Standing:
-        """How the group stands, seen from a unit."""
+    def standing(self, unit: Unit, *, unseen: bool = False) -> Standing:
+        """How the group stands, seen from a unit; `unseen`: it does not reach its peer just now."""
         other = self.peer(unit)
         mine, theirs = unit.identity.hostname, other.identity.hostname
-        if not self.settings.connected or other.down_until > self.clock.now():
+        if unseen or not self.settings.connected or other.down_until > self.clock.now():
             return Standing("red", "Disconnected", "high-availability", "", (f"{theirs}: disconnected",))
         lines = (f"{theirs}: connected",)
         if self.syncing:
