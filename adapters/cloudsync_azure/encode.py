@@ -1,0 +1,322 @@
+"""Intent -> desired table: foreign rules as they are, ours as wanted, and nothing moved that did not change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cloudsync.adapter import ClassIntent, Encoding, Intent, Origin, PointIntent, Problem
+from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.mode import Egress, Mode, TargetMode
+from cloudsync.model.packets import NO_PACKETS
+from cloudsync.model.workload import Domain, PointId
+from cloudsync_azure import beyond, quarantine
+from cloudsync_azure.decode import Reader
+from cloudsync_azure.fit import Findings
+from cloudsync_azure.limits import DESCRIPTION_MOST, NAME_MOST
+from cloudsync_azure.mend import Held, mend, outranked
+from cloudsync_azure.payload import content_digest
+from cloudsync_azure.place import Band, Seat, numbers
+from cloudsync_azure.quota import quota_problems
+from cloudsync_azure.remains import Remains, Scene, Standing, remains
+from cloudsync_azure.settings import AzureSettings
+from cloudsync_azure.stand import Stand, stand
+from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Tier, mark_text, order
+from cloudsync_azure.tiers import Key, Peers, Saying, Slot, Want, key_of, stops_platform, wants
+
+LEVELS = {Tier.SHIELD: 0.0, Tier.NEVER: 1.0, Tier.ALLOW: 2.0, Tier.CLOSED: 3.0, Tier.MEND: 4.0, Tier.KEPT: 5.0, Tier.DEFAULT: 6.0}
+_SLUG = re.compile(r"[^A-Za-z0-9_.]+")
+HASH, SLUG = 12, 20
+
+
+@dataclass(slots=True)
+class Work:
+    """One encoding under way."""
+
+    intent: Intent
+    table: AzureTable
+    settings: AzureSettings
+    findings: Findings
+    classes: Mapping[tuple[str, Domain], ClassIntent]
+    points: Mapping[PointId, PointIntent]
+    reader: Reader
+    behind: Mapping[str, tuple[Nic, ...]] = field(default_factory=dict)
+    cut: dict[tuple[PointId, bool], list[Want]] = field(default_factory=dict)
+    """Allows that find no number below a foreign deny, by point and direction: they are left out."""
+
+    def held(self, nic: Nic, *, egress: bool) -> PointIntent | None:
+        """Return the intent of a point that is held to the policy in a direction."""
+        point = self.points.get(nic.point)
+        if point is None or nic.skipped or not point.mode.enforced or (egress and point.egress is not Egress.ENFORCE):
+            return None
+        return point
+
+
+def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encoding:
+    """Return the desired table of a target. A subscription that was not read whole, or is only observed, is desired exactly as it is."""
+    if table.incomplete or intent.mode is TargetMode.OBSERVE or table.scope in intent.incomplete:
+        return Encoding(table)
+    findings = Findings(intent.target)
+    classes = {(group.class_id, group.domain): group for group in intent.classes}
+    points = {point.point: point for point in intent.points}
+    work = Work(intent, table, settings, findings, classes, points, Reader(table), behind=_behind(table))
+    desired = replace(table, nsgs={key: _nsg(work, nsg, {}) for key, nsg in table.nsgs.items()})
+    held = _held(work)
+    if intent.mode is TargetMode.EXCLUSIVE:
+        more = mend(desired, held, settings.quotas.ports_per_rule)
+        if more:
+            desired = replace(table, nsgs={key: _nsg(work, nsg, more) for key, nsg in table.nsgs.items()})
+        for problem in outranked(desired, held):
+            findings.problem(problem)
+    for problem in quota_problems(table, desired, settings):
+        findings.problem(problem)
+    _unmarked_notes(work)
+    left_out, forced = beyond.beyond(table, held, {key: tuple(found) for key, found in work.cut.items()})
+    fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
+    return Encoding(desired, fidelity, tuple(findings.problems.values()), left_out or None, tuple(findings.notes), forced or None)
+
+
+def _behind(table: AzureTable) -> dict[str, tuple[Nic, ...]]:
+    found: dict[str, list[Nic]] = {}
+    for point in sorted(table.nics):
+        for nsg in table.series(table.nics[point]):
+            found.setdefault(nsg, []).append(table.nics[point])
+    return {key: tuple(nics) for key, nics in found.items()}
+
+
+def _held(work: Work) -> tuple[Held, ...]:
+    found: list[Held] = []
+    for point in sorted(work.points):
+        nic = work.table.nics.get(point)
+        if nic is not None and work.held(nic, egress=False) is not None:
+            intent = work.points[point]
+            group = work.classes[intent.class_id, intent.domain]
+            found.append(Held(nic, intent, group, work.intent.quarantined))
+    return tuple(found)
+
+
+# --- one NSG ---------------------------------------------------------------------------------------------------------
+
+
+def _nsg(work: Work, nsg: Nsg, more: Mapping[tuple[str, bool], tuple[Want, ...]]) -> Nsg:
+    if not nsg.managed:
+        return nsg
+    rules: list[Rule] = []
+    for egress in (False, True):
+        rules.extend(_direction(work, nsg, more.get((nsg.id, egress), ()), egress=egress))
+    anybody = any(work.held(nic, egress=False) for nic in work.behind.get(nsg.id, ()))
+    flush = True if work.settings.flush and anybody and work.intent.mode is TargetMode.EXCLUSIVE else nsg.flush
+    return replace(nsg, rules=tuple(sorted(rules, key=order)), flush=flush)
+
+
+def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> list[Rule]:
+    """Return the rules of one direction of a managed NSG."""
+    nics = work.behind.get(nsg.id, ())
+    mine = [rule for rule in nsg.rules if rule.egress is egress]
+    peers = Peers(work.classes)
+    slots = _slots(work, nics, egress=egress)
+    wanted = wants(slots, Saying(egress, peers, work.findings, work.settings.quotas.ports_per_rule))
+    wanted.extend(more)
+    if work.intent.mode is TargetMode.EXCLUSIVE:
+        scene = _scene(work, nsg, nics, len(wanted), egress=egress)
+        kept = remains(scene)
+    else:
+        kept = Remains([rule for rule in mine if not rule.ours])
+    wanted = quarantine.held_back(wanted, mine, work.intent.quarantined)
+    wanted.extend(want for _, want in sorted(kept.kept, key=lambda pair: (pair[0], bool(pair[1].own.v6))))
+    placed = _placed(work, nsg, wanted, kept.stay, egress=egress)
+    return [*kept.stay, *placed]
+
+
+def _slots(work: Work, nics: Iterable[Nic], *, egress: bool) -> list[Slot]:
+    members: dict[tuple[str, Domain], list[Nic]] = {}
+    for nic in nics:
+        point = work.held(nic, egress=egress)
+        if point is not None:
+            members.setdefault((point.class_id, point.domain), []).append(nic)
+    return [
+        Slot(work.classes[key], AddressSet.union_all(nic.private for nic in found), tuple(nic.point for nic in found))
+        for key, found in sorted(members.items())
+    ]
+
+
+def _scene(work: Work, nsg: Nsg, nics: Iterable[Nic], count: int, *, egress: bool) -> Scene:
+    standings: list[Standing] = []
+    for nic in nics:
+        point = work.held(nic, egress=egress)
+        known = work.points.get(nic.point)
+        original = frozenset(known.original) if known is not None else frozenset[str]()
+        if point is None:
+            standings.append(Standing(nic, original=original))
+            continue
+        group = work.classes[point.class_id, point.domain]
+        allowed = group.outbound if egress else group.inbound
+        selective = point.mode is Mode.SELECTIVE
+        closes = allowed.never | allowed.closed if selective else NO_PACKETS
+        standings.append(Standing(nic, not selective, selective, original, closes, allowed.exact if selective else NO_PACKETS))
+    subnets = [one for one in work.table.subnets.values() if one.nsg == nsg.id and one.strangers]
+    known_addresses = AddressSet.union_all(one.nic.private for one in standings)
+    strangers = AddressSet.union_all(one.prefixes for one in subnets) - known_addresses if subnets else NOWHERE
+    floor = work.settings.band[0] + 2 * count + 10
+    return Scene(nsg, egress, tuple(standings), strangers, floor, work.reader, work.findings)
+
+
+# --- numbers and names -----------------------------------------------------------------------------------------------
+
+
+def _placed(work: Work, nsg: Nsg, wanted: list[Want], stay: list[Rule], *, egress: bool) -> list[Rule]:
+    """Return the wanted rules with their numbers and names."""
+    mine = [rule for rule in nsg.rules if rule.egress is egress and rule.ours]
+    now = {_key(rule): rule for rule in reversed(mine)}
+    stands = stand(wanted, stay, Scenery(work, nsg, egress=egress).terms())
+    wanted, stands = _seated(work, nsg, wanted, stands, egress=egress)
+    if not wanted:
+        return []
+    taken = {rule.priority for rule in stay}
+    seats = _seats(wanted, stands, now)
+    if work.settings.child:
+        # Rule by rule, what is still there keeps its number until it goes.
+        matched = {id(now[key_of(want)]) for want in wanted if key_of(want) in now}
+        taken |= {rule.priority for rule in nsg.rules if rule.egress is egress and id(rule) not in matched}
+    found = numbers(seats, Band(*work.settings.band, taken))
+    if found is None:
+        first, last = work.settings.band
+        text = f"{nsg.name}: {len(wanted)} rules of ours find no priorities between {first} and {last} beside {len(stay)} foreign ones"
+        work.findings.problem(Problem("G-QUOTA", text, "widen `band` in the settings, or say the policy in fewer rules"))
+        return mine
+    return _named(work, nsg, wanted, found, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenery:
+    """What foreign rules mean where they are compared with ours."""
+
+    work: Work
+    nsg: Nsg
+    egress: bool
+
+    def terms(self) -> Stand:
+        """Return how our rules have to stand to foreign ones in this target's mode."""
+        work = self.work
+        vnets = sorted({nic.vnet for nic in work.behind.get(self.nsg.id, ())})
+        lines = [line for vnet in vnets for line in work.reader.chain(self.nsg.id, vnet, egress=self.egress).lines]
+        held = [nic.private for nic in work.behind.get(self.nsg.id, ()) if work.held(nic, egress=self.egress) is not None]
+        own = AddressSet.union_all(held)
+        exclusive = work.intent.mode is TargetMode.EXCLUSIVE
+        return Stand(tuple(lines), own, exclusive, work.settings.outrank, work.settings.band)
+
+
+def _seated(
+    work: Work, nsg: Nsg, wanted: list[Want], stands: list[tuple[int, int]], *, egress: bool
+) -> tuple[list[Want], list[tuple[int, int]]]:
+    """Leave out allows that would have to stand below a foreign deny for which no number is left below."""
+    kept: list[tuple[Want, tuple[int, int]]] = []
+    for want, bounds in zip(wanted, stands, strict=True):
+        if bounds[0] < work.settings.band[1] or want.tier is not Tier.ALLOW:
+            kept.append((want, bounds))
+            continue
+        names = ", ".join(origin.rule for origin in want.origins)
+        way = "outbound" if egress else "inbound"
+        text = f"{nsg.name}: {names} is not written {way}: a foreign deny at {bounds[0]} cuts it and no priority is left below"
+        work.findings.note(f"{text}; set outrank: true to stand above it")
+        for nic in work.behind[nsg.id]:
+            if nic.private & want.own:
+                work.cut.setdefault((nic.point, egress), []).append(want)
+    return [want for want, _ in kept], [bounds for _, bounds in kept]
+
+
+def _seats(wanted: list[Want], stands: list[tuple[int, int]], now: Mapping[Key, Rule]) -> list[Seat]:
+    stopped = min((LEVELS[want.tier] for want in wanted if stops_platform(want)), default=LEVELS[Tier.DEFAULT])
+    before = next(tier for tier, level in LEVELS.items() if level == stopped)
+    seats: list[Seat] = []
+    for at, (want, (above, below)) in enumerate(zip(wanted, stands, strict=True)):
+        known = now.get(key_of(want))
+        number = known.priority if known is not None else 0
+        if want.tier is Tier.PLATFORM:
+            seats.append(Seat(stopped - 0.5, want.tier, 0, below, number, before))
+            continue
+        level = LEVELS[want.tier]
+        if want.tier is Tier.KEPT:
+            level += at / (10 * len(wanted))
+        elif want.tier is Tier.MEND and not want.deny:
+            level += 0.5
+        seats.append(Seat(level, want.tier, above, below, number))
+    return seats
+
+
+def _key(rule: Rule) -> Key:
+    assert rule.tier is not None
+    return rule.tier, rule.egress, rule.deny, rule.protocol, rule.peer, rule.own.addresses, rule.ports, rule.source_ports
+
+
+def _named(work: Work, nsg: Nsg, wanted: list[Want], found: list[int], now: Mapping[Key, Rule]) -> list[Rule]:
+    used = {rule.name.lower() for rule in nsg.rules if not rule.ours}
+    # Rule by rule, a name is free only when nobody has it any more.
+    busy = {rule.name.lower() for rule in nsg.rules} if work.settings.child else used
+    rules: list[Rule] = []
+    for want, number in zip(wanted, found, strict=True):
+        text = description(work.intent.owner, want.origins)
+        known = now.get(key_of(want))
+        if known is not None and (known.priority == number or not work.settings.child) and known.name.lower() not in used:
+            name = known.name
+        else:
+            name = _name(work.intent.owner, want, busy | used)
+        used.add(name.lower())
+        rules.append(rule_of(want, name, number, text))
+    return rules
+
+
+def rule_of(want: Want, name: str, number: int, text: str) -> Rule:
+    """Return a wanted rule as a rule."""
+    own = replace(want.peer, addresses=want.own, tag="", asgs=())
+    source, destination = (own, want.peer) if want.egress else (want.peer, own)
+    return Rule(
+        name=name,
+        egress=want.egress,
+        priority=number,
+        deny=want.deny,
+        protocol=want.protocol,
+        source=source,
+        destination=destination,
+        ports=want.ports,
+        source_ports=want.source_ports,
+        description=text,
+        tier=want.tier,
+        origins=want.origins,
+    )
+
+
+def description(owner: str, origins: Iterable[Origin]) -> str:
+    """Return the mark and the rules behind a rule, in the length that Azure takes."""
+    text = mark_text(owner) + ", ".join(dict.fromkeys(origin.rule for origin in origins))
+    return text if len(text) <= DESCRIPTION_MOST else text[: DESCRIPTION_MOST - 3] + "..."
+
+
+def _name(owner: str, want: Want, taken: set[str]) -> str:
+    """Return `cs-<owner>-<tier>-<rule>-<hash of the content>`; twins get a number behind it."""
+    first = want.origins[0].rule if want.origins else want.tier.name.lower()
+    slug = _SLUG.sub("_", first)[:SLUG].strip("_.") or "rule"
+    side = [want.peer.addresses.v4, want.peer.addresses.v6, want.peer.tag, want.peer.asgs, want.own.v4, want.own.v6]
+    content = [want.tier.value, want.egress, want.deny, want.protocol.value, side, want.ports, want.source_ports]
+    base = f"cs-{owner}-{want.tier.value}-{slug}-{content_digest(content)}"
+    assert len(base) < NAME_MOST
+    number, name = 1, base
+    while name.lower() in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _unmarked_notes(work: Work) -> None:
+    """Say which rules look like ours and are not: a mark that was edited away makes a rule foreign, for good."""
+    for nsg in work.table.nsgs.values():
+        for rule in nsg.rules:
+            if nsg.managed and not rule.ours and rule.name.startswith(f"cs-{work.intent.owner}-"):
+                work.findings.note(f"{nsg.name}: rule {rule.name} has our name but not our mark: it is foreign and stays untouched")
+            if nsg.managed and rule.unclear:
+                work.findings.note(
+                    f"{nsg.name}: rule {rule.name} cannot be read ({rule.unclear}); it is kept as it is and counts for nothing"
+                )
+        if not nsg.managed and any(rule.ours for rule in nsg.rules):
+            work.findings.note(f"{nsg.name} holds rules of ours but is no longer managed: name it in the settings to have them removed")

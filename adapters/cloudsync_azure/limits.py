@@ -1,0 +1,113 @@
+"""What Azure can say, how much of it, how fast, and which right each call needs: data beside the code that uses it.
+
+Sources: the Azure subscription and service limits page (networking limits, Resource Manager throttling), the Microsoft.Network REST
+specification 2025-07-01, and the list of resource provider operations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloudsync.adapter import Capabilities, Method, Permission
+from cloudsync.model.address import AddressSet
+
+ALWAYS_OPEN = ("168.63.129.16: load balancer probes, platform DNS and DHCP",)
+
+_SAYS = Capabilities(
+    platform="azure",
+    denies=True,
+    egress=True,
+    icmp_types=False,
+    processes=False,
+    rule_logging=False,
+    always_open=ALWAYS_OPEN,
+    methods=(Method.SWAP, Method.MEET),
+    in_place=True,
+)
+WHOLE = _SAYS
+"""An NSG is replaced by one PUT."""
+CHILD = Capabilities(
+    platform="azure",
+    denies=True,
+    egress=True,
+    icmp_types=False,
+    processes=False,
+    rule_logging=False,
+    always_open=ALWAYS_OPEN,
+    methods=(Method.MERGE, Method.MEET),
+    in_place=True,
+)
+"""Rules are written one by one, in an order whose every prefix is safe."""
+
+NETWORK_VERSION = "2025-07-01"
+COMPUTE_VERSION = "2024-07-01"
+SUBSCRIPTION_VERSION = "2022-12-01"
+PERMISSIONS_VERSION = "2022-04-01"
+SCALE_SET_NIC_VERSION = "2018-10-01"
+"""The interfaces of uniform scale sets are served by this version of Microsoft.Network alone."""
+
+PLATFORM_ADDRESS = AddressSet.of("168.63.129.16/32")
+"""Source of load balancer probes; what the service tag AzureLoadBalancer stands for, and part of VirtualNetwork."""
+
+PRIORITY_FIRST, PRIORITY_LAST = 100, 4096
+NAME_MOST, DESCRIPTION_MOST = 80, 140
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Limits of one NSG. Azure publishes the first two; for ports it publishes none, ours is modest."""
+
+    rules_per_nsg: int = 1000
+    """Both directions together."""
+    addresses_per_nsg: int = 4000
+    """Over all its rules, sources and destinations counted apart."""
+    ports_per_rule: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket: `size` calls at once, `refill` calls a second after that."""
+
+    size: float
+    refill: float
+
+
+READS, WRITES = Bucket(250, 33), Bucket(10, 3.3)
+"""Microsoft.Network itself: 10,000 reads and 1,000 writes in 5 minutes, which binds before Resource Manager's own buckets."""
+WRITES_LEFT_MIN = 10
+"""Below this many remaining writes (`x-ms-ratelimit-remaining-subscription-writes`) we slow down."""
+
+PAGES_MAX = 10_000
+
+PERMISSIONS: tuple[Permission, ...] = (
+    Permission("Microsoft.Resources/subscriptions/read", "whose subscription it is, before anything read is trusted"),
+    Permission("Microsoft.Network/networkSecurityGroups/read", "the rules of the managed groups and of all others in series with them"),
+    Permission("Microsoft.Network/networkSecurityGroups/securityRules/read", "one rule after it was written alone"),
+    Permission("Microsoft.Network/networkSecurityGroups/defaultSecurityRules/read", "the six rules that nobody can remove"),
+    Permission("Microsoft.Network/networkInterfaces/read", "addresses, and which group stands before each interface"),
+    Permission("Microsoft.Network/virtualNetworks/read", "address spaces, peerings, and subnets with their groups"),
+    Permission("Microsoft.Network/virtualNetworks/subnets/read", "which group each subnet carries"),
+    Permission("Microsoft.Network/publicIPAddresses/read", "under which addresses machines are seen from outside"),
+    Permission("Microsoft.Network/locations/operations/read", "how a write that takes its time came out"),
+    Permission("Microsoft.Network/locations/operationResults/read", "the same, for deletions"),
+    Permission("Microsoft.Compute/virtualMachines/read", "workloads and their tags"),
+    Permission("Microsoft.Compute/virtualMachineScaleSets/read", "which scale sets are uniform: their interfaces are in no list"),
+    Permission("Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read", "the interfaces of uniform scale sets"),
+    Permission("Microsoft.Authorization/permissions/read", "lets doctor tell which rights there are"),
+    Permission("Microsoft.Network/networkSecurityGroups/write", "replace the rules of a managed group in one step", write=True),
+    Permission("Microsoft.Network/networkSecurityGroups/securityRules/write", "write one rule (write: child)", write=True),
+    Permission("Microsoft.Network/networkSecurityGroups/securityRules/delete", "remove one rule (write: child)", write=True),
+    Permission(
+        "Microsoft.Network/virtualNetworks/subnets/join/action", "may be asked for when a group on a subnet is replaced", write=True
+    ),
+)
+"""No right to attach or detach a group: that is not ours."""
+
+# --- what answers mean -----------------------------------------------------------------------------------------------
+
+BUSY_CODES = frozenset({"AnotherOperationInProgress", "RetryableError", "RetryableErrorDueToAnotherOperation", "OperationPreempted"})
+"""Somebody else's operation runs on the same object: nothing was written, the same call may be sent later."""
+SUPERSEDED_CODES = frozenset({"Canceled", "CanceledAndSupersededDueToAnotherOperation", "OperationCanceled"})
+"""A newer PUT has won: what is there now only a read can tell."""
+MOVED_CODE = "TablesMoved"
+"""Ours: what is there just before the write is not what the plan saw; nothing was sent."""

@@ -1,0 +1,214 @@
+"""From actual to desired in Azure's writes, in phases whose every order is safe.
+
+SWAP: one PUT per changed NSG. MERGE: one rule at a time; what is new comes from the top, then what is old goes from the bottom, in batches
+of one action. MEET: see `meet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from cloudsync.adapter import Access, Effect, Method, Origin, Phase, Step, Whose
+from cloudsync_azure import payload as wire
+from cloudsync_azure.decode import decode
+from cloudsync_azure.payload import Request
+from cloudsync_azure.settings import AzureSettings
+from cloudsync_azure.table import AzureTable, Nsg, Rule
+
+
+def steps(actual: AzureTable, desired: AzureTable, method: Method, settings: AzureSettings) -> tuple[Phase, ...]:
+    """Return the smallest safe writes from actual to desired; empty when equal, or where the method is impossible."""
+    changed = changes(actual, desired)
+    if not changed:
+        return ()
+    match method:
+        case Method.SWAP:
+            return swap(actual, changed)
+        case Method.MERGE:
+            return merge(actual, changed)
+        case Method.MEET:
+            from cloudsync_azure.meet import meet, meet_by_rule
+
+            return (meet_by_rule if settings.child else meet)(actual, desired, settings.band)
+        case Method.JOIN | Method.TWO_BAND:
+            return ()  # rules have an order; when the numbers are used up the encoder packs them anew beside the old ones
+        case _:
+            assert_never(method)
+
+
+Change = tuple[Nsg, Nsg]
+
+
+def changes(actual: AzureTable, desired: AzureTable) -> list[Change]:
+    """Return the NSGs that differ, before and after. Raises ValueError if anything differs that is not ours to write."""
+    if actual.nsgs.keys() != desired.nsgs.keys() or actual.nics != desired.nics or actual.subnets != desired.subnets:
+        raise ValueError("groups, subnets and interfaces come and go by other hands")
+    found = [(actual.nsgs[key], nsg) for key, nsg in sorted(desired.nsgs.items()) if actual.nsgs[key] != nsg]
+    for old, new in found:
+        if not old.managed or replace(new, rules=old.rules, flush=old.flush) != old:
+            raise ValueError(f"{old.name}: only rules and flushConnection of managed groups are ours to write")
+    return found
+
+
+def phases(*named: tuple[str, Sequence[Step]]) -> tuple[Phase, ...]:
+    """Return the phases that have steps."""
+    return tuple(Phase(name, tuple(found)) for name, found in named if found)
+
+
+# --- whole groups ----------------------------------------------------------------------------------------------------
+
+
+def swap(actual: AzureTable, changed: list[Change]) -> tuple[Phase, ...]:
+    """Return one PUT per changed NSG; where connections are to be flushed from now on, that comes first."""
+    flushed, ready = flush(actual, changed)
+    return phases(("flush", flushed), ("replace", [put(actual, old, new) for old, new in ready if old.rules != new.rules]))
+
+
+def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[Change]]:
+    """Return the steps that switch flushConnection on, and the changes that are left after them."""
+    found: list[Step] = []
+    ready: list[Change] = []
+    for old, new in changed:
+        if old.flush is new.flush:
+            ready.append((old, new))
+            continue
+        middle = replace(old, flush=new.flush)
+        payload = wire.render(Request(wire.PUT_NSG, old.id, _raw(old.rules), expect=wire.digest(old), flush=new.flush))
+        title = f"switch flushConnection on in {old.name}: rule changes reach established connections from now on"
+        found.append(_step(f"flush/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", actual, old, (title, payload, Effect.NONE)))
+        ready.append((middle, new))
+    return found, ready
+
+
+def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name: str = "replace") -> Step:
+    """Return the PUT of an NSG's rules."""
+    added, removed = [one for one in new.rules if one not in old.rules], [one for one in old.rules if one not in new.rules]
+    foreign = [sum(1 for one in some if not one.ours) for some in (added, removed)]
+    parts = [f"{len(added) - foreign[0]} rules of ours come", f"{len(removed) - foreign[1]} go"]
+    parts += [f"{count} foreign {word}" for count, word in zip(foreign, ("are given back", "go"), strict=True) if count]
+    payload = wire.render(Request(wire.PUT_NSG, old.id, _raw(new.rules), expect=wire.digest(old)))
+    said = (f"replace the rules of {old.name}: {', '.join(parts)}", payload, effect(table, old, new))
+    step = _step(f"{name}/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", table, old, said)
+    adds, removes = len(added) - foreign[0], len(removed) - foreign[1]
+    return replace(step, adds=adds, removes=removes, origins=_origins(added), temporary=temporary)
+
+
+def _raw(rules: Iterable[Rule]) -> tuple[dict[str, object], ...]:
+    return tuple(wire.rule_json(one) for one in rules)
+
+
+def _step(key: str, action: str, table: AzureTable, nsg: Nsg, said: tuple[str, str, Effect]) -> Step:
+    title, payload, does = said
+    return Step(key, action, table.scope, nsg.id, title, does, payload, mark=table.owner)
+
+
+def _origins(rules: Iterable[Rule]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(origin for one in rules for origin in one.origins if origin.where is not None))
+
+
+def effect(table: AzureTable, old: Nsg, new: Nsg) -> Effect:
+    """Return what a replacement does to the packets of anybody behind it."""
+    nsgs = {**table.nsgs, old.id: old}
+    behind = [nic.point for nic in table.nics.values() if old.id in table.series(nic)]
+    before = decode(replace(table, nsgs=nsgs), Whose.ALL, behind)
+    after = decode(replace(table, nsgs={**nsgs, old.id: new}), Whose.ALL, behind)
+    pairs = {(id(before[point]), id(after[point])): (before[point], after[point]) for point in behind}
+    grows = all(_within(was, now) for was, now in pairs.values())
+    shrinks = all(_within(now, was) for was, now in pairs.values())
+    if grows and shrinks:
+        return Effect.NONE
+    return Effect.GROWS if grows else Effect.SHRINKS if shrinks else Effect.SWAPS
+
+
+def _within(a: Access, b: Access) -> bool:
+    return a.inbound <= b.inbound and a.outbound <= b.outbound
+
+
+# --- rule by rule ----------------------------------------------------------------------------------------------------
+
+
+def merge(actual: AzureTable, changed: list[Change], name: str = "") -> tuple[Phase, ...]:
+    """Return one write per rule: batches of inserts top-down, then batches of deletions bottom-up; empty where numbers or names collide."""
+    inserts: list[list[Step]] = []
+    deletes: list[list[Step]] = []
+    described: list[Step] = []
+    flushed, ready = flush(actual, changed)
+    for old, new in ready:
+        added, removed, texts = difference(old, new)
+        if _collide(old, added):
+            return ()
+        described.extend(put_rule(actual, new, one, was) for was, one in texts)
+        for egress in (False, True):
+            _batches(inserts, new.rules, [one for one in added if one.egress is egress], _inserter(actual, new))
+            old_list = tuple(reversed(old.rules))
+            _batches(deletes, old_list, [one for one in reversed(removed) if one.egress is egress], _deleter(actual, old))
+    return phases(
+        ("flush", flushed),
+        *((f"{name}insert-{number}", batch) for number, batch in enumerate(inserts, 1)),
+        *((f"{name}delete-{number}", batch) for number, batch in enumerate(deletes, 1)),
+        ("describe", described),
+    )
+
+
+def difference(old: Nsg, new: Nsg) -> tuple[list[Rule], list[Rule], list[tuple[Rule, Rule]]]:
+    """Return the rules that come, those that go, and pairs that differ in their description alone."""
+    before, after = {one.name: one for one in old.rules}, {one.name: one for one in new.rules}
+    texts = [
+        (before[key], one)
+        for key, one in after.items()
+        if key in before and one != before[key] and replace(before[key], description=one.description) == one
+    ]
+    same = {one.name for _, one in texts}
+    added = [one for one in new.rules if one.name not in same and before.get(one.name) != one]
+    removed = [one for one in old.rules if one.name not in same and after.get(one.name) != one]
+    return added, removed, texts
+
+
+def _collide(old: Nsg, added: Iterable[Rule]) -> bool:
+    names, places = {one.name.lower() for one in old.rules}, {(one.egress, one.priority) for one in old.rules}
+    return any(one.name.lower() in names or (one.egress, one.priority) in places for one in added)
+
+
+def _batches(found: list[list[Step]], everything: Sequence[Rule], some: list[Rule], make: Callable[[Rule], Step]) -> None:
+    """Part rules into batches in which no rule of the other action lies between two of them, in the order given."""
+    wanted = {one.name for one in some}
+    number, deny, open_ = -1, False, False
+    for one in everything:
+        if not some or one.egress is not some[0].egress:
+            continue
+        if one.name not in wanted:
+            open_ = open_ and one.deny is deny
+            continue
+        if not open_ or one.deny is not deny:
+            number, deny, open_ = number + 1, one.deny, True
+            if number == len(found):
+                found.append([])
+        found[number].append(make(one))
+
+
+def _inserter(table: AzureTable, nsg: Nsg) -> Callable[[Rule], Step]:
+    return lambda one: put_rule(table, nsg, one)
+
+
+def _deleter(table: AzureTable, nsg: Nsg) -> Callable[[Rule], Step]:
+    return lambda one: delete_rule(table, nsg, one)
+
+
+def put_rule(table: AzureTable, nsg: Nsg, one: Rule, was: Rule | None = None, *, temporary: bool = False) -> Step:
+    """Return the PUT of one rule: a new one, or a new description for one that stands there."""
+    payload = wire.render(Request(wire.PUT_RULE, nsg.id, _raw([one]), expect="" if was is None else wire.rule_digest(was)))
+    does = Effect.NONE if was is not None else Effect.SHRINKS if one.deny else Effect.GROWS
+    verb = "describe" if was is not None else "add" if one.ours else "give back"
+    said = (f"{verb} rule {one.name} ({one.priority}) in {nsg.name}", payload, does)
+    step = _step(f"{verb}/{nsg.id}/{one.name}", "SecurityRules_CreateOrUpdate", table, nsg, said)
+    return replace(step, adds=int(one.ours and was is None), origins=_origins([one]), temporary=temporary)
+
+
+def delete_rule(table: AzureTable, nsg: Nsg, one: Rule, *, temporary: bool = False) -> Step:
+    """Return the deletion of one rule."""
+    payload = wire.render(Request(wire.DELETE_RULE, nsg.id, (), one.name, wire.rule_digest(one)))
+    said = (f"remove rule {one.name} ({one.priority}) from {nsg.name}", payload, Effect.GROWS if one.deny else Effect.SHRINKS)
+    step = _step(f"remove/{nsg.id}/{one.name}", "SecurityRules_Delete", table, nsg, said)
+    return replace(step, removes=int(one.ours), temporary=temporary)

@@ -1,0 +1,179 @@
+"""What is wanted of one direction of an NSG: the policy's terms as rules without numbers, tier by tier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Term, Verdict
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.intervals import Points
+from cloudsync.model.mode import Accept, Mode
+from cloudsync.model.packets import PacketSet
+from cloudsync.model.workload import Domain, PointId
+from cloudsync_azure.chain import overlap, services_of
+from cloudsync_azure.fit import Findings, peer_side, say
+from cloudsync_azure.limits import PLATFORM_ADDRESS
+from cloudsync_azure.table import ALL_PORTS, Protocol, Side, Tier
+
+PLATFORM, DEFAULT, MEND = Origin("platform"), Origin("default deny"), Origin("kept")
+_LOAD_BALANCER = Side(tag="azureloadbalancer")
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A rule that is wanted, without name and number. `own`: addresses behind the NSG, of one family."""
+
+    tier: Tier
+    egress: bool
+    deny: bool
+    protocol: Protocol
+    peer: Side
+    own: AddressSet
+    ports: Points = ALL_PORTS
+    source_ports: Points = ALL_PORTS
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def packets(self) -> PacketSet:
+        """What it decides, seen from behind; nothing where its peer is a tag."""
+        return PacketSet.of(self.peer.addresses, services_of(self.protocol, self.ports))
+
+
+Key = tuple[Tier, bool, bool, Protocol, Side, AddressSet, Points, Points]
+
+
+def key_of(want: Want) -> Key:
+    """Return everything that makes a rule this rule, but its number and its words."""
+    return want.tier, want.egress, want.deny, want.protocol, want.peer, want.own, want.ports, want.source_ports
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The held points of one class behind one NSG in one direction."""
+
+    group: ClassIntent
+    own: AddressSet
+    """Their private addresses: rules see no others."""
+    points: tuple[PointId, ...]
+
+    def allowed(self, *, egress: bool) -> Allowed:
+        """Return what the policy says of a direction."""
+        return self.group.outbound if egress else self.group.inbound
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Resolves peers to addresses."""
+
+    classes: Mapping[tuple[str, Domain], ClassIntent]
+
+    def addresses(self, term: Term, domain: Domain, *, egress: bool) -> AddressSet:
+        """Return the addresses of a term's peer as seen from a domain; a class that is not known is nobody."""
+        if isinstance(term.peer, AddressPeer):
+            loose = term.peer.internet and Accept.INTERNET_AS_ANYWHERE in term.accept
+            return ANYWHERE if loose else term.peer.addresses
+        assert isinstance(term.peer, ClassPeer)
+        known = self.classes.get((term.peer.class_id, domain))
+        if known is None:
+            return NOWHERE
+        return known.destinations if egress else known.addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What is needed to put a direction's policy into rules."""
+
+    egress: bool
+    peers: Peers
+    findings: Findings
+    ports_most: int
+
+
+def wants(slots: Iterable[Slot], saying: Saying) -> list[Want]:
+    """Return the tiers of one direction: never, allow, closed, default deny; the same rule for several classes is one rule."""
+    found = list(_united(want for slot in slots for want in _slot(slot, saying)))
+    return [*found, *platform(found, egress=saying.egress)]
+
+
+def _slot(slot: Slot, saying: Saying) -> Iterator[Want]:
+    allowed = slot.allowed(egress=saying.egress)
+    yield from _terms(slot, saying, Tier.NEVER, allowed.never_terms)
+    yield from _terms(slot, saying, Tier.ALLOW, allowed.whole or allowed.terms)
+    if slot.group.mode is Mode.SELECTIVE:
+        yield from _terms(slot, saying, Tier.CLOSED, allowed.closed_terms)
+        return
+    for family in Family:
+        side = peer_side(ANYWHERE, family)
+        if slot.own.family(family) and side is not None:
+            yield Want(Tier.DEFAULT, saying.egress, True, Protocol.ANY, side, slot.own.only(family), origins=(DEFAULT,))
+
+
+def _terms(slot: Slot, saying: Saying, tier: Tier, terms: Iterable[Term]) -> Iterator[Want]:
+    for term in terms:
+        if _refused(slot, saying, tier, term):
+            continue
+        addresses = saying.peers.addresses(term, slot.group.domain, egress=saying.egress)
+        for family in Family:
+            side = peer_side(addresses, family)
+            if side is None or not slot.own.family(family):
+                continue
+            for protocol, ports in say(term.services, family, saying.ports_most).words:
+                yield Want(tier, saying.egress, tier is not Tier.ALLOW, protocol, side, slot.own.only(family), ports, origins=term.origins)
+
+
+def _refused(slot: Slot, saying: Saying, tier: Tier, term: Term) -> bool:
+    """State how exactly a term can be said, and refuse it where it cannot."""
+    findings, denies = saying.findings, tier is not Tier.ALLOW
+    said = [say(term.services, family, saying.ports_most) for family in Family]
+    lost = next((one.lost for one in said if one.lost), None)
+    if lost is not None:
+        reason = f"network security groups have no word for {lost.text()}"
+        findings.refuse(term.origins, reason, "name tcp, udp, icmp, esp, ah or any service", slot.points)
+        return True
+    if term.process and Accept.PORT_ONLY not in term.accept:
+        reason = f"network security groups know no process ({term.process}); the port alone would be looser"
+        findings.refuse(term.origins, reason, "accept it in the rule: port-only ok", slot.points)
+        return True
+    typed = any(one.typed for one in said)
+    if typed and denies:
+        findings.refuse(
+            term.origins, "network security groups know no ICMP types: all of ICMP would be cut", "name all of icmp", slot.points
+        )
+        return True
+    if typed and Accept.ANY_TYPE not in term.accept:
+        reason = "network security groups know no ICMP types: all of ICMP would be let through"
+        findings.refuse(term.origins, reason, "accept it in the rule: any-type ok", slot.points)
+        return True
+    findings.state(term.origins, Verdict.EXACT)
+    if typed:
+        findings.state(term.origins, Verdict.LOOSER, "all of ICMP is let through, not one type", accepted=True)
+    if term.process:
+        findings.state(term.origins, Verdict.LOOSER, "any process may use the port", accepted=True)
+    if isinstance(term.peer, AddressPeer) and term.peer.internet and Accept.INTERNET_AS_ANYWHERE in term.accept:
+        findings.state(term.origins, Verdict.LOOSER, "internet is rendered as anywhere", accepted=True)
+    return False
+
+
+def _united(found: Iterable[Want]) -> Iterator[Want]:
+    same: dict[tuple[Tier, bool, Protocol, Side, Family, Points], list[Want]] = {}
+    for want in found:
+        family = Family.V4 if want.own.v4 else Family.V6
+        same.setdefault((want.tier, want.deny, want.protocol, want.peer, family, want.ports), []).append(want)
+    for several in same.values():
+        first = several[0]
+        origins = tuple(sorted(dict.fromkeys(origin for one in several for origin in one.origins), key=lambda one: one.rule))
+        own = AddressSet.union_all(one.own for one in several)
+        yield Want(first.tier, first.egress, first.deny, first.protocol, first.peer, own, first.ports, origins=origins)
+
+
+def platform(found: Iterable[Want], *, egress: bool) -> Iterator[Want]:
+    """Yield the allow for the platform's own address, where a deny of ours would stop it."""
+    own = AddressSet.union_all(want.own for want in found if stops_platform(want))
+    if own:
+        yield Want(Tier.PLATFORM, egress, False, Protocol.ANY, _LOAD_BALANCER, own, origins=(PLATFORM,))
+
+
+def stops_platform(want: Want) -> bool:
+    """Tell whether a deny covers 168.63.129.16."""
+    return want.deny and bool(want.own.v4) and overlap(want.peer.addresses, PLATFORM_ADDRESS)
