@@ -151,6 +151,7 @@ def encode(intent: Intent, table: MemoryTable, quota: int) -> Encoding:
             wanted = wanted.with_spot(replace(spot, groups=tuple(sorted({*foreign, *back})) if ours else spot.groups))
             continue
         group = _group(point, classes[point.class_id], spot, table)
+        group = replace(group, rules=group.rules | _quarantined(table, group.id, intent.quarantined))
         taken = next(
             (one for one in table.groups.values() if (one.name, one.scope) == (group.name, group.scope) and one.id != group.id), None
         )
@@ -168,6 +169,12 @@ def encode(intent: Intent, table: MemoryTable, quota: int) -> Encoding:
         if group.owner == table.owner and name not in used and name not in carried and group.scope not in intent.incomplete:
             wanted = wanted.without_group(name)
     return Encoding(wanted, tuple(_fidelity(intent)), tuple(problems), {}, notes=())
+
+
+def _quarantined(table: MemoryTable, name: str, quarantined: AddressSet) -> frozenset[Rule]:
+    """Return the rules of a group that are for quarantined addresses alone: they stay as they are."""
+    group = table.groups.get(name)
+    return frozenset(rule for rule in group.rules if rule.packets().peers() <= quarantined) if group and quarantined else frozenset()
 
 
 def _fidelity(intent: Intent) -> Iterator[Fidelity]:

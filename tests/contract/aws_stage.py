@@ -78,6 +78,10 @@ class AwsStage:
         (shown,) = self.ec2.describe_network_interfaces(NetworkInterfaceIds=[card_id])["NetworkInterfaces"]
         return tuple(str(one) for one in cloud.private_addresses(shown))
 
+    def remove_workload(self, name: str) -> None:
+        (card,) = self.ec2.describe_network_interfaces(NetworkInterfaceIds=[self.cards.pop(name)])["NetworkInterfaces"]
+        self.ec2.terminate_instances(InstanceIds=[card["Attachment"]["InstanceId"]])
+
     def add_foreign(self, name: str, workloads: Iterable[str], holes: Iterable[Hole]) -> None:
         group = self._group(name)
         self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission(hole) for hole in holes])

@@ -12,6 +12,7 @@ from cloudsync.adapter import (
     Bounds,
     Capabilities,
     Check,
+    ClassIntent,
     ClassPeer,
     Effect,
     Encoding,
@@ -28,7 +29,7 @@ from cloudsync.adapter import (
     Step,
     Whose,
 )
-from cloudsync.model.address import ANYWHERE
+from cloudsync.model.address import ANYWHERE, NOWHERE
 from cloudsync.model.codec import canonical
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.mode import TargetMode
@@ -131,6 +132,29 @@ class ForgetsThePast(MemoryAdapter):
     def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
         points = tuple(replace(point, kept_in=NO_PACKETS) for point in intent.points)
         return super().encode(replace(intent, points=points), snapshot)
+
+
+class NeverIsNothing(MemoryAdapter):
+    """Never rules are left to others: what allow rules say is written."""
+
+    def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
+        classes = tuple(replace(group, inbound=replace(group.inbound, exact=self.said(group, intent))) for group in intent.classes)
+        return super().encode(replace(intent, classes=classes), snapshot)
+
+    def said(self, group: ClassIntent, intent: Intent) -> PacketSet:
+        """Return what the allow rules of a class say, never rules not taken out."""
+        known = {one.class_id: one.addresses for one in intent.classes}
+        peers = {
+            term: known[term.peer.class_id] if isinstance(term.peer, ClassPeer) else term.peer.addresses for term in group.inbound.whole
+        }
+        return PacketSet.union_all([group.inbound.exact, *(PacketSet.of(found, term.services) for term, found in peers.items())])
+
+
+class MissingIsGone(MemoryAdapter):
+    """Nobody is in quarantine."""
+
+    def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
+        return super().encode(replace(intent, quarantined=NOWHERE), snapshot)
 
 
 class GivesNothingBack(MemoryAdapter):
@@ -402,14 +426,19 @@ class WalksAlone(MemoryAdapter):
         return super().walk(replace(table, groups=groups), point, direction, packet)
 
 
+class TellsOursAlone(MemoryAdapter):
+    """Entries are rules as the policy wants them."""
+
+    def entries(self, table: MemoryTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
+        groups = {name: replace(one, rules=one.rules - {API}) for name, one in table.groups.items()}
+        return super().entries(replace(table, groups=groups), points)
+
+
 class CountsEverybodysRules(MemoryAdapter):
     """Rules of others are counted as our own."""
 
     def owned(self, table: MemoryTable) -> Mapping[str, int]:
         return {group.scope: sum(len(one.rules) for one in table.groups.values()) for group in table.groups.values()}
-
-    def entries(self, table: MemoryTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
-        return super().entries(table, points)
 
 
 class SaysItKnowsProcesses(MemoryAdapter):

@@ -60,7 +60,7 @@ class MemoryFactory:
 
 def spoken(rule: Rule) -> Rule:
     """Spell a rule as this platform shows it: hosts without a length, protocols by name."""
-    peer = rule.peer.removesuffix("/32").removesuffix("/128")
+    peer = rule.peer.removesuffix("/128" if ":" in rule.peer else "/32")
     protocol, _, run = rule.service.partition("/")
     return Rule(peer, f"{SPOKEN.get(protocol, protocol)}/{run}")
 
@@ -73,7 +73,7 @@ class MemoryStage:
         self.clock = SimulatedClock()
         self.platform = MemoryPlatform(spelling=spoken)
         self.factory = MemoryFactory(self, maker)
-        self.quota = 60
+        self.quota = 1000
         self.hosts = 0
 
     # --- the world before us ---
@@ -85,6 +85,9 @@ class MemoryStage:
         self.platform.spots[point] = replace(self.platform.spots[point], addresses=AddressSet.of(*addresses))
         self.platform.tags[point] = tuple(sorted(labels.items()))
         return addresses
+
+    def remove_workload(self, name: str) -> None:
+        del self.platform.spots[self._point(name)]
 
     def add_foreign(self, name: str, workloads: Iterable[str], holes: Iterable[Hole]) -> None:
         group = self.platform.add_group(name, [(hole.source, f"{hole.protocol}/{hole.port}-{hole.port}") for hole in holes], scope=SCOPE)

@@ -12,8 +12,8 @@ from cloudsync.model.packets import NO_PACKETS
 from cloudsync.proof.certificate import final_table
 from cloudsync.testing.contract.packets import packet_of, points_of
 from cloudsync.testing.contract.pipeline import Decided, Runs
-from cloudsync.testing.contract.stage import Stage
-from cloudsync.testing.contract.world import FIRST, OUTBOUND, SECOND, World, policy
+from cloudsync.testing.contract.stage import Hole, Stage
+from cloudsync.testing.contract.world import API, FIRST, FIRST_OPENS, OUTBOUND, SECOND, World, policy
 
 ORDERS_MAX = 24
 """Orders of one phase's steps that are tried."""
@@ -126,6 +126,27 @@ class Laws:
         assert sum(adapter.owned(table).values()) >= len({(entry.object, entry.native) for entry in ours}), "owned counts too few rules"
         assert sum(adapter.owned(stage.open(stage.target(runs.mode), "nobody").read().table).values()) == 0, "owned counts rules of others"
         self._walks(world, runs)
+        self._entries(world, runs)
+
+    def _entries(self, world: World, runs: Runs) -> None:
+        """What the policy opens is opened by an entry of ours that names its rule; what somebody opens by hand has an entry too."""
+        hole = Hole("198.51.100.0/24", *API)
+        world.stage.widen("web1", hole)
+        adapter = runs.open()
+        snapshot = adapter.read()
+        at, entries = points_of(snapshot.discovery), adapter.entries(snapshot.table)
+        for to, source, service in world.meant(FIRST_OPENS):
+            (point,) = at[to]
+            packet = packet_of(source, service)
+            behind = [
+                one for one in entries if point in one.points and one.direction == "inbound" and not one.denies and packet in one.packets
+            ]
+            assert any(one.ours for one in behind), f"{source} -> {to} {service} is ours, and no entry of ours opens it"
+        blamed = [
+            one for one in entries if at["web1"][0] in one.points and packet_of("198.51.100.7", API) in one.packets and not one.denies
+        ]
+        assert blamed, "a hole was made by hand, and no entry opens it"
+        assert all(one.native and one.object_name and one.object for one in blamed), "an entry without words"
 
     def _walks(self, world: World, runs: Runs) -> None:
         adapter = runs.open()

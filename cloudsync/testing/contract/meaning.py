@@ -17,10 +17,12 @@ from cloudsync.testing.contract.pipeline import Ran, Runs
 from cloudsync.testing.contract.stage import Hole, Stage
 from cloudsync.testing.contract.world import (
     API,
+    EVERYBODY,
     FIRST,
     FIRST_OPENS,
     FULL,
     HTTPS,
+    POSTGRES,
     RELEASED,
     SECOND,
     SECOND_OPENS,
@@ -125,16 +127,60 @@ class Meaning:
         beyond = adapter.decode(table)[point].inbound - PacketSet.of(members, ANY_SERVICE)
         assert not beyond, f"a class without addresses becomes {beyond.text()}"
 
-    def test_selective_keeps_the_past_and_closes_its_services(self, stage: Stage) -> None:
-        """((L - S) + A): what was open stays but for the services of the line; allow rules come on top, even for those services."""
+    def test_never_rules_hold_against_every_allow(self, stage: Stage) -> None:
+        """never > allow: whatever opens a packet that a never rule forbids, it stays shut; what lies beside it stays open."""
+        world, runs = World.build(stage), Runs(stage)
+        rules = (
+            "allow anywhere to role=web on tcp/443",
+            "allow iplist office to role=web on tcp/22",
+            "never allow iplist partners to role=web on any service",
+            "never allow role=other to all workloads on tcp/443",
+        )
+        runs.converge(*rules)
+        openings = (("web", "office", SSH), ("web", EVERYBODY, HTTPS))
+        forbidden = world.meant((("web", "partner", HTTPS), ("web", "other", HTTPS)))
+        now, meant = world.at(world.reach(), "web"), world.meant(openings) - forbidden
+        assert now == meant, f"too much: {told(now - meant) or 'nothing'}; too little: {told(meant - now) or 'nothing'}"
+        must_be_silent(runs, *rules, what="never rules")
+
+    def test_selective_keeps_the_past_and_closes_what_it_is_told(self, stage: Stage) -> None:
+        """((L - D - S) + A) - N: the past stays but for denied packets and the services of the line; allows on top, nevers above all."""
         world, runs = World.build(stage), Runs(stage)
         before = world.at(world.reach(), "web", "db")
-        rule = "allow iplist office to role=web on tcp/22"
-        runs.converge(rule, enforcing=SELECTIVE)
-        meant = frozenset(one for one in before if one[2] != SSH) | world.meant((("web", "office", SSH),))
+        rules = (
+            "allow iplist office to role=web on tcp/22",
+            "deny iplist office to role=db on tcp/5432",
+            "never allow iplist partners to role=web on any service",
+        )
+        runs.converge(*rules, enforcing=SELECTIVE)
+        denied = world.meant((("db", "office", POSTGRES), ("web", "partner", SSH), ("web", "partner", HTTPS)))
+        meant = frozenset(one for one in before - denied if one[2] != SSH) | world.meant((("web", "office", SSH),))
         now = world.at(world.reach(), "web", "db")
         assert now == meant, f"too much: {told(now - meant) or 'nothing'}; too little: {told(meant - now) or 'nothing'}"
-        must_be_silent(runs, rule, what="selective", enforcing=SELECTIVE)
+        must_be_silent(runs, *rules, what="selective", enforcing=SELECTIVE)
+
+    def test_a_machine_that_is_missing_once_keeps_its_entries(self, stage: Stage) -> None:
+        """Entries for quarantined addresses stay as they are and none is added; when the quarantine ends, they go."""
+        World.build(stage)
+        runs = Runs(stage)
+        runs.converge(*FIRST)
+        found = runs.open().read().discovery.workloads
+        addresses = AddressSet.union_all(card.addresses for one in found if one.name == "web2" for card in one.interfaces)
+        stage.remove_workload("web2")
+        adapter = runs.open()
+        snapshot = adapter.read()
+        assert "web2" not in {one.name for one in snapshot.discovery.workloads}, "a machine that is deleted is discovered all the same"
+        (point,) = points_of(snapshot.discovery)["db1"]
+        held = runs.decide_from(policy(FIRST), adapter, snapshot, quarantined=addresses)
+        assert not held.refusals, f"refused: {held.refusals[0]}"
+        assert not held.steps, f"a machine is missing for the first time, and the plan wants: {[step.title for step in held.steps][:3]}"
+        more = runs.decide_from(policy(SECOND), adapter, snapshot, quarantined=addresses)
+        before, after = adapter.decode(snapshot.table)[point].inbound, adapter.decode(more.built.encoding.table)[point].inbound
+        added = (after - before) & PacketSet.of(addresses - AddressSet.of("192.0.2.0/24"), ANY_SERVICE)
+        assert not added, f"a machine is missing, and entries for it are added: {added.text()}"
+        gone = runs.decide_from(policy(FIRST), adapter, snapshot)
+        left = adapter.decode(gone.built.encoding.table)[point].inbound & PacketSet.of(addresses, ANY_SERVICE)
+        assert not left, f"the quarantine is over, and entries stay: {left.text()}"
 
     def test_what_is_released_is_as_it_was(self, stage: Stage) -> None:
         """From full back to idle: every packet as before, foreign objects byte for byte as before, nothing of ours left in force."""

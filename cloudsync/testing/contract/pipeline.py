@@ -19,6 +19,7 @@ from cloudsync.inventory import merge
 from cloudsync.inventory.labels import LabelSource, Pick
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.inventory.static import StaticInventory
+from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
@@ -110,8 +111,8 @@ class Runs:
         adapter = adapter or self.open()
         return self.decide_from(text, adapter, adapter.read())
 
-    def decide_from(self, text: str, adapter: Adapter, snapshot: Snapshot) -> Decided:
-        """Plan from a snapshot."""
+    def decide_from(self, text: str, adapter: Adapter, snapshot: Snapshot, *, quarantined: AddressSet = NOWHERE) -> Decided:
+        """Plan from a snapshot. `quarantined`: addresses of machines that it misses for the first time."""
         wanted = parsed(text)
         actual = Actual(
             {point.id: point for point in adapter.points(snapshot.table)},
@@ -123,7 +124,7 @@ class Runs:
         classes = universe.build(wanted, inventory.workloads)
         compiler = Compiler(classes, arms.resolve(classes, wanted, NOW))
         incomplete = frozenset(scope.scope for scope in snapshot.scopes if not scope.complete)
-        scope = TargetScope(snapshot.target, self.owner, self.mode, incomplete)
+        scope = TargetScope(snapshot.target, self.owner, self.mode, incomplete, quarantined)
         intent = build_intent(compiler, scope, actual, self.recorded)
         identity = IdentityCheck(adapter.expected_account(), adapter.identify())
         case = Case(adapter, identity, snapshot, intent, classes, actual, self.recorded, GuardLimits(), Before(), "contract")

@@ -78,6 +78,9 @@ class Stage(Protocol):
     def add_workload(self, name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Put a machine with one interface into one network; its labels are tags of the same key. Return its addresses, IPv4 first."""
 
+    def remove_workload(self, name: str) -> None:
+        """Delete a machine, by hand."""
+
     def add_foreign(self, name: str, workloads: Iterable[str], holes: Iterable[Hole]) -> None:
         """Let somebody else open holes at these workloads, in objects that carry no mark of ours. Every workload gets some at its start."""
 
