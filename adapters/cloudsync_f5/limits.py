@@ -52,3 +52,13 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("POST /mgmt/tm/sys/config", "save, or everything is lost at the next reboot", write=True),
     Permission("POST /mgmt/tm/cm", "bring the change to the other device of the group", write=True),
 )
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+READ_ATTEMPTS = 3
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
+PAGES_MAX = 10_000
+PAGE_SIZE = 500
+"""Virtual servers in one page: expanded collections of some 250 and more were reported to time out."""
+RENEW_S = 300.0
+"""A login that lasts less than this, in seconds, is renewed before the next call outside a transaction."""

@@ -1,4 +1,4 @@
-"""Payloads: the canonical JSON of what one step sends, and back. What is proven is what is parsed from here, never the value it was made of.
+"""Payloads: the canonical JSON of what one step sends, and back. What is proven is what is parsed from here, not what it was made of.
 
 Shape: `{"calls": [{"body", "method", "path"}, ...], "host", ...}`. With `transaction` true the calls are queued in one transaction and
 committed together; otherwise they are sent one after the other. `host` is the device that was active when the plan was made: another one
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cloudsync_f5 import words
-from cloudsync_f5.table import AddressList, Ends, Mark, Policy, Rule
+from cloudsync_f5.table import AddressList, Ends, Policy, Rule
 
 POLICY = "/mgmt/tm/security/firewall/policy"
 ADDRESS_LIST = "/mgmt/tm/security/firewall/address-list"
@@ -187,8 +187,3 @@ def sync(group: str) -> Call:
 def content_of_rules(found: Iterable[Rule]) -> str:
     """Return the canonical text of what rules say, in their order: what a generation's name is made of."""
     return canonical([rule(one) for one in found])
-
-
-def marked(owner: str, identity: str, sha: str) -> Mark:
-    """Return the mark of an object of ours."""
-    return Mark(owner, identity, sha)

@@ -48,6 +48,8 @@ class Mark:
         return f"cloudsync:{self.owner}:{self.id}:{self.sha}"
 
 
+WRITTEN, SAVED = "written", "saved"
+"""How far a job has come, in the mark of the pending list."""
 _MARK = re.compile(r"cloudsync:(?P<owner>[a-z0-9][a-z0-9_.-]*):(?P<id>[^:\s]+):(?P<sha>[0-9a-z]+)")
 
 
@@ -223,12 +225,16 @@ class F5Table:
     """The host that is active: only this one is written to."""
     running: Mapping[str, str] = field(default_factory=dict)
     """Context -> policy that packets meet now, where that is not the configured one: compiling takes time, or is done by hand."""
+    compiling: str = field(default="", compare=False)
+    """What the device says of a compilation that is not done; empty when everything committed is in force."""
     synced: bool = field(default=True, compare=False)
     """Whether the units of the group agree (colour green), or no group is to be kept in step."""
     sync_words: str = field(default="", compare=False)
     """The device's own words on synchronisation, for people."""
-    auto_sync: bool = False
-    """The group synchronises by itself."""
+    group: str = ""
+    """The device group that we bring in step ourselves after a change; empty where nobody has to."""
+    saves: bool = True
+    """Whether we save the configuration after a change."""
     quotas: Quotas = Quotas()
     incomplete: str = ""
     """Why the device group was not read whole; empty when it was."""
@@ -237,3 +243,9 @@ class F5Table:
     def pending(self) -> str:
         """The path of our list that stands while a job is not finished: written but not yet saved, synchronised and cleaned up."""
         return f"/{self.partition}/cs_{self.owner}_pending"
+
+    @property
+    def job(self) -> str:
+        """How far the last job has come: WRITTEN, SAVED, or empty when it was finished."""
+        held = self.lists.get(self.pending)
+        return held.mark.sha if held is not None and held.mark is not None else ""

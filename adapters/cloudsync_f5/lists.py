@@ -1,0 +1,70 @@
+"""Which address list stands for which selector: ours by its mark, else a new one under the selector's name; members as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cloudsync.adapter import Problem
+from cloudsync.model.address import AddressSet
+from cloudsync_f5 import words
+from cloudsync_f5.content import Selector, digest, name, readable
+from cloudsync_f5.table import AddressList, F5Table, Mark
+from cloudsync_f5.words import Span
+
+
+@dataclass(slots=True)
+class Lists:
+    """Selector -> path, and the lists as they are wanted."""
+
+    paths: dict[Selector, str] = field(default_factory=dict)
+    wanted: dict[str, AddressList] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def choose(table: F5Table, wanted: Mapping[Selector, AddressSet]) -> Lists:
+    """Return the lists for what is wanted; a name that somebody else has taken is a problem, found before anything is written."""
+    ours: dict[str, AddressList] = {}
+    for _, one in sorted(table.lists.items()):
+        if one.mark is not None:
+            ours.setdefault(one.mark.id, one)
+    found = Lists()
+    for selector in sorted(wanted):
+        spans = words.spans(wanted[selector], selector.domain)
+        known = ours.get(selector.id)
+        if known is None:
+            path = f"/{table.partition}/{name(table.owner, readable(selector.words), selector.id[-8:])}"
+            if path in table.lists or path in table.taken:
+                found.problems.append(clash(path))
+            found.wanted[path] = with_members(AddressList(path), spans, table.owner, selector.id)
+        elif known.spans == spans and not known.lists and not known.odd:
+            path = known.path
+            found.wanted[path] = known
+        else:
+            path = known.path
+            found.wanted[path] = with_members(known, spans, table.owner, selector.id)
+        found.paths[selector] = path
+    return found
+
+
+def clash(path: str) -> Problem:
+    """Return the problem of a name that is taken."""
+    message = f"an address list {path} is there that is not ours, and a list of ours needs that name"
+    return Problem("F5-NAME-CLASH", message, "rename that list, or let it go; lists of the firewall and of LTM share their names")
+
+
+def with_members(one: AddressList, spans: frozenset[Span], owner: str, identity: str) -> AddressList:
+    """Return a list of ours with other members, and the mark that covers them."""
+    mark = Mark(owner, identity, content_sha(spans))
+    return replace(one, spans=spans, lists=frozenset(), odd=(), description=mark.text, mark=mark)
+
+
+def content_sha(spans: frozenset[Span]) -> str:
+    """Return the hash of a list's members for its mark."""
+    return digest([one.text() for one in sorted(spans)], 16)
+
+
+def pending(table: F5Table, state: str) -> AddressList:
+    """Return our list that stands while a job is not finished. No rule refers to it; a list has to have a member."""
+    mark = Mark(table.owner, "pending", state)
+    return AddressList(table.pending, frozenset({words.span("192.0.2.255")}), description=mark.text, mark=mark)

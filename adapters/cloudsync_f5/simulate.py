@@ -1,0 +1,198 @@
+"""A device's semantics on a table: what a payload does to it. A call that a device would refuse raises ValueError: the plan is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from cloudsync.adapter import Effect, Seen, Step
+from cloudsync_f5 import parse
+from cloudsync_f5 import payload as wire
+from cloudsync_f5.payload import Call, Request
+from cloudsync_f5.table import SAVED, AddressList, F5Table, Policy, Virtual, mark_of
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A table under change: mappings are copied once, however many steps follow."""
+
+    owner: str
+    policies: dict[str, Policy]
+    lists: dict[str, AddressList]
+    virtuals: dict[str, Virtual]
+
+
+def simulate(table: F5Table, *steps: Step) -> F5Table:
+    """Return the table after steps, from their payloads alone."""
+    draft = _Draft(table.owner, dict(table.policies), dict(table.lists), dict(table.virtuals))
+    for step in steps:
+        request = wire.parse(step.payload)
+        if request.host != table.active:
+            raise ValueError(f"{request.host} is not the active device, {table.active} is")
+        for virtual, policy in request.expect.items():
+            held = draft.virtuals.get(virtual)
+            if held is None or (held.enforced or "none") != policy:
+                raise ValueError(f"{virtual} does not carry {policy}")
+        for call in request.calls:
+            _call(draft, call)
+        _whole(draft)
+    return replace(
+        table,
+        policies={path: draft.policies[path] for path in sorted(draft.policies)},
+        lists={path: draft.lists[path] for path in sorted(draft.lists)},
+        virtuals=draft.virtuals,
+    )
+
+
+def _call(draft: _Draft, call: Call) -> None:
+    kind = _kind(call.path)
+    match call.method, kind:
+        case "POST", "policy":
+            made = parse.policy(call.body, draft.owner)
+            _new(made.path, draft.policies)
+            draft.policies[made.path] = made
+        case "POST", "list":
+            one = parse.address_list(call.body, draft.owner)
+            _new(one.path, draft.lists)
+            draft.lists[one.path] = one
+        case "PATCH", "list":
+            path = wire.untilded(call.path)
+            draft.lists[path] = _patched(_held(path, draft.lists), call, draft.owner)
+        case "PATCH", "virtual":
+            path = wire.untilded(call.path)
+            draft.virtuals[path] = replace(_held(path, draft.virtuals), enforced=_policy(call))
+        case "DELETE", "policy":
+            path = wire.untilded(call.path)
+            _held(path, draft.policies)
+            del draft.policies[path]
+        case "DELETE", "list":
+            path = wire.untilded(call.path)
+            _held(path, draft.lists)
+            del draft.lists[path]
+        case "POST", "save" | "sync":
+            pass
+        case _:
+            raise ValueError(f"no write of ours: {call.method} {call.path}")
+
+
+_PATHS = ((wire.POLICY, "policy"), (wire.ADDRESS_LIST, "list"), (wire.VIRTUAL, "virtual"))
+
+
+def _kind(path: str) -> str:
+    if path in (wire.SAVE, wire.SYNC):
+        return "save" if path == wire.SAVE else "sync"
+    return next((kind for start, kind in _PATHS if path == start or path.startswith(f"{start}/")), "")
+
+
+def _new(path: str, there: Mapping[str, object]) -> None:
+    if path in there:
+        raise ValueError(f"{path} exists")
+
+
+Held = TypeVar("Held")
+
+
+def _held(path: str, there: Mapping[str, Held]) -> Held:
+    if path not in there:
+        raise ValueError(f"no {path}")
+    return there[path]
+
+
+def _patched(one: AddressList, call: Call, owner: str) -> AddressList:
+    description = str(call.body.get("description", one.description))
+    if "addresses" in call.body:
+        sent = parse.address_list({**wire.named(one.path), **call.body}, owner)
+        one = replace(one, spans=sent.spans)
+    return replace(one, description=description, mark=mark_of(description, owner))
+
+
+def _policy(call: Call) -> str:
+    text = str(call.body["fwEnforcedPolicy"])
+    return "" if text == "none" else text
+
+
+def _whole(draft: _Draft) -> None:
+    """Refuse what refers to something that is not there: a device does so at the commit."""
+    for virtual in draft.virtuals.values():
+        if virtual.enforced and virtual.enforced not in draft.policies:
+            raise ValueError(f"{virtual.path}: no policy {virtual.enforced}")
+    for policy in draft.policies.values():
+        if policy.mark is not None:
+            for rule in policy.rules:
+                missing = [path for path in (*rule.source.lists, *rule.destination.lists) if path not in draft.lists]
+                if missing:
+                    raise ValueError(f"{policy.path}: no address list {missing[0]}")
+
+
+# --- what a read shows -----------------------------------------------------------------------------------------------------
+
+
+def seen(table: F5Table, step: Step) -> Seen:
+    """Tell whether a (refreshed) table shows a step's effect. What is committed but not compiled is not there yet."""
+    request = wire.parse(step.payload)
+    kinds = {_kind(call.path) for call in request.calls}
+    if "sync" in kinds:
+        return Seen.YES if table.synced else Seen.NO
+    if "save" in kinds and len(request.calls) == 1:
+        return Seen.YES  # the last save of a job: what it saves is the cleaning up, and that is done again after any loss
+    done = list(_done(table, request))
+    if not all(done):
+        return Seen.OTHER if any(done) else Seen.NO
+    return Seen.NO if step.effect is Effect.SWAPS and (table.running or table.compiling) else Seen.YES
+
+
+def _done(table: F5Table, request: Request) -> Iterator[bool]:
+    for call in request.calls:
+        found = _shows(table, call)
+        if found is not None:
+            yield found
+
+
+def _shows(table: F5Table, call: Call) -> bool | None:
+    """Tell whether a table shows one call's effect; None where that cannot be read."""
+    path = wire.untilded(call.path)
+    match call.method, _kind(call.path):
+        case "POST", "policy":
+            wanted = parse.policy(call.body, table.owner)
+            return table.policies.get(wanted.path) == wanted
+        case "POST", "list":
+            one = parse.address_list(call.body, table.owner)
+            there = table.lists.get(one.path)
+            return there is not None and (there == one or _further(table, there))
+        case "PATCH", "list":
+            held = table.lists.get(path)
+            if held is None:
+                return path == table.pending
+            return _patched(held, call, table.owner) == held
+        case "PATCH", "virtual":
+            virtual = table.virtuals.get(path)
+            return virtual is not None and virtual.enforced == _policy(call)
+        case "DELETE", "policy":
+            return path not in table.policies
+        case "DELETE", "list":
+            return path not in table.lists
+        case _:
+            return None
+
+
+def _further(table: F5Table, there: AddressList) -> bool:
+    """Tell whether the pending list stands further on than a call put it: the job went on."""
+    return there.path == table.pending and there.mark is not None and there.mark.sha == SAVED
+
+
+def objects(steps: Iterable[Step]) -> frozenset[str]:
+    """Return the paths of everything that steps write."""
+    found: set[str] = set()
+    for step in steps:
+        for call in wire.parse(step.payload).calls:
+            if call.body is not None and "name" in call.body:
+                found.add(parse.path_of(call.body))
+            elif "~" in call.path:
+                found.add(wire.untilded(call.path))
+    return frozenset(found)
+
+
+def virtuals_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return virtual server -> enforced policy (`none` for none) of a read of these fields alone."""
+    return {parse.path_of(raw): str(raw.get("fwEnforcedPolicy") or "none") for raw in rows}

@@ -1,0 +1,234 @@
+"""From actual to desired in a device's calls: one transaction for all that packets feel, then save, synchronise, clean up.
+
+SWAP: lists, new policies and attachments in one transaction: each virtual server goes from old to new in one step.
+MEET: two transactions. The first takes every virtual server that is to let in more than today to what old and new share, and all others to
+the end; the second takes the rest there. Between them stands the barrier.
+
+A list of ours, `cs_<owner>_pending`, stands from the transaction until everything behind it is done, so that a run cut short is finished by
+the next: it says how far the job has come. Old policies stay until the new ones are saved and synchronised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from cloudsync.adapter import Effect, Method, Phase, Step, Whose
+from cloudsync.model.packets import PacketSet
+from cloudsync_f5 import content
+from cloudsync_f5 import payload as wire
+from cloudsync_f5.content import Draft
+from cloudsync_f5.decode import decode
+from cloudsync_f5.lists import pending
+from cloudsync_f5.payload import Call, Request
+from cloudsync_f5.simulate import simulate
+from cloudsync_f5.table import SAVED, WRITTEN, F5Table, Mark, Policy
+
+
+def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...]:
+    """Return the smallest safe writes from actual to desired; empty when equal. Raises ValueError for what is not ours to write."""
+    match method:
+        case Method.SWAP:
+            change = Change(actual, desired)
+            return change.phases((change.transaction("swap", desired),))
+        case Method.MEET:
+            return _meet(actual, desired)
+        case Method.JOIN | Method.MERGE | Method.TWO_BAND:
+            return ()  # a policy is replaced whole
+        case _:
+            assert_never(method)
+
+
+def _meet(actual: F5Table, desired: F5Table) -> tuple[Phase, ...]:
+    held = middle(actual, desired)
+    change = Change(actual, desired)
+    if held == desired:
+        return change.phases((change.transaction("swap", desired),))
+    first = change.transaction("shrink", held)
+    assert first is not None, "somebody is to let in more than today, so something changes"
+    second = Change(simulate(actual, first), desired).transaction("grow", desired)
+    between = held.policies.keys() - desired.policies.keys() - actual.policies.keys()
+    return change.phases((first, second), more=tuple(sorted(between)))
+
+
+def middle(actual: F5Table, desired: F5Table) -> F5Table:
+    """Return the table of MEET's barrier: desired, but virtual servers that let in more than today hold to what old and new share."""
+    before, after = decode(actual, Whose.ALL), decode(desired, Whose.ALL)
+    virtuals = dict(desired.virtuals)
+    policies = dict(desired.policies)
+    for path, virtual in sorted(desired.virtuals.items()):
+        old, new = before[virtual.point].inbound, after[virtual.point].inbound
+        if actual.virtuals.get(path) is None or not new - old:
+            continue
+        policy = _shared(desired, virtual.domain, old & new)
+        policies[policy.path] = policy
+        virtuals[path] = replace(virtual, enforced=policy.path)
+    return replace(desired, virtuals=virtuals, policies={path: policies[path] for path in sorted(policies)})
+
+
+def _shared(table: F5Table, route_domain: int, packets: PacketSet) -> Policy:
+    draft = Draft()
+    content.keep(draft, packets, route_domain)
+    rules = content.finished(draft, default=True)
+    identity = f"move-{content.digest([route_domain, wire.content_of_rules(rules)], 12)}"
+    mark = Mark(table.owner, identity, content.digest(wire.content_of_rules(rules), 16))
+    return Policy(f"/{table.partition}/{content.name(table.owner, 'move', identity[-12:])}", rules, mark.text, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The difference of two tables of one target, as calls."""
+
+    actual: F5Table
+    desired: F5Table
+
+    def __post_init__(self) -> None:
+        actual, desired = self.actual, self.desired
+        touched = [desired.policies[path].mark for path in desired.policies.keys() - actual.policies.keys()]
+        touched += [actual.policies[path].mark for path in actual.policies.keys() - desired.policies.keys()]
+        touched += [desired.lists[path].mark for path in desired.lists.keys() - actual.lists.keys()]
+        touched += [one.mark for path, one in actual.lists.items() if desired.lists.get(path) != one]
+        if None in touched:
+            raise ValueError("a policy or list that is not ours would be written")
+        changed = [path for path in actual.policies.keys() & desired.policies.keys() if actual.policies[path] != desired.policies[path]]
+        if changed:
+            raise ValueError(f"{', '.join(sorted(changed))}: policies do not change in place")
+        if actual.virtuals.keys() != desired.virtuals.keys():
+            raise ValueError("virtual servers come and go by other hands")
+
+    def transaction(self, key: str, to: F5Table) -> Step | None:
+        """Return the transaction that takes the device from actual to `to`, deletions apart; None when nothing changes."""
+        actual = self.actual
+        new_lists = [one for path, one in to.lists.items() if path not in actual.lists]
+        changed = [one for path, one in to.lists.items() if path in actual.lists and actual.lists[path] != one]
+        new_policies = [one for path, one in to.policies.items() if path not in actual.policies]
+        moved = [one for path, one in sorted(to.virtuals.items()) if actual.virtuals[path].enforced != one.enforced]
+        if not (new_lists or changed or new_policies or moved):
+            return None
+        calls = [*self._begin(), *(wire.create_list(one) for one in new_lists), *(wire.change_list(one) for one in changed)]
+        calls += [wire.create_policy(one) for one in new_policies]
+        calls += [wire.attach(one.path, one.enforced) for one in moved]
+        expect = {one.path: actual.virtuals[one.path].enforced or "none" for one in moved}
+        adds, removes = _counts(actual, to)
+        origins = {origin for one in new_policies for rule in one.rules for origin in rule.origins}
+        words = [f"{len(moved)} attachments" if moved else "", f"{len(new_policies)} policies" if new_policies else ""]
+        words.append(f"{len(new_lists) + len(changed)} address lists" if new_lists or changed else "")
+        return Step(
+            key=f"{key}/{actual.scope}",
+            action="Transaction",
+            scope=actual.scope,
+            object=actual.scope,
+            title=f"change {', '.join(word for word in words if word)} on {actual.active} in one transaction",
+            effect=Effect.SWAPS,
+            payload=wire.render(Request(actual.active, tuple(calls), transaction=True, expect=expect)),
+            adds=adds,
+            removes=removes,
+            points=tuple(one.point for one in moved),
+            origins=tuple(sorted(origins, key=lambda one: (one.rule, str(one.where)))),
+            mark=actual.owner,
+        )
+
+    def _begin(self) -> list[Call]:
+        """Return what opens a job: the list that stands until it is done."""
+        if not self.jobs:
+            return []
+        if not self.actual.job:
+            return [wire.create_list(pending(self.actual, WRITTEN))]
+        return [] if self.actual.job == WRITTEN else [wire.describe_list(pending(self.actual, WRITTEN))]
+
+    @property
+    def jobs(self) -> bool:
+        """Whether there is anything to do behind a transaction: to save, or to synchronise."""
+        return self.actual.saves or bool(self.actual.group)
+
+    def phases(self, written: Iterable[Step | None], more: tuple[str, ...] = ()) -> tuple[Phase, ...]:
+        """Return the transactions, each with its barrier, and what is to be done behind them. `more`: policies that stand in between."""
+        found = [step for step in written if step is not None]
+        names = ("swap",) if len(found) < 2 else ("shrink", "grow")
+        phases = [Phase(name, (step,)) for name, step in zip(names, found, strict=False)]
+        gone = [path for path in self.actual.policies if path not in self.desired.policies] + list(more)
+        lists = [path for path in self.actual.lists if path not in self.desired.lists and path != self.actual.pending]
+        open_job = bool(found and self.jobs) or bool(self.actual.job)
+        if open_job:
+            phases += self._done(saved=not found and self.actual.job == SAVED)
+        if not (gone or lists or open_job):
+            return tuple(phases)
+        if gone:
+            phases.append(Phase("clean up", (self._delete("policies", sorted(gone), ()),)))
+        if lists or open_job:
+            orphans = (*sorted(lists), *((self.actual.pending,) if open_job else ()))
+            phases.append(Phase("clean up lists", (self._delete("lists", (), orphans),)))
+        return (*phases, *self._after(tidied=bool(gone or lists)))
+
+    def _done(self, *, saved: bool) -> list[Phase]:
+        found: list[Phase] = []
+        if not saved:
+            told = wire.describe_list(pending(self.actual, SAVED))
+            calls = (wire.save(), told) if self.actual.saves else (told,)
+            found.append(Phase("save", (self._order("save", "save the configuration", calls),)))
+        return found + self._synced("sync")
+
+    def _after(self, *, tidied: bool) -> list[Phase]:
+        last = [Phase("save again", (self._order("save-again", "save the configuration", (wire.save(),)),))] if tidied else []
+        return (last if self.actual.saves else []) + self._synced("sync-again")
+
+    def _synced(self, key: str) -> list[Phase]:
+        group = self.actual.group
+        if not group:
+            return []
+        return [Phase(key.replace("-", " "), (self._order(key, f"synchronise to group {group}", (wire.sync(group),)),))]
+
+    def _order(self, key: str, title: str, calls: tuple[Call, ...]) -> Step:
+        actual = self.actual
+        payload = wire.render(Request(actual.active, calls))
+        action = "Save" if key.startswith("save") else "ConfigSync"
+        return Step(f"{key}/{actual.scope}", action, actual.scope, key, title, Effect.NONE, payload, mark=actual.owner)
+
+    def _delete(self, what: str, policies: Iterable[str], lists: Iterable[str]) -> Step:
+        actual = self.actual
+        calls = (*(wire.delete_policy(path) for path in policies), *(wire.delete_list(path) for path in lists))
+        rules = sum(len(actual.policies[path].rules) for path in policies if path in actual.policies)
+        title = f"delete {len(calls)} {what} of ours that nothing uses any more"
+        payload = wire.render(Request(actual.active, calls, transaction=len(calls) > 1))
+        return Step(
+            f"delete-{what}/{actual.scope}",
+            "Transaction",
+            actual.scope,
+            f"orphans/{what}",
+            title,
+            Effect.NONE,
+            payload,
+            removes=rules,
+            mark=actual.owner,
+        )
+
+
+def _counts(actual: F5Table, to: F5Table) -> tuple[int, int]:
+    """Return how many rules and entries of ours come and go for packets: what both policies of a virtual server say counts as kept."""
+    adds = removes = 0
+    pairs = {(actual.virtuals[path].enforced, one.enforced) for path, one in to.virtuals.items()}
+    for old, new in sorted(pair for pair in pairs if pair[0] != pair[1]):
+        before = _ours(actual, old)
+        after = _ours(to, new)
+        adds += len(after - before)
+        removes += len(before - after)
+    for path, one in to.lists.items():
+        entries = actual.lists[path].spans if path in actual.lists else frozenset()
+        if one.mark is not None:
+            adds += len(one.spans - entries)
+            removes += len(entries - one.spans)
+    return adds, removes
+
+
+def _ours(table: F5Table, policy: str) -> frozenset[tuple[object, ...]]:
+    held = table.policies.get(policy)
+    if held is None or held.mark is None:
+        return frozenset()
+    return frozenset((rule.action, rule.source, rule.destination, rule.native, rule.enabled) for rule in held.rules)
+
+
+def owned(table: F5Table) -> int:
+    """Return how many rules and list entries of our own a table holds."""
+    rules = sum(len(one.rules) for one in table.policies.values() if one.mark is not None)
+    return rules + sum(len(one.spans) for path, one in table.lists.items() if one.mark is not None and path != table.pending)
