@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import estate_four
-from .estate import Machine, Works, labels
+from .estate import Machine, Rule, Works, labels
 
 APPS = ("ordering", "payments", "crm", "billing", "search", "intranet")
 _PROD = (("web", "web", 2), ("app", "app", 4), ("cache", "app", 1), ("db", "db", 1))
@@ -82,7 +82,26 @@ def _odd() -> Iterator[Machine]:
         yield Machine(f"sandbox-{index}", "vnet-dev/dev", f"10.51.10.{10 + index}", (("owner", "dave"), ("env", "dev")))
 
 
+MANAGED = (
+    Rule("NRMS-Rule-101", 101, sources="VirtualNetwork", ports="443", text="Created by a managed policy"),
+    Rule("NRMS-Rule-103", 103, sources="CorpNetPublic", protocol="*", text="Created by a managed policy"),
+    Rule(
+        "NRMS-Rule-105", 105, sources="Internet", ports="22,3389,5985-5986", access="Deny", protocol="*", text="Created by a managed policy"
+    ),
+    Rule("Microsoft.Databricks-workspaces_UseOnly_databricks-worker-to-worker-inbound", 110, sources="VirtualNetwork", protocol="*"),
+)
+"""What policies and services of the vendor write into groups of others."""
+
+
 def _left_behind(works: Works) -> None:
+    """Rules of managed policies, and a partner's."""
+    for rule in MANAGED:
+        path = f"{works.path('networkSecurityGroups', 'nsg-test')}/securityRules/{rule.name}"
+        works.builder.act_ok("PUT", path, {"properties": rule.document()["properties"]})
+    _partner(works)
+
+
+def _partner(works: Works) -> None:
     """A rule with host bits, which no PUT of today may hold, in an NSG that only the FTP server carries."""
     properties = {
         "protocol": "Tcp", "access": "Allow", "priority": 200, "direction": "Inbound", "sourcePortRange": "*", "destinationPortRange": "21",
