@@ -31,6 +31,8 @@ from tests.oracle.language import (
 Address = IPv4Address | IPv6Address
 NAMED = frozenset({1, 6, 17, 47, 50, 51, 58, 132})
 """Protocols that have a name in the language; the others may be left out of `any service` minus something."""
+LOOSE = frozenset({"any-port", "internet-as-anywhere"})
+"""What AWS may make wider where a rule accepts it by name."""
 
 
 @dataclass(frozen=True, order=True)
@@ -56,6 +58,8 @@ class Card:
     domain: str = "default"
     managed: bool = True
     """Whether groups are enforced here: false for static machines."""
+    source_only: bool = False
+    """Connections are opened from here, but none arrive: SNAT and self addresses of a load balancer."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,12 @@ class Machine:
     labels: dict[str, str]
     cards: tuple[Card, ...]
 
-    def seen_from(self, domain: str) -> frozenset[Address]:
-        """Return the addresses that count from a routing domain."""
+    def seen_from(self, domain: str, *, arriving: bool = False) -> frozenset[Address]:
+        """Return the addresses that count from a routing domain; `arriving` leaves out those at which nobody reaches it."""
         found: set[Address] = set()
         for card in self.cards:
+            if arriving and card.source_only:
+                continue
             found |= {one for one in card.addresses if card.domain == domain or public(one)}
         return frozenset(found)
 
@@ -121,8 +127,9 @@ class Reading:
     book: Book
     machines: Sequence[Machine]
     services: Sequence[Service]
-    _whats: dict[tuple[What, bool], int] = field(default_factory=dict)
+    _whats: dict[tuple[What, frozenset[str]], int] = field(default_factory=dict)
     _owners: dict[str, dict[Address, list[Machine]]] = field(default_factory=dict)
+    _arrivals: dict[tuple[str, str], frozenset[Address]] = field(default_factory=dict)
 
     # --- selectors -----------------------------------------------------------------------------------------------
 
@@ -167,6 +174,12 @@ class Reading:
             self._owners[domain] = table
         return self._owners[domain].get(address, [])
 
+    def _reached(self, machine: Machine, domain: str) -> frozenset[Address]:
+        key = (machine.ref, domain)
+        if key not in self._arrivals:
+            self._arrivals[key] = machine.seen_from(domain, arriving=True)
+        return self._arrivals[key]
+
     def _base_has(self, base: Base, address: Address, domain: str) -> bool:
         match base:
             case Listed(name):
@@ -179,27 +192,30 @@ class Reading:
                 return not self._at(address, domain) and public(address)
         return any(self._picks(base, machine) for machine in self._at(address, domain))
 
-    def has_address(self, end: End, address: Address, domain: str, scope: Labelled | None) -> bool:
-        """Tell whether a WHO, as a set of addresses seen from a domain, holds an address."""
+    def has_address(self, end: End, address: Address, domain: str, scope: Labelled | None, *, arriving: bool = False) -> bool:
+        """Tell whether a WHO, as a set of addresses seen from a domain, holds an address; `arriving` when packets go there."""
         if isinstance(end.base, MACHINES):
-            return any(self.has_machine(end, machine, scope) for machine in self._at(address, domain))
+            return any(
+                self.has_machine(end, machine, scope) and (not arriving or address in self._reached(machine, domain))
+                for machine in self._at(address, domain)
+            )
         if not self._base_has(end.base, address, domain):
             return False
         return not any(self._base_has(one, address, domain) for one in end.excepted)
 
     # --- services ------------------------------------------------------------------------------------------------
 
-    def bits(self, whats: Iterable[What], *, any_port: bool = False) -> int:
-        """Return the numbered services that some WHAT contains, as bits."""
+    def bits(self, whats: Iterable[What], accepts: frozenset[str] = frozenset()) -> int:
+        """Return the numbered services that some WHAT contains, as bits; `accepts` may widen it."""
         total = 0
         for what in whats:
-            key = (what, any_port)
+            key = (what, accepts)
             if key not in self._whats:
-                self._whats[key] = self._bits(what, any_port=any_port)
+                self._whats[key] = self._bits(what, accepts)
             total |= self._whats[key]
         return total
 
-    def _bits(self, what: What, *, any_port: bool) -> int:
+    def _bits(self, what: What, accepts: frozenset[str]) -> int:
         found = 0
         for at, service in enumerate(self.services):
             for atom in what.atoms:
@@ -208,7 +224,8 @@ class Reading:
                 elif atom.protocol != service.protocol:
                     hit = False
                 else:
-                    hit = atom.whole or atom.low <= service.port <= atom.high or (any_port and atom.protocol == 132)
+                    widened = "any-type" in accepts if atom.protocol in (1, 58) else "any-port" in accepts and atom.protocol == 132
+                    hit = atom.whole or widened or atom.low <= service.port <= atom.high
                 if hit:
                     found |= 1 << at
                     break
@@ -220,24 +237,26 @@ class Reading:
 
     # --- rules ---------------------------------------------------------------------------------------------------
 
-    def tier(self, action: str, card: Card, machine: Machine, address: Address, *, inbound: bool, loose: bool = False) -> int:
+    def tier(
+        self, action: str, card: Card, machine: Machine, address: Address, *, inbound: bool, loose: frozenset[str] = frozenset()
+    ) -> int:
         """Return the services that rules of one action name between a machine's interface and a peer, as bits."""
         total = 0
         for chapter, rule in self._rules(action):
-            accepts = frozenset(rule.accept) if loose else frozenset()
+            accepts = loose.intersection(rule.accept)
             own, peers = (rule.destinations, rule.sources) if inbound else (rule.sources, rule.destinations)
             for scope in chapter.scopes or (None,):
                 if not any(self.has_machine(end, machine, scope) for end in own):
                     continue
-                if any(self._reaches(end, address, card.domain, scope, accepts) for end in peers):
-                    total |= self.bits(rule.services, any_port="any-port" in accepts)
+                if any(self._reaches(end, address, card.domain, scope, accepts, arriving=not inbound) for end in peers):
+                    total |= self.bits(rule.services, accepts)
                     break
         return total & self.existing(address)
 
-    def _reaches(self, end: End, address: Address, domain: str, scope: Labelled | None, accepts: frozenset[str]) -> bool:
+    def _reaches(self, end: End, address: Address, domain: str, scope: Labelled | None, accepts: frozenset[str], *, arriving: bool) -> bool:
         if end.base == Place("internet") and "internet-as-anywhere" in accepts:
             return True
-        return self.has_address(end, address, domain, scope)
+        return self.has_address(end, address, domain, scope, arriving=arriving)
 
     def _rules(self, action: str) -> Iterable[tuple[Chapter, Sentence]]:
         for chapter in self.book.chapters:
@@ -259,7 +278,7 @@ class Reading:
             return before, before
         ask: Callable[[str], int] = lambda action: self.tier(action, card, machine, address, inbound=inbound)  # noqa: E731
         allow, never = ask("allow"), ask("never allow")
-        loose = self.tier("allow", card, machine, address, inbound=inbound, loose=True)
+        loose = self.tier("allow", card, machine, address, inbound=inbound, loose=LOOSE)
         base = 0
         if line.mode == "selective":
             base = before & ~ask("deny") & ~self.bits(line.closed)
