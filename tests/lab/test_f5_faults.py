@@ -216,6 +216,23 @@ def test_a_commit_that_applies_and_loses_its_answer(f5_site: Site, device: Bigip
     assert device.ok("GET", f"{POLICY}/p")["name"] == "p"
 
 
+def test_a_commit_that_comes_after_its_client_gave_up(f5_site: Site, device: Bigip) -> None:
+    number = swap(device)
+    fault(f5_site, "late", "COMMIT transaction", after=2)
+    with pytest.raises(CUT):
+        device.commit(number)
+    assert device.ok("GET", f"/mgmt/tm/transaction/{number}")["state"] == "STARTED"
+    assert device.ok("GET", f"/mgmt/tm/transaction/{number}")["state"] == "COMPLETED"
+    assert device.ok("GET", f"{POLICY}/p")["name"] == "p"
+
+
+def test_a_human_is_faster_than_the_commit(f5_site: Site, device: Bigip) -> None:
+    number = swap(device)
+    fault(f5_site, "edit", "COMMIT transaction", call={"method": "POST", "path": POLICY, "body": {"name": "p", "description": "by hand"}})
+    assert device.commit(number).code == "01020066"
+    assert device.ok("GET", f"{POLICY}/p")["description"] == "by hand"
+
+
 def test_the_nth_call_of_a_pattern_on_one_unit(f5_site: Site, device: Bigip) -> None:
     other = bigip(f5_site, 1)
     fault(f5_site, "unavailable", "GET security/*", nth=2, scope="bigip1")
@@ -259,6 +276,12 @@ def test_control_requests_that_make_no_sense(f5_site: Site) -> None:
     with pytest.raises(ValueError, match=r"no estate"):
         f5_site.reset("huge", 1)
     assert {"faults", "act", "verdict", "reboot", "failover", "state", "clock"} <= f5_site.verbs()
+
+
+def test_a_device_has_no_buckets(f5_site: Site) -> None:
+    assert f5_site.ask("buckets", None) == {"enabled": False, "scale": 1.0}
+    with pytest.raises(ValueError, match=r"no rates"):
+        f5_site.ask("buckets", {"enabled": True})
 
 
 def test_every_kind_of_fault_is_tested_here() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -304,6 +305,33 @@ def test_members_and_nodes_one_by_one(device: Bigip) -> None:
     device.ok("DELETE", one)
     assert device.ok("GET", "/mgmt/tm/ltm/pool/p?expandSubcollections=true")["membersReference"]["items"] == []
     device.ok("DELETE", "/mgmt/tm/ltm/node/10.40.0.9")
+
+
+def test_a_read_may_be_too_large(f5_site: Site, device: Bigip) -> None:
+    for number in range(5):
+        device.ok("POST", f"{FIREWALL}/policy", {"name": f"p{number}"})
+    f5_site.ask("settings", {"largest_expanded_read": 3})
+    whole = device.send("GET", f"{FIREWALL}/policy?expandSubcollections=true")
+    assert (whole.status, whole.body["message"]) == (500, "AsyncContext timeout")
+    assert len(device.ok("GET", f"{FIREWALL}/policy?expandSubcollections=true&$top=3")["items"]) == 3
+    assert len(device.ok("GET", f"{FIREWALL}/policy")["items"]) == 5
+
+
+def test_a_body_may_be_too_large(f5_site: Site, device: Bigip) -> None:
+    f5_site.ask("settings", {"largest_body": 1000})
+    assert device.send("POST", f"{FIREWALL}/policy", {"name": "p", "description": "x" * 1000}).status == 500
+    assert device.ok("GET", f"{FIREWALL}/policy")["items"] == []
+
+
+def test_readers_and_writers_at_once(f5_site: Site, device: Bigip) -> None:
+    def work(number: int) -> None:
+        device.ok("POST", LISTS, {"name": f"a{number}", "addresses": ["10.0.0.1"]})
+        assert f"a{number}" in [each["name"] for each in device.ok("GET", LISTS)["items"]]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(40))) == [None] * 40
+    generations = [each["generation"] for each in device.ok("GET", LISTS)["items"]]
+    assert len(set(generations)) == 40
 
 
 def test_a_thousand_rules_are_read_in_no_time(f5_site: Site, device: Bigip) -> None:

@@ -31,6 +31,8 @@ class Call:
     basic: str | None
     transaction: str | None
     """The coordination header."""
+    size: int = 0
+    """Bytes of the body."""
 
     @property
     def tm(self) -> str | None:
@@ -104,4 +106,5 @@ def read(request: Request) -> Call | None:
         request.headers.get("x-f5-auth-token"),
         request.headers.get("authorization"),
         request.headers.get("x-f5-rest-coordination-id"),
+        len(request.body),
     )

@@ -43,6 +43,13 @@ def _quotas(site: Site, given: Json) -> Json:
     return {"max_tokens": site.world.settings.max_tokens}
 
 
+def _buckets(_site: Site, given: Json) -> Json:
+    """A BIG-IP publishes no rates; what it does under load is a fault."""
+    if given.get("enabled"):
+        raise ValueError("a BIG-IP publishes no rates to throttle by; want faults of kind unavailable")
+    return {"enabled": False, "scale": 1.0}
+
+
 def _act(site: Site, given: Json) -> Json:
     try:
         return {"ok": True, "body": site.act_json(given)}
@@ -130,6 +137,7 @@ VERBS: dict[str, Callable[[Site, Json], Json]] = {
     "clock": _clock,
     "settings": _settings,
     "quotas": _quotas,
+    "buckets": _buckets,
     "act": _act,
     "state": _state,
     "verdict": _verdict,

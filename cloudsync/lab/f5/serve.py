@@ -55,6 +55,8 @@ class Turn:
 def answer(turn: Turn, *, trusted: bool = False) -> Json:
     """Answer a call; None is an empty body. DeviceError when the device says no. `trusted` calls need no login."""
     call, unit = turn.call, turn.unit
+    if 0 < turn.world.settings.largest_body < call.size:
+        raise DeviceError(500, "AsyncContext timeout", 1)
     if call.broken:
         raise DeviceError(400, "Found invalid JSON body in the request.", 1)
     path = MOVED.get(call.path, call.path)
@@ -333,6 +335,7 @@ def _configuration(turn: Turn, at: Target, path: str) -> Json:
         _provisioned(turn, path)
     expand = query.get("expandSubcollections", "").lower() == "true"
     if at.path is None:
+        _bearable(turn, at.collection, expand=expand)
         keys = [(key, config.objects[at.collection][key]) for key in sorted(config.objects[at.collection])]
         let = {id(each) for each in render.wanted([each for _, each in keys], query)}
         items = [_thing(turn, at.collection, key, expand=expand) for key, each in keys if id(each) in let]
@@ -350,6 +353,14 @@ def _configuration(turn: Turn, at: Target, path: str) -> Json:
         if each["name"] == at.part.rpartition("/")[2]:
             return render.selected(each, query)
     raise not_found("rule" if at.sub == "rules" else "Pool Member", at.part)
+
+
+def _bearable(turn: Turn, collection: str, *, expand: bool) -> None:
+    """Refuse a read that is too much for the REST worker."""
+    most, (top, skip) = turn.world.settings.largest_expanded_read, render.page_of(turn.call.query)
+    held = len(turn.seen.objects[collection])
+    if expand and most and min(top or held, max(0, held - skip)) > most:
+        raise DeviceError(500, "AsyncContext timeout", 1)
 
 
 def _thing(turn: Turn, collection: str, path: str, *, expand: bool) -> Json:

@@ -63,6 +63,10 @@ class Settings:
     """Do the two units see each other?"""
     default_action: str = "accept"
     """What becomes of unmatched traffic at virtual servers and self addresses (ADC mode accepts)."""
+    largest_expanded_read: int = 0
+    """Reads that expand more objects than this answer 500, as a REST worker does whose memory is spent; 0: never."""
+    largest_body: int = 0
+    """Requests with more bytes than this answer 500; 0: never."""
     geo: dict[str, list[str]] = field(default_factory=dict)
     fqdns: dict[str, list[str]] = field(default_factory=dict)
 

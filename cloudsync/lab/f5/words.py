@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from .protocols import PROTOCOLS, WORDS
+
 Ip = IPv4Address | IPv6Address
 
-PROTOCOLS = {
-    "any": None, "hopopt": 0, "icmp": 1, "igmp": 2, "ipencap": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "ipv6": 41,
-    "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "eigrp": 88, "ospf": 89, "pim": 103, "vrrp": 112, "sctp": 132,
-}  # fmt: skip
 WITH_PORTS = frozenset({6, 17, 132})
 SERVICES = {"http": 80, "https": 443, "ssh": 22, "domain": 53, "smtp": 25, "ftp": 21, "ldap": 389, "ldaps": 636, "any": 0, "*": 0}
 
@@ -102,10 +100,7 @@ def protocol(text: str) -> int | None:
 def protocol_word(text: str) -> str:
     """Return the device's own word for a protocol: a number that has a name is shown by its name."""
     number = protocol(text)
-    for word, known in PROTOCOLS.items():
-        if known == number:
-            return word
-    return str(number)
+    return WORDS.get(number, str(number))
 
 
 @lru_cache(maxsize=1024)
