@@ -183,6 +183,8 @@ def test_networks_have_names_an_order_and_a_quota(gcp_site: Site, gcp: Wire) -> 
     assert gcp.refusal("PATCH", "global/networks/default", {"autoCreateSubnetworks": False})[0] == 400
     assert gcp.refusal("POST", "global/networks", {"name": "default"})[:2] == (409, "alreadyExists")
     assert gcp.refusal("POST", "global/networks", {"name": "old", "IPv4Range": "10.0.0.0/8"})[0] == 400
+    for wrong in ("10.0.0.0/8", "fd20::/20", "x"):
+        assert gcp.refusal("POST", "global/networks", {"name": "v6", "enableUlaInternalIpv6": True, "internalIpv6Range": wrong})[0] == 400
     gcp_site.ask("quotas", {"NETWORKS": 1})
     assert gcp.refusal("POST", "global/networks", {"name": "n"})[:2] == (403, "quotaExceeded")
 

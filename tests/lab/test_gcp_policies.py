@@ -74,6 +74,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("no source", entry(5, match={"layer4Configs": [{"ipProtocol": "tcp"}]})),
     ("no destination", entry(5, direction="EGRESS")),
     ("block", entry(5, match={**MATCH, "srcIpRanges": ["10.0.0.0/42"]})),
+    ("protocol", entry(5, match={**MATCH, "layer4Configs": [{"ipProtocol": "300"}]})),
+    ("no protocol", entry(5, match={**MATCH, "layer4Configs": [{"ports": ["80"]}]})),
+    ("ports", entry(5, match={**MATCH, "layer4Configs": [{"ipProtocol": "tcp", "ports": ["70000"]}]})),
+    ("ports of icmp", entry(5, match={**MATCH, "layer4Configs": [{"ipProtocol": "icmp", "ports": ["8"]}]})),
     ("unknown", entry(5, colour="red")),
     ("tags", entry(5, targetTags=["web"])),
 ]

@@ -12,7 +12,7 @@ from .rule_text import block_of
 from .world import REGIONS, Object
 
 _ORDER = "networkFirewallPolicyEnforcementOrder"
-_CHANGEABLE = ("description", "routingConfig", _ORDER, "mtu", "enableUlaInternalIpv6", "internalIpv6Range")
+_CHANGEABLE = ("description", "routingConfig", _ORDER, "mtu")
 
 
 def list_all(call: Call) -> Object:
@@ -57,8 +57,9 @@ def insert(call: Call) -> Object:
     }
     if call.body.get("enableUlaInternalIpv6"):
         made |= {"enableUlaInternalIpv6": True, "internalIpv6Range": call.body.get("internalIpv6Range", _ula(number))}
-        if block_of(made["internalIpv6Range"]) is None:
-            raise invalid("resource.internalIpv6Range", made["internalIpv6Range"], "Must be a valid IPv6 CIDR address range.")
+        block = block_of(made["internalIpv6Range"])
+        if block is None or block.version != 6 or block.prefixlen != 48:
+            raise invalid("resource.internalIpv6Range", made["internalIpv6Range"], "Must be a /48 IPv6 CIDR address range.")
     return begin(call, Change("insert", link, number, lambda: _put_new(call, link, made)))
 
 

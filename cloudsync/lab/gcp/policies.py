@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from .call import Call
 from .firewalls import refuse_over_quota
 from .links import PUBLIC, Link, read
 from .listing import Aggregate, aggregated, page_of
 from .operations import Change, begin, ready, running_on
 from .refusal import ComputeError, exists, in_use, invalid, not_found, stale
+from .rule_text import WITH_PORTS, block_of, number_of, port_range
 from .schema import NAME
 from .world import Object, fingerprint, same_print
 
@@ -221,10 +220,10 @@ def checked_rule(given: Object, path: str) -> Object:
         raise invalid(f"{path}.match.layer4Configs", "", "At least one layer 4 configuration is required.")
     for field in ("srcIpRanges", "destIpRanges"):
         for text in match.get(field, []):
-            try:
-                ipaddress.ip_network(text, strict=False)
-            except ValueError:
-                raise invalid(f"{path}.match.{field}", text, "Must be a valid CIDR range.") from None
+            if block_of(text) is None:
+                raise invalid(f"{path}.match.{field}", text, "Must be a valid CIDR range.")
+    for one in match["layer4Configs"]:
+        _protocol(one, f"{path}.match.layer4Configs")
     if rule["direction"] == "INGRESS" and not any(name.startswith("src") and match.get(name) for name in match):
         raise invalid(f"{path}.match", "", "A source must be specified for an ingress rule.")
     if rule["direction"] == "EGRESS" and not any(name.startswith("dest") and match.get(name) for name in match):
@@ -232,3 +231,16 @@ def checked_rule(given: Object, path: str) -> Object:
     sides = max(1, len(match.get("srcIpRanges", []))) * max(1, len(match.get("destIpRanges", [])))
     ports = sum(max(1, len(one.get("ports", []))) for one in match["layer4Configs"])
     return {**rule, "ruleTupleCount": 1 + sides * ports}
+
+
+def _protocol(one: Object, path: str) -> None:
+    try:
+        number = number_of(one.get("ipProtocol", ""))
+    except ValueError:
+        raise invalid(f"{path}.ipProtocol", one.get("ipProtocol", ""), "Must be a protocol name or a number between 0 and 255.") from None
+    ports = one.get("ports", [])
+    if ports and number not in WITH_PORTS:
+        raise invalid(f"{path}.ports", ports[0], "Ports may only be specified for TCP, UDP and SCTP.")
+    for text in ports:
+        if port_range(text) is None:
+            raise invalid(f"{path}.ports", text, "Ports must be an integer or a range between 0 and 65535.")
