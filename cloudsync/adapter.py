@@ -459,6 +459,8 @@ class Capabilities:
     """In the order in which they are tried."""
     in_place: bool = False
     """Foreign rules can stay where they are beside ours, above or below them."""
+    container: str = "group"
+    """What people call the object that rules stand in."""
 
 
 @dataclass(frozen=True, slots=True)

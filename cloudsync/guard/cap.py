@@ -31,6 +31,8 @@ def check(plan: TargetPlan, limits: GuardLimits) -> Iterator[Refusal]:
 
 
 def _loses_last(point: TouchedPoint) -> bool:
-    inbound = point.ours_before.inbound and not point.ours_after.inbound
-    outbound = point.ours_before.outbound and not point.ours_after.outbound
-    return bool(inbound or outbound)
+    """Tell whether nothing of ours is left in a direction; what somebody put into our objects since the last good apply is not ours."""
+    before, right = point.ours_before, point.rightful
+    inbound = before.inbound if right is None else before.inbound & right.inbound
+    outbound = before.outbound if right is None else before.outbound & right.outbound
+    return bool((inbound and not point.ours_after.inbound) or (outbound and not point.ours_after.outbound))

@@ -52,6 +52,8 @@ class Drift:
     words: str
     """The packets, e.g. `tcp/22 from the internet`."""
     entries: tuple[Entry, ...]
+    container: str = "group"
+    """What people call the object that a rule of the platform stands in."""
 
     @property
     def real(self) -> bool:
@@ -63,7 +65,7 @@ class Drift:
         count = len(self.workloads)
         whom = f"{count} workload{'' if count == 1 else 's'} {self.labels.text()}"
         way = "to" if self.direction == "inbound" else "sent by"
-        by = "; ".join(map(_blamed, self.entries[:3]))
+        by = "; ".join(_blamed(entry, self.container) for entry in self.entries[:3])
         if len(self.entries) > 3:
             by += f"; and {len(self.entries) - 3} more rules"
         verb = "let in by" if self.direction == "inbound" else "let out by"
@@ -72,10 +74,11 @@ class Drift:
         return f"{self.words} {way} {whom}: {self.kind.value}" + (f", {verb} {by}" if by else "")
 
 
-def _blamed(entry: Entry) -> str:
-    """Return a native rule in words. A rule that the policy does not want is not ours, even inside a group of ours."""
-    group = f"our group {entry.object_name}" if entry.ours else f"{entry.object_name} ({entry.object})"
-    return f"{entry.id + ' ' if entry.id else ''}'{entry.native}' in {group}, not ours"
+def _blamed(entry: Entry, container: str) -> str:
+    """Return a native rule in words. A rule that the policy does not want is not ours, even inside an object of ours."""
+    named = f" ({entry.object})" if entry.object != entry.object_name else ""
+    place = f"our {container} {entry.object_name}" if entry.ours else f"{entry.object_name}{named}"
+    return f"{entry.id + ' ' if entry.id else ''}'{entry.native}' in {place}, not ours"
 
 
 def with_ids(found: Iterable[Drift], ids: Mapping[tuple[str, str], str]) -> tuple[Drift, ...]:
@@ -210,7 +213,8 @@ def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, Packet
         entries = tuple(_behind(known, direction, packets))
     words = names.packets(packets, domain, inbound=direction == "inbound")
     labels = group.labels
-    return Drift(scene.target, kind, severity(packets, kind), direction, packets, points, workloads, labels, words, entries)
+    container = scene.adapter.capabilities.container
+    return Drift(scene.target, kind, severity(packets, kind), direction, packets, points, workloads, labels, words, entries, container)
 
 
 def _behind(entries: Iterable[Entry], direction: str, packets: PacketSet) -> Iterator[Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -197,7 +197,7 @@ def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:
     ordered = ground.adapter.capabilities.denies  # a union has no order: its entries say it all
     hops = ground.adapter.walk(table, point.id, direction.value, sample) if sample is not None and ordered else ()
     found = Stop(view.seat.workload, interface, direction, asked, passes, passing, ruling, objects, rules, point.skipped, opens, closes)
-    return replace(found, hops=hops, sample=sample)
+    return replace(found, hops=tuple(_with_origins(view, hop, sample) for hop in hops), sample=sample)
 
 
 def _ruling(view: _View, asked: PacketSet) -> Ruling:
@@ -231,16 +231,23 @@ def _through(view: _View, entries: Iterable[Entry], passes: PacketSet) -> Iterat
         origins = entry.origins
         left = view.direction is Direction.OUT and view.seat.egress is Egress.LEAVE
         if entry.ours and not origins and not left:
-            origins = tuple(dict.fromkeys(_behind(view, hit)))
+            origins = tuple(dict.fromkeys(_behind(view, hit.__and__)))
         yield Through(entry, origins)
 
 
-def _behind(view: _View, packets: PacketSet) -> Iterator[Origin]:
+def _with_origins(view: _View, hop: Hop, sample: Packet | None) -> Hop:
+    """Name the rules of the policy behind an allow of ours that does not carry them itself."""
+    if not hop.ours or hop.origins or hop.verdict != "allow" or sample is None:
+        return hop
+    return replace(hop, origins=tuple(dict.fromkeys(_behind(view, lambda packets: sample in packets))))
+
+
+def _behind(view: _View, hit: Callable[[PacketSet], object]) -> Iterator[Origin]:
     for at, arm in enumerate(view.compiler.arms):
         own = arm.destination if view.direction is Direction.IN else arm.source
         if arm.rule.action is not Action.ALLOW or not own.classes >> view.seat.number & 1:
             continue
-        if any(piece.loosest & packets for piece in view.compiler.pieces(at, view.seat.domain, view.direction)):
+        if any(hit(piece.loosest) for piece in view.compiler.pieces(at, view.seat.domain, view.direction)):
             yield Origin(arm.rule.id, arm.rule.where)
 
 

@@ -207,6 +207,8 @@ def test_a_point_never_loses_its_last_rule_of_ours_unasked() -> None:
     assert "1 point would lose the last rule of ours" in refused.message
     assert no(cap.check, replace(WRITES, points=(replace(point, ours_after=let("192.0.2.1")),))) == []
     assert no(cap.check, replace(WRITES, points=(replace(point, enforced=False),))) == []
+    assert no(cap.check, replace(WRITES, points=(replace(point, rightful=Access()),))) == [], "others put it there"
+    assert no(cap.check, replace(WRITES, points=(replace(point, rightful=point.ours_before),)))
 
 
 def test_foreign_rules_do_not_count_as_ours() -> None:
