@@ -186,8 +186,6 @@ class Draft:
 
     rules: dict[tuple[str, Ends, Native], tuple[Origin, ...]] = field(default_factory=dict)
     logged: set[tuple[str, Ends, Native]] = field(default_factory=set)
-    packets: dict[str, list[PacketSet]] = field(default_factory=dict)
-    """Tier -> what its rules decide, as seen from the domain."""
 
 
 _TIERS = {"never": Action.DROP, "allow": Action.ACCEPT, "deny": Action.DROP, "shut": Action.DROP, "kept": Action.ACCEPT}
@@ -202,7 +200,6 @@ def write(found: Tiers, slot: Slot, peers: Peers) -> Draft:
             ends = peers.ends(term, slot.domain, slot.route_domain)
             if ends is None:
                 continue
-            draft.packets.setdefault(tier, []).append(PacketSet.of(peers.addresses(term.peer, slot.domain), term.services))
             for native in words.natives(term.services):
                 _add(draft, (tier, ends, native), term.origins, logged=term.logged)
     return draft

@@ -35,6 +35,7 @@ class _Work:
     findings: Findings
     classes: Mapping[tuple[str, Domain], ClassIntent]
     slots: dict[Slot, list[Virtual]] = field(default_factory=dict)
+    decided: dict[tuple[str, Domain], PacketSet] = field(default_factory=dict)
     attached: dict[str, str] = field(default_factory=dict)
     """Virtual server -> policy, where that is ours to say."""
     policies: dict[str, Policy] = field(default_factory=dict)
@@ -92,22 +93,27 @@ def _place(work: _Work, point: PointIntent) -> None:
         odd = next(odd_rules(work.table, virtual), None)
         if odd is not None and not _ours(work.table, virtual.enforced):
             work.problems.append(unreadable(virtual, odd))
-    kept = _kept(group, point, virtual) if exclusive and point.mode is Mode.SELECTIVE else NO_PACKETS
+    kept = _kept(work, group, point, virtual) if exclusive and point.mode is Mode.SELECTIVE else NO_PACKETS
     slot = Slot(point.class_id, point.domain, virtual.domain, kept, exclusive or work.default_deny)
     work.slots.setdefault(slot, []).append(virtual)
 
 
-def _kept(group: ClassIntent, point: PointIntent, virtual: Virtual) -> PacketSet | None:
+def _kept(work: _Work, group: ClassIntent, point: PointIntent, virtual: Virtual) -> PacketSet | None:
     """Return what stays open of the past; None where that is everything that the tiers above do not decide."""
     packets = limit(virtual.listener.peers, virtual.listener.services)
     kept = (point.kept_in or NO_PACKETS) & packets
-    allowed = group.inbound
-    return None if kept and packets - allowed.exact - allowed.never - _said(allowed.closed, group) <= kept else kept
+    return None if kept and packets - _decided(work, group) <= kept else kept
 
 
-def _said(closed: PacketSet, group: ClassIntent) -> PacketSet:
-    """Return what deny rules and selective services close, as far as rules of ours say it."""
-    return closed if group.inbound.closed_terms else NO_PACKETS
+def _decided(work: _Work, group: ClassIntent) -> PacketSet:
+    """Return the packets that the rules of a class's tiers speak of, as they will be written."""
+    key = (group.class_id, group.domain)
+    if key not in work.decided:
+        found = content.tiers(group.inbound, selective=group.mode is Mode.SELECTIVE)
+        peers = Peers(work.classes, {})
+        terms = (*found.never, *found.allow, *found.deny)
+        work.decided[key] = PacketSet.union_all(PacketSet.of(peers.addresses(one.peer, group.domain), one.services) for one in terms)
+    return work.decided[key]
 
 
 def _refuse_egress(work: _Work, group: ClassIntent, point: PointId) -> None:

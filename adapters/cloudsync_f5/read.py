@@ -285,6 +285,7 @@ def standing(device: Device) -> tuple[str, str]:
 def again(reading: Reading, table: F5Table, what: Iterable[str]) -> F5Table:
     """Return a table with some of it read again: `firewall` (policies, lists, virtual servers, compiler), `pending`, `sync`."""
     wanted = frozenset(what)
+    table = replace(table, saved=True)
     if "firewall" in wanted:
         policies, lists, virtuals = reading.consistent()
         table = judged(replace(table, policies=policies, lists=lists, virtuals=virtuals), additive=reading.settings.additive)

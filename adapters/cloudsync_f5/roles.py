@@ -1,7 +1,7 @@
 """The least-privilege account on a device, generated from the permissions declared in `limits.py`. Pure.
 
-F5's built-in roles are coarse: `firewall-manager` may edit firewall objects, but whether it may attach a policy to a virtual server, save and
-synchronise is verified by no document; a role of one's own over REST paths is possible (RBAC of iControl REST: roles and resource groups
+F5 has coarse built-in roles: `firewall-manager` may edit firewall objects, but no document says whether it may attach, save and
+synchronise; a role of one's own over REST paths is possible (RBAC of iControl REST: roles and resource groups
 below `/mgmt/shared/authz`). So both are printed: a built-in role to begin with, and the resource groups that say it exactly. Never tried
 against a device.
 """

@@ -21,11 +21,13 @@ class _Draft:
     policies: dict[str, Policy]
     lists: dict[str, AddressList]
     virtuals: dict[str, Virtual]
+    saved: bool
+    synced: bool
 
 
 def simulate(table: F5Table, *steps: Step) -> F5Table:
     """Return the table after steps, from their payloads alone."""
-    draft = _Draft(table.owner, dict(table.policies), dict(table.lists), dict(table.virtuals))
+    draft = _Draft(table.owner, dict(table.policies), dict(table.lists), dict(table.virtuals), table.saved, table.synced)
     for step in steps:
         request = wire.parse(step.payload)
         if request.host != table.active:
@@ -42,11 +44,15 @@ def simulate(table: F5Table, *steps: Step) -> F5Table:
         policies={path: draft.policies[path] for path in sorted(draft.policies)},
         lists={path: draft.lists[path] for path in sorted(draft.lists)},
         virtuals=draft.virtuals,
+        saved=draft.saved,
+        synced=draft.synced,
     )
 
 
 def _call(draft: _Draft, call: Call) -> None:
     kind = _kind(call.path)
+    if kind not in ("save", "sync"):
+        draft.saved = draft.synced = False
     match call.method, kind:
         case "POST", "policy":
             made = parse.policy(call.body, draft.owner)
@@ -70,8 +76,10 @@ def _call(draft: _Draft, call: Call) -> None:
             path = wire.untilded(call.path)
             _held(path, draft.lists)
             del draft.lists[path]
-        case "POST", "save" | "sync":
-            pass
+        case "POST", "save":
+            draft.saved = True
+        case "POST", "sync":
+            draft.synced = True
         case _:
             raise ValueError(f"no write of ours: {call.method} {call.path}")
 
@@ -135,7 +143,8 @@ def seen(table: F5Table, step: Step) -> Seen:
     if "sync" in kinds:
         return Seen.YES if table.synced else Seen.NO
     if "save" in kinds and len(request.calls) == 1:
-        return Seen.YES  # the last save of a job: what it saves is the cleaning up, and that is done again after any loss
+        # The last save of a job. What it saves is the cleaning up, and that is done again after any loss.
+        return Seen.YES if table.saved else Seen.NO
     done = list(_done(table, request))
     if not all(done):
         return Seen.OTHER if any(done) else Seen.NO

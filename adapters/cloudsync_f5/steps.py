@@ -159,7 +159,7 @@ class Change:
         if lists or open_job:
             orphans = (*sorted(lists), *((self.actual.pending,) if open_job else ()))
             phases.append(Phase("clean up lists", (self._delete("lists", (), orphans),)))
-        return (*phases, *self._after(tidied=bool(gone or lists)))
+        return (*phases, *self._after())
 
     def _done(self, *, saved: bool) -> list[Phase]:
         found: list[Phase] = []
@@ -169,8 +169,8 @@ class Change:
             found.append(Phase("save", (self._order("save", "save the configuration", calls),)))
         return found + self._synced("sync")
 
-    def _after(self, *, tidied: bool) -> list[Phase]:
-        last = [Phase("save again", (self._order("save-again", "save the configuration", (wire.save(),)),))] if tidied else []
+    def _after(self) -> list[Phase]:
+        last = [Phase("save again", (self._order("save-again", "save the configuration", (wire.save(),)),))]
         return (last if self.actual.saves else []) + self._synced("sync-again")
 
     def _synced(self, key: str) -> list[Phase]:

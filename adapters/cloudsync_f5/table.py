@@ -229,6 +229,8 @@ class F5Table:
     """What the device says of a compilation that is not done; empty when everything committed is in force."""
     synced: bool = field(default=True, compare=False)
     """Whether the units of the group agree (colour green), or no group is to be kept in step."""
+    saved: bool = field(default=True, compare=False)
+    """Whether the saved configuration holds the running one: no read can show it, so every read takes it to be so; the model knows."""
     sync_words: str = field(default="", compare=False)
     """The device's own words on synchronisation, for people."""
     group: str = ""
