@@ -120,6 +120,40 @@ def test_a_call_that_is_held(one: Wire) -> None:
     assert heard[0].document["tags"] == {"a": "b"}
 
 
+def test_a_call_that_is_held_after_it_took_effect_and_dropped(one: Wire) -> None:
+    fault(one, WRITE, "hold_after")
+    broken: list[type[Exception]] = []
+
+    def attempt() -> None:
+        try:
+            write(one)
+        except (ConnectionError, http.client.HTTPException) as error:
+            broken.append(type(error))
+
+    writer = threading.Thread(target=attempt)
+    writer.start()
+    while not one.site.ask("held", None):
+        writer.join(0.005)
+    assert one.site.ask("held", None)[0]["moment"] == "after"
+    one.site.ask("release", {"drop": True})
+    writer.join(10)
+    assert broken
+    assert in_force(one) == ["mine"]
+
+
+def test_a_slow_answer_is_whole(one: Wire) -> None:
+    fault(one, "NetworkSecurityGroups_Get", "slow", seconds=0.01)
+    assert one.get(one.path(NSG, "one")).document["name"] == "one"
+
+
+def test_somebody_writes_right_after_us(one: Wire) -> None:
+    theirs = {"method": "PATCH", "path": one.path(NSG, "one"), "body": {"tags": {"by": "them"}}}
+    fault(one, "NetworkSecurityGroups_Get", "edit_after", call=theirs)
+    seen = one.get(one.path(NSG, "one"))
+    assert "tags" not in seen.document
+    assert one.get(one.path(NSG, "one")).document["etag"] != seen.document["etag"]
+
+
 def test_an_old_answer_of_a_replica(one: Wire) -> None:
     one.done(one.path(NSG, "one"), {"securityRules": [rule("second", 100)]})
     fault(one, "NetworkSecurityGroups_Get", "stale")

@@ -55,6 +55,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"sourceAddressPrefix": None, "sourceAddressPrefixes": []}, "SecurityRuleParameterContainsEmptyValue", "sourceAddressPrefixes",
     ),
     "no ports": ({"destinationPortRange": None}, "SecurityRuleParameterContainsEmptyValue", "destinationPortRange"),
+    "one and many sources": (
+        {"sourceAddressPrefixes": ["10.1.0.0/16"]}, "SecurityRuleCannotSpecifyBothSingularAndPlural", "sourceAddressPrefixes",
+    ),
+    "one and many ports": (
+        {"destinationPortRanges": ["80"]}, "SecurityRuleCannotSpecifyBothSingularAndPlural", "destinationPortRanges",
+    ),
     "star in a list": (
         {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["*"]}, "SecurityRuleParameterContainsUnsupportedValue", "*",
     ),
@@ -203,6 +209,12 @@ def test_one_element_lists_by_switch(one: Wire) -> None:
     one.done(one.path(NSG, "one"), {"securityRules": [rule("other", 301), single]})
     one.done(one.path(NSG, "one"), {"securityRules": [{**single, "name": "anew"}]})
     assert stored(one).document["properties"]["securityRules"][0]["properties"]["sourceAddressPrefix"] == "10.0.0.0/8"
+
+
+def test_an_empty_text_is_a_missing_field(one: Wire) -> None:
+    given = rule("wide", 300, sourceAddressPrefix="", sourceAddressPrefixes=["10.0.0.0/8", "172.16.0.0/12"])
+    one.done(one.path(NSG, "one"), {"securityRules": [given]})
+    assert "sourceAddressPrefix" not in stored(one).document["properties"]["securityRules"][0]["properties"]
 
 
 def test_a_put_is_a_full_replacement(one: Wire) -> None:

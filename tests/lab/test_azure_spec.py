@@ -44,7 +44,7 @@ ONLY_IN_TEMPLATES = {"apiVersion"}
 
 
 @needs_spec
-@pytest.mark.parametrize("title", SHAPES)
+@pytest.mark.parametrize("title", [title for title in SHAPES if title != "Resource"])
 def test_our_tables_say_what_the_specification_says(title: str) -> None:
     published = schema(ALIASES.get(title, title))
     theirs = {name: value for name, value in published["properties"].items() if name not in ONLY_IN_TEMPLATES}

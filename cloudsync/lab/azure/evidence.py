@@ -49,6 +49,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("azure 4", "two families in one rule: ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies", _I),
     Behaviour("azure 4", "ASGs and prefixes on one side, tags and `*` in lists are refused", _I),
     Behaviour("azure 4", "the codes of these two", _A),
+    Behaviour("azure 4", "a singular field together with its plural is refused, and the code", _A),
+    Behaviour("azure 4", "an empty singular field is a missing one", _A),
     Behaviour("azure 4", "ASGs of two networks in a rule: AllApplicationSecurityGroupsInSecurityRuleMustBeFromSameVnet", _I),
     Behaviour("azure 4", "1,000 rules, 4,000 addresses per side, 10 and 100 ASGs", _D),
     Behaviour("azure 4", "the codes over these limits; the limit of rules counts both directions", _A),

@@ -276,8 +276,9 @@ def _put(turn: Turn) -> Reply:
     document = turn.call.document()
     strict = world.switches.read_only_fields == "refuse"
     head = {name: value for name, value in document.items() if name != "properties"}
-    if kind.shape:
-        cleaned(kind.shape, head, strict=strict)
+    cleaned(
+        kind.shape or "Resource", {name: value for name, value in head.items() if kind.shape or name in ("location", "tags")}, strict=strict
+    )
     if path.group is None:
         return _no(turn)
     old = world.find(path.text)
@@ -297,10 +298,20 @@ def _put(turn: Turn) -> Reply:
     draft.hidden["tags_given"] = document.get("tags") is not None
     draft.extra = {name: value for name, value in head.items() if name in ("sku", "zones", "identity", "plan", "extendedLocation")}
     given = document.get("properties")
-    kind.accept(world, draft, {} if given is None else given, old)
+    _accept(turn, draft, {} if given is None else given, old)
     operation = _commit(turn, draft, old)
     headers = operations.headers(world, operation, turn.asked, kind.put_wait if old is None else None)
     return Reply(200 if old is not None else 201, shown(turn, draft), headers)
+
+
+def _accept(turn: Turn, draft: Resource, given: Json, old: Resource | None) -> None:
+    """Let a kind take a request. Those without a table of fields find out themselves that something is not of the type they need."""
+    try:
+        turn.kind.accept(turn.world, draft, given, old)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        if turn.kind.shape:
+            raise
+        raise bad("InvalidParameter", "The request content was invalid.") from None
 
 
 def _commit(turn: Turn, draft: Resource, old: Resource | None) -> Operation:

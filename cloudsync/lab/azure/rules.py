@@ -16,6 +16,7 @@ from .world import Resource, World
 PLURALS = ("sourcePortRanges", "destinationPortRanges", "sourceAddressPrefixes", "destinationAddressPrefixes")
 ADDRESSES = (("sourceAddressPrefix", "sourceAddressPrefixes"), ("destinationAddressPrefix", "destinationAddressPrefixes"))
 PORTS = (("sourcePortRange", "sourcePortRanges"), ("destinationPortRange", "destinationPortRanges"))
+_SINGULARS = frozenset(singular for singular, _ in (*ADDRESSES, *PORTS))
 ASGS = ("sourceApplicationSecurityGroups", "destinationApplicationSecurityGroups")
 _SIDES = tuple((*fields, asgs) for fields, asgs in zip(ADDRESSES, ASGS, strict=True))
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,78}[A-Za-z0-9_])?")
@@ -79,6 +80,7 @@ def checked(world: World, group_id: str, rule: Json, old: Json) -> Json:
     for singular, plural in PORTS:
         for text in _all(properties, singular, plural):
             _check_port(text)
+        _check_one_way(rule_id, properties, singular, plural)
         if not _all(properties, singular, plural):
             raise bad("SecurityRuleParameterContainsEmptyValue", f"Security rule {rule_id} must have a value for {singular} or {plural}.")
     for side in _SIDES:
@@ -96,9 +98,9 @@ def checked(world: World, group_id: str, rule: Json, old: Json) -> Json:
     if len(families) > 1:
         text = f"Resource {rule_id} cannot contain address prefixes from different address families."
         raise bad("ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies", text)
-    for name_of_list in (*PLURALS, *ASGS):
-        if kept.get(name_of_list) == []:
-            del kept[name_of_list]
+    for field, value in list(kept.items()):
+        if value == [] or (value == "" and field in _SINGULARS):
+            del kept[field]
     if world.switches.one_element_lists == "collapse":
         _collapse(kept)
     return {"name": name, "properties": kept}
@@ -113,6 +115,12 @@ def _collapse(kept: Json) -> None:
 def _all(properties: Json, singular: str, plural: str) -> list[str]:
     one = properties.get(singular)
     return ([one] if one else []) + list(properties.get(plural, ()))
+
+
+def _check_one_way(rule_id: str, properties: Json, singular: str, plural: str) -> None:
+    if properties.get(singular) and properties.get(plural):
+        text = f"Security rule {rule_id} cannot specify both {singular} and {plural}."
+        raise bad("SecurityRuleCannotSpecifyBothSingularAndPlural", text)
 
 
 def _check_port(text: str) -> None:
@@ -130,6 +138,7 @@ def _check_port(text: str) -> None:
 
 def _check_side(world: World, rule_id: str, properties: Json, side: tuple[str, str, str], old: Json) -> None:
     singular, plural, asgs = side
+    _check_one_way(rule_id, properties, singular, plural)
     prefixes, groups = _all(properties, singular, plural), properties.get(asgs, ())
     stored = _all(old["properties"], singular, plural) if old is not None else []
     for text in prefixes:

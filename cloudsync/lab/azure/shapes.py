@@ -19,6 +19,7 @@ Shape: TypeAlias = Mapping[str, Type]
 STATES = ("Failed", "Succeeded", "Canceled", "Creating", "Updating", "Deleting")
 
 SHAPES: dict[str, Shape] = {
+    "Resource": {"location": "text", "tags": "map"},
     "NetworkSecurityGroup": {
         "id": "text", "name-": "text", "type-": "text", "etag-": "text", "location": "text", "tags": "map",
         "properties": "NetworkSecurityGroupPropertiesFormat",

@@ -156,7 +156,7 @@ class Site:
         return Answer(reply.status, json.dumps(reply.document).encode(), headers)
 
     def _common(self) -> dict[str, str]:
-        number = self.world.guid()
+        number = self.world.request_id()
         return {
             "Content-Type": "application/json; charset=utf-8",
             "Cache-Control": "no-cache",

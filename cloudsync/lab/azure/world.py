@@ -102,7 +102,7 @@ class World:
         self.older: dict[str, Json] = {}
         """Key of an NSG -> the rules its data plane uses while it lags."""
         self.flows: list[Json] = []
-        self._seed, self._made = 1, 0
+        self._seed, self._made, self._answered = 1, 0, 0
         self._backs: tuple[int, dict[str, tuple[list[str], list[str]]]] | None = None
         self.version = 0
 
@@ -112,7 +112,7 @@ class World:
         for kept in (self.groups, self.resources, self.operations, self.refusals, self.gateway_prefixes, self.lag_s, self.older):
             kept.clear()
         self.flows.clear()
-        self._seed, self._made = seed, 0
+        self._seed, self._made, self._answered = seed, 0, 0
         self._backs = None
         self.version += 1
         self.clock.thaw()
@@ -123,6 +123,11 @@ class World:
         """The next id."""
         self._made += 1
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._seed}/{self._made}"))
+
+    def request_id(self) -> str:
+        """The next id of an answer; from a count of their own, so that ids of resources do not depend on how often somebody has asked."""
+        self._answered += 1
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self._seed}/{self._answered}"))
 
     def etag(self) -> str:
         """The next ETag."""
