@@ -269,13 +269,24 @@ def _self_signed(credentials: Sdk) -> Sdk:
     return credentials if sign is None else sign(True)
 
 
-def _session(credentials: Sdk, endpoint: str, *, once: bool = False) -> Sdk:
-    """Return a session; `once` sends nothing again, not even after a 401."""
-    session = _Session(_self_signed(credentials), max_refresh_attempts=0 if once else 1, default_host="compute.googleapis.com")
+def _session(credentials: Sdk, endpoint: str) -> Sdk:
+    """Return the session that reads go through."""
+    return _plain(_Session(_self_signed(credentials), max_refresh_attempts=1, default_host="compute.googleapis.com"), endpoint)
+
+
+def _plain(session: Sdk, endpoint: str) -> Sdk:
+    """Let a session follow no redirect: on one of those the body would go to a stranger, whose word would count as Google's."""
     session.max_redirects = 0
     if simulated(endpoint):
         session.trust_env = False  # no proxy stands between this machine and itself
     return session
+
+
+def _once(transport: Sdk, endpoint: str) -> None:
+    """Let a typed client send each call once, not even again after a 401. Its session takes that only when it is made, and it makes it."""
+    session = vars(transport)["_session"]
+    vars(session)["_max_refresh_attempts"] = 0
+    _plain(session, endpoint)
 
 
 class _Typed:
@@ -285,7 +296,7 @@ class _Typed:
         from google.cloud import compute_v1
 
         self._sdk: Sdk = compute_v1
-        self._credentials, self._session, self._endpoint = credentials, _session(credentials, endpoint, once=True), endpoint
+        self._credentials, self._endpoint = credentials, endpoint
         self._firewalls, self._instances = self._client("Firewalls"), self._client("Instances")
         self._global, self._zonal = self._client("GlobalOperations"), self._client("ZoneOperations")
 
@@ -296,8 +307,7 @@ class _Typed:
             host=self._endpoint.partition("://")[2].rstrip("/") or "compute.googleapis.com",
             url_scheme="http" if simulated(self._endpoint) else "https",
         )
-        # The session is the transport's own business by its name; there is no other way to have it send a call once.
-        vars(transport)["_session"] = self._session
+        _once(transport, self._endpoint)
         return kind(transport=transport)
 
     def send(self, request: wire.Request, request_id: str, fingerprint: Callable[[], str]) -> tuple[Sdk, Callable[[str], Sdk]]:

@@ -155,18 +155,24 @@ def _correct(work: _Work) -> None:
 def _still_wrong(work: _Work, desired: GcpTable) -> Iterator[Problem]:
     """Refuse where foreign rules with smaller numbers than ours decide against the policy, and name them."""
     reader = Reader(desired)
+    found: dict[tuple[str, str, str], list[_Gap]] = {}
     for gap in _gaps(work, desired):
-        wrong = gap.missing | gap.excess
-        blamed: list[Rule] = []
+        blamed: dict[str, Rule] = {}
         for nic in gap.slot.nics:
+            left = gap.missing | gap.excess
             for rule in reader.rules(nic, egress=gap.egress):
-                if rule.mark is None and rule not in blamed and reader.packets(rule) & (gap.missing if rule.deny else gap.excess):
-                    blamed.append(rule)
-        way = "outbound" if gap.egress else "inbound"
-        by = ", ".join(f"{rule.name} ({'deny' if rule.deny else 'allow'} at {rule.priority})" for rule in blamed[:5]) or "no rule we know"
-        message = f"{gap.slot.title}: foreign rules decide {way} {wrong.text()} against the policy: {by}"
+                hit = reader.packets(rule) & left
+                if hit and rule.mark is None:
+                    blamed[rule.name] = rule
+                left -= hit
+        by = ", ".join(f"{rule.name} ({'deny' if rule.deny else 'allow'} at {rule.priority})" for rule in list(blamed.values())[:5])
+        found.setdefault((gap.slot.scope, "outbound" if gap.egress else "inbound", by or "no rule we know"), []).append(gap)
+    for (scope, way, by), gaps in sorted(found.items()):
+        wrong = PacketSet.union_all(one for gap in gaps for one in (gap.missing, gap.excess))
+        points = tuple(sorted(point for gap in gaps for point in gap.slot.points))
+        message = f"{scope}: foreign rules decide {way} {wrong.text()} against the policy at {len(points)} interfaces: {by}"
         hint = "they stand above our numbers, or also act on machines that are not enforced: move or delete them, or change `band`"
-        yield Problem("FOREIGN-ABOVE", message, hint, (), gap.slot.points)
+        yield Problem("FOREIGN-ABOVE", message, hint, (), points)
 
 
 def _other_owners(work: _Work) -> Iterator[Problem]:
