@@ -288,6 +288,8 @@ def test_a_body_that_is_no_json(gcp: Wire) -> None:
 def test_an_unknown_method_and_an_unknown_query(gcp: Wire) -> None:
     assert gcp.send("GET", "global/rockets")[0] == 404
     assert gcp.send("PUT", ALL, {})[0] == 404
+    assert gcp.refusal("GET", ALL, returnPartialSuccess="perhaps")[:2] == (400, "invalid")
+    assert gcp.site.ask("calls", None)["unknown"] == 2
     assert gcp.refusal("GET", ALL, colour="red")[:2] == (400, "badRequest")
     assert gcp.refusal("GET", f"{ALL}/Bad_Name")[:2] == (400, "invalid")
     assert gcp.send("GET", ALL, alt="json", prettyPrint="false")[0] == 200

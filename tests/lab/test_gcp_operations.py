@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import uuid
 from typing import Any
@@ -154,6 +155,8 @@ def test_wait_ends_when_the_operation_does_and_holds_up_nobody(gcp_site: Site, g
     answers: list[str] = []
     waiting = threading.Thread(target=lambda: answers.append(gcp.send("POST", f"global/operations/{name}/wait")[1]["status"]))
     waiting.start()
+    while not gcp_site.api.waiting:
+        assert waiting.is_alive()
     assert gcp.rules() == []
     assert answers == []
     gcp_site.ask("clock", {"advance": 3600})
@@ -272,3 +275,48 @@ def test_a_controller_puts_its_rules_back(gcp_site: Site, gcp: Wire) -> None:
     assert after["id"] != before["id"]
     assert after["sourceRanges"] == before["sourceRanges"]
     assert gcp_site.ask("history", None)[-1]["by"] == "controller"
+
+
+def test_what_waits_for_an_earlier_world_does_not_speak_in_the_next(gcp_site: Site, gcp: Wire) -> None:
+    gcp_site.ask("settings", {"operation_latency_s": 3600.0})
+    name = started(gcp)
+    seen: list[str] = []
+
+    def wait(path: str) -> None:
+        try:
+            gcp.send("POST", path, rule("late"))
+        except (OSError, http.client.HTTPException) as error:
+            seen.append(type(error).__name__)
+
+    gcp_site.ask("faults", {"operation": "firewalls.insert", "kind": "hold_before"})
+    threads = [threading.Thread(target=wait, args=(path,)) for path in (ALL, f"global/operations/{name}/wait")]
+    for thread in threads:
+        thread.start()
+    while not (gcp_site.ask("held", None) and gcp_site.api.waiting):
+        assert all(thread.is_alive() for thread in threads)
+    gcp_site.reset("empty", 1)
+    for thread in threads:
+        thread.join(20)
+    assert gcp.rules() == []
+    assert [entry["operation"] for entry in gcp_site.ask("log", {"reads": True})] == ["firewalls.list"]
+    assert len(seen) == 2
+
+
+def test_many_at_once(gcp_site: Site, gcp: Wire) -> None:
+    def work(worker: int) -> None:
+        for number in range(12):
+            status, operation = gcp.send("POST", ALL, rule(f"w{worker}-{number}"))
+            assert status == 200, operation
+            assert gcp.send("POST", f"global/operations/{operation['name']}/wait")[1]["status"] == "DONE"
+        gcp.send("POST", ALL, rule("only-one"))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(gcp.rules()) == 73
+    entries = gcp_site.ask("log", None)
+    assert sum(entry["applied"] for entry in entries) == 73
+    assert sorted(entry["status"] for entry in entries if entry["body"]["name"] == "only-one") == [200, 409, 409, 409, 409, 409]
+    assert [entry["sequence"] for entry in entries] == sorted(entry["sequence"] for entry in entries)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..http import Answer, Request
 from ..kit.faults import Fault, Json, Kind
-from ..kit.gate import Gate
+from ..kit.gate import RESET, Gate
 from ..kit.journal import Entry
 from . import schema
 from .call import Call, Principal
@@ -42,6 +42,8 @@ class Api:
     endpoint: str = ""
     watch: Callable[[Route, Object], None] | None = None
     """Shown every answer that is no refusal; tests compare them with the published description."""
+    waiting: int = 0
+    """Calls of `wait` that are waiting just now."""
     _pages: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,8 @@ class Api:
             return self.gate.carry(Entry("oauth2.token", "", mutating=False, path=request.path), lambda _e, _f: self._grant(request))
         found = route_of(request.method, request.path)
         if found is None:
-            return Answer(404, _NOT_HERE, {"Content-Type": "text/html; charset=UTF-8"})
+            unknown = Entry("unknown", "", mutating=False, path=f"{request.method} {request.path}")
+            return self.gate.carry(unknown, lambda _entry, _faults: Answer(404, _NOT_HERE, {"Content-Type": "text/html; charset=UTF-8"}))
         route, path = found
         query = dict(parse_qsl(request.query, keep_blank_values=True))
         body = _read(request.body)
@@ -71,9 +74,12 @@ class Api:
             body=None if body is _Malformed or not route.mutating else body,
             path=f"{request.method} {request.path}",
         )
+        generation = self.world.generation
         if route.name.endswith(".wait"):
             self._wait(path)
-        asked = _Asked(route, path, query, body, request.headers.get("authorization"))
+            if self.world.generation != generation:
+                return RESET
+        asked = _Asked(route, path, query, body, request.headers.get("authorization"), generation=generation)
         return self.gate.carry(
             entry, lambda each, faults: self._perform(asked, each, faults), page=self._pages.get(query.get("pageToken", ""), 1)
         )
@@ -87,19 +93,30 @@ class Api:
 
     def _wait(self, path: dict[str, str]) -> None:
         """Wait outside the lock until the operation ends, the vendor's patience does, or the lab's clock stands still."""
-        settings, began = self.world.settings, time.monotonic()
-        while not settings.wait_early:
+        settings, began, counted = self.world.settings, time.monotonic(), False
+        while not settings.wait_early and time.monotonic() - began < settings.wait_limit_s:
             with self.gate.lock:
-                project = self.world.projects.get(path["project"])
-                operations = project.operations.values() if project else ()
-                left = seconds_to_wait(operations, path["operation"], self.world.clock.now())
-            if left is None or left <= 0 or time.monotonic() - began >= settings.wait_limit_s:
-                return
-            if self.world.clock.frozen:
-                if left != float("inf"):
-                    self.world.clock.advance(left)
-                return
+                left = self._left(path)
+                if left is None or self._moved(left):
+                    break
+                self.waiting += not counted
+                counted = True
             threading.Event().wait(min(_STEP_S, left))
+        with self.gate.lock:
+            self.waiting -= counted
+
+    def _left(self, path: dict[str, str]) -> float | None:
+        project = self.world.projects.get(path["project"])
+        left = seconds_to_wait(project.operations.values(), path["operation"], self.world.clock.now()) if project else None
+        return left or None
+
+    def _moved(self, left: float) -> bool:
+        """A clock that only `advance` moves is moved to the operation's end, for nobody else would."""
+        if not self.world.clock.frozen:
+            return False
+        if left != float("inf"):
+            self.world.clock.advance(left)
+        return True
 
     def act(self, call: Json, by: str = "third party") -> Object:
         """Carry out a request past all faults and delays, as an administrator or as the principal of `as`; return status and body."""
@@ -134,6 +151,8 @@ class Api:
     # --- carrying out ---------------------------------------------------------------------------------------------
 
     def _perform(self, asked: _Asked, entry: Entry, faults: tuple[Fault, ...]) -> Answer:
+        if asked.generation not in (None, self.world.generation):
+            return RESET
         self.world.settle()
         try:
             body = self._carried_out(asked, entry, faults)
@@ -229,6 +248,8 @@ class _Asked:
     body: Json
     authorization: str | None
     principal: Principal | None = None
+    generation: int | None = None
+    """Of the world that was asked; None: whichever there is."""
 
 
 def _read(body: bytes) -> Json:

@@ -52,10 +52,7 @@ class Call:
 
     def flag(self, name: str) -> bool:
         """Read a truth value of the query."""
-        text = self.query.get(name, "false").lower()
-        if text not in ("true", "false"):
-            raise invalid(name, text, "Must be true or false.")
-        return text == "true"
+        return self.query.get(name, "false").lower() == "true"
 
     def link(self, kind: str, name: str) -> Link:
         """Name a resource of this call's project, in the zone or region of its path if there is one."""

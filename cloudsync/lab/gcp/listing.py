@@ -15,6 +15,7 @@ from .refusal import ComputeError, invalid
 from .world import Object
 
 MOST = 500
+_FLAGS = frozenset({"includeAllScopes", "replaceExistingAssociation", "returnPartialSuccess"})
 _TERM = re.compile(r'\s*\(?\s*(?P<field>[A-Za-z][\w.\-]*)\s*(?P<op>!=|=|:|\beq\b|\bne\b)\s*(?P<value>"[^"]*"|\'[^\']*\'|[^\s()]+)\s*\)?\s*')
 _JOIN = re.compile(r"(?:AND\b|and\b)?\s*")
 
@@ -219,3 +220,6 @@ def refuse_unknown(query: Mapping[str, str], known: frozenset[str]) -> None:
                 f"Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could not be found."
             )
             raise ComputeError(400, "badRequest", text)
+    for name in _FLAGS & query.keys():
+        if query[name].lower() not in ("true", "false"):
+            raise invalid(name, query[name], "Must be true or false.")

@@ -140,12 +140,15 @@ class World:
     history: list[Object] = field(default_factory=list)
     """Every change that took effect, in order."""
     seed: int = 1
+    generation: int = 0
+    """How often it began anew: what was asked of an earlier world is not done in this one."""
     _issued: int = 0
     began: float = 0.0
     _planned: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
     def begin(self, seed: int) -> None:
         """Forget everything; the same seed gives the same ids."""
+        self.generation += 1
         self.projects.clear()
         self.packets = Packets()
         self.history.clear()
