@@ -405,3 +405,34 @@ def test_what_is_not_served(one: Wire) -> None:
     assert one.get(one.path(NSG, "one/dances/x")).code == "InvalidResourceType"
     assert one.send("POST", one.path(NSG, "one"), {}).status == 405
     assert one.get("/favicon.ico").status == 404
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_keeps_rules_from_deletion_but_not_from_a_whole_put(one: Wire) -> None:
+    group = one.path(NSG).partition("/providers/")[0]
+    lock = f"{group}/providers/Microsoft.Authorization/locks/keep"
+    assert one.send("PUT", lock, {"properties": {"level": "Maybe"}}).code == "InvalidLockLevel"
+    assert Wire(one.site, "reader").send("PUT", lock, {"properties": {"level": "CanNotDelete"}}).code == "AuthorizationFailed"
+    assert one.send("PUT", lock, {"properties": {"level": "CanNotDelete"}}).status == 201
+    assert one.get(lock).document["properties"]["level"] == "CanNotDelete"
+    assert len(one.get(f"{group}/providers/Microsoft.Authorization/locks").document["value"]) == 1
+    for path in (one.path(NSG, "one"), one.path(NSG, "one/securityRules/first"), group):
+        refused = one.send("DELETE", path)
+        assert (refused.status, refused.code) == (409, "ScopeLocked")
+    assert write(one).status == 200
+    assert in_force(one) == ["mine"]
+    assert one.send("PUT", lock, {"properties": {"level": "ReadOnly"}}).status == 200
+    assert write(one, "again").code == "ScopeLocked"
+    assert one.send("DELETE", lock).status == 200
+    assert one.get(lock).code == "LockNotFound"
+    assert one.send("DELETE", one.path(NSG, "one/securityRules/mine")).status == 202
+
+
+def test_a_lock_on_one_group_leaves_the_others(one: Wire) -> None:
+    one.done(one.path(NSG, "one-more"), {})
+    lock = f"{one.path(NSG, 'one')}/providers/Microsoft.Authorization/locks/keep"
+    assert one.send("PUT", lock, {"properties": {"level": "CanNotDelete"}}).status == 201
+    assert one.send("DELETE", one.path(NSG, "one")).code == "ScopeLocked"
+    assert one.send("DELETE", one.path(NSG, "one-more")).status == 202

@@ -72,6 +72,16 @@ def test_a_subnet_with_an_nsg_that_is_not_there(net: Wire) -> None:
     assert (heard.status, heard.code) == (400, "InvalidResourceReference")
 
 
+def test_an_nsg_serves_its_own_region(net: Wire) -> None:
+    assert net.put(net.path(NSG, "north"), {}, location="northeurope").status == 201
+    net.site.ask("finish", None)
+    away = {"networkSecurityGroup": {"id": net.path(NSG, "north")}}
+    assert (
+        net.put(net.path(NET, "net/subnets/a"), {"addressPrefix": "10.50.0.0/24", **away}, location=None).code == "InvalidResourceReference"
+    )
+    assert nic(net, "n1", configuration(net), **away).code == "InvalidResourceReference"
+
+
 def test_a_network_put_without_a_subnet_in_use_is_refused(net: Wire) -> None:
     assert nic(net, "n1", configuration(net)).status == 201
     before = net.get(net.path(NET, "net")).document

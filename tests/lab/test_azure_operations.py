@@ -293,6 +293,15 @@ def test_an_operation_that_is_stuck(one: Wire) -> None:
     one.site.ask("finish", None)
     assert {poll(one, put).document["status"] for _ in range(5)} == {"InProgress"}
     assert in_force(one) == ["first"]
+    one.site.ask("finish", {"stuck": True})
+    assert in_force(one) == ["mine"]
+
+
+def test_an_operation_that_is_stuck_after_it_took_effect(one: Wire) -> None:
+    one.site.ask("faults", {"operation": "NetworkSecurityGroups_CreateOrUpdate", "kind": "operation_stuck", "applies": True})
+    put = write(one, "mine")
+    assert poll(one, put).document["status"] == "InProgress"
+    assert in_force(one) == ["mine"]
 
 
 def test_an_operation_nobody_finds_takes_effect_all_the_same(one: Wire) -> None:

@@ -64,6 +64,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "star in a list": (
         {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["*"]}, "SecurityRuleParameterContainsUnsupportedValue", "*",
     ),
+    "a tag in a list of one": (
+        {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["Internet"]}, "SecurityRuleParameterContainsUnsupportedValue", "Internet",
+    ),
     "tags in a list": (
         {"sourceAddressPrefix": None, "sourceAddressPrefixes": ["Internet", "VirtualNetwork"]},
         "SecurityRuleParameterContainsUnsupportedValue", "Internet",

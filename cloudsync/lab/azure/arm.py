@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..kit.faults import Fault, Json
-from . import names, operations, resources
+from . import locks, names, operations, resources
 from .calls import Call
 from .errors import ArmError, Reply, bad
 from .identity import Directory, Principal
 from .kinds import KINDS
 from .names import Path
-from .permissions import action_of
+from .permissions import VERBS, action_of
 from .world import Resource, World
 
 VERSIONS = ("2014-04-01", "2026-12-31")
@@ -37,10 +37,15 @@ class Arm:
         self._check_version(call)
         if call.raw_path.lower().rstrip("/").endswith(_PERMISSIONS):
             return self._permissions(call.raw_path[: -len(_PERMISSIONS)], principal)
+        locked = locks.scope_of(call.raw_path)
+        if locked is not None:
+            self._allow(principal, f"Microsoft.Authorization/locks/{VERBS.get(call.method, 'action')}", locked)
+            return locks.handle(self.world, call, locked)
         if call.path is None:
             return self._tenant_level(call)
         self.world.need_subscription(call.path.subscription)
         self._authorize(call, call.path, principal)
+        locks.check(self.world, call.method, call.path.text)
         made = self._create_group(call, call.path)
         if made is not None:
             return made
@@ -68,13 +73,15 @@ class Arm:
             raise bad("InvalidApiVersionParameter", text)
 
     def _authorize(self, call: Call, path: Path, principal: Principal | None) -> None:
-        if principal is None:
-            return
         action = action_of(call.method, path)
-        if action and not principal.may(action, path.text):
+        if action:
+            self._allow(principal, action, path.text)
+
+    def _allow(self, principal: Principal | None, action: str, scope: str) -> None:
+        if principal is not None and not principal.may(action, scope):
             text = (
                 f"The client '{principal.client_id}' with object id '{principal.object_id}' does not have authorization to perform action "
-                f"'{action}' over scope '{path.text}' or the scope is invalid. "
+                f"'{action}' over scope '{scope}' or the scope is invalid. "
                 "If access was recently granted, please refresh your credentials."
             )
             raise ArmError(403, "AuthorizationFailed", text)

@@ -47,7 +47,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("azure 4", "the codes of bad and duplicate names", _A),
     Behaviour("azure 4", "names are unique whatever their case", _A),
     Behaviour("azure 4", "two families in one rule: ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies", _I),
-    Behaviour("azure 4", "ASGs and prefixes on one side, tags and `*` in lists are refused", _I),
+    Behaviour("azure 4", "ASGs and prefixes on one side, every tag and `*` in a list are refused", _I),
     Behaviour("azure 4", "the codes of these two", _A),
     Behaviour("azure 4", "a singular field together with its plural is refused, and the code", _A),
     Behaviour("azure 4", "an empty singular field is a missing one", _A),
@@ -84,6 +84,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("azure 6", "a rule that names an empty ASG matches nothing", _I),
     Behaviour("azure 6", "open connections survive a change of rules; flushConnection cuts them", _D),
     # identity and limits
+    Behaviour("azure 7", "locks: ScopeLocked on deletion (CanNotDelete) and writes (ReadOnly) below their scope, and the text", _D),
+    Behaviour("azure 7", "a PUT of a whole NSG drops rules that a lock keeps from deletion", _I),
     Behaviour("azure 7", "client_credentials tokens; AADSTS codes of refusals", _D),
     Behaviour("azure 7", "401 with a challenge; the codes and texts", _A),
     Behaviour("azure 7", "actions per call; AuthorizationFailed, and its text", _D),

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..kit.faults import Json
 from . import names
 from .errors import bad
-from .networks import blocks_of, need_subnet, refer
+from .networks import blocks_of, check_home, need_subnet, refer
 from .shapes import cleaned
 from .world import Resource, World
 
@@ -25,7 +25,7 @@ def accept_nic(world: World, resource: Resource, given: Json, old: Resource | No
     if not configurations:
         detail = {"code": "MissingProperty", "message": "Required property 'ipConfigurations' not found in JSON."}
         raise bad("InvalidRequestFormat", "Cannot parse the request.", detail)
-    _check_group_region(world, resource, clean)
+    check_home(world, resource, clean, resource.id)
     taken = addresses_in_use(world, but=resource.id)
     kept: list[Json] = []
     for number, each in enumerate(configurations):
@@ -43,15 +43,6 @@ def accept_nic(world: World, resource: Resource, given: Json, old: Resource | No
     for each in (before, now):
         if each is not None and before != now:
             world.touch(each["id"])
-
-
-def _check_group_region(world: World, resource: Resource, clean: Json) -> None:
-    group = world.find(clean["networkSecurityGroup"]["id"]) if "networkSecurityGroup" in clean else None
-    if group is not None and group.location != resource.location:
-        raise bad(
-            "InvalidResourceReference",
-            f"Resource {group.id} referenced by resource {resource.id} was not found. Both must be in the same region.",
-        )
 
 
 def addresses_in_use(world: World, *, but: str = "") -> Taken:

@@ -79,6 +79,7 @@ def _subnet(world: World, vnet: Resource, given: Json, space: list[Network]) -> 
             )
             raise bad("NetcfgInvalidSubnet", message)
     refer(world, subnet["properties"], where, "networkSecurityGroup", "routeTable", "natGateway")
+    check_home(world, vnet, subnet["properties"], where)
     return subnet
 
 
@@ -98,6 +99,17 @@ def refer(world: World, properties: Json, where: str, *fields: str) -> None:
                 "and that both resources are in the same region."
             )
             raise bad("InvalidResourceReference", message)
+
+
+def check_home(world: World, resource: Resource, properties: Json, where: str) -> None:
+    """An NSG serves its own region and subscription alone."""
+    wanted = properties.get("networkSecurityGroup")
+    group = world.find(wanted["id"]) if wanted else None
+    if group is None:
+        return
+    if group.location != resource.location or group.path.subscription != resource.path.subscription:
+        text = f"Resource {group.id} referenced by resource {where} was not found. Both must be in the same region and subscription."
+        raise bad("InvalidResourceReference", text)
 
 
 def _check_apart(vnet: Resource, subnets: list[Json]) -> None:

@@ -37,6 +37,8 @@ def begin(world: World, resource: Resource, goal: Json, faults: tuple[Fault, ...
         match fault.kind:
             case Kind.OPERATION_STUCK:
                 operation.stuck = True
+                if fault.options.get("applies"):
+                    resource.settled, resource.settled_at = goal, world.clock.now()
             case Kind.OPERATION_LOST:
                 operation.lost = True
             case Kind.OPERATION_FAILED:
@@ -46,6 +48,7 @@ def begin(world: World, resource: Resource, goal: Json, faults: tuple[Fault, ...
             case _:
                 pass
     world.operations[operation.operation_id] = operation
+    world.running.add(operation.operation_id)
     resource.running = operation.operation_id
     return operation
 
@@ -81,15 +84,24 @@ def look(world: World, resource: Resource) -> None:
 
 def settle(world: World) -> None:
     """End what has run for longer than anything may."""
-    for operation in [each for each in world.operations.values() if each.status is Status.RUNNING]:
+    for operation in _running(world):
         if world.clock.now() >= operation.started + world.switches.operation_limit_s and not operation.stuck:
             end(world, operation)
 
 
-def finish_all(world: World, *, but: Collection[str] = ()) -> None:
-    """End everything now, except what is stuck and the operations of these ids."""
-    for name, operation in list(world.operations.items()):
-        if operation.status is Status.RUNNING and not operation.stuck and name not in but:
+def _running(world: World) -> list[Operation]:
+    """The operations that run, in the order they began; those that have ended are forgotten on the way."""
+    if not world.running:
+        return []
+    found = [each for name, each in world.operations.items() if name in world.running]
+    world.running = {each.operation_id for each in found if each.status is Status.RUNNING}
+    return [each for each in found if each.status is Status.RUNNING]
+
+
+def finish_all(world: World, *, but: Collection[str] = (), stuck: bool = False) -> None:
+    """End everything now, except the operations of these ids, and what is stuck unless that is meant too."""
+    for operation in _running(world):
+        if operation.operation_id not in but and (stuck or not operation.stuck):
             end(world, operation)
 
 

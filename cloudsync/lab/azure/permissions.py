@@ -10,7 +10,8 @@ from .errors import ArmError
 from .identity import Principal
 from .names import Path
 
-_VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+"""Last word of the action of a method."""
 
 # What a write needs on each thing that its body refers to.
 _JOINS = {
@@ -28,12 +29,12 @@ def action_of(method: str, path: Path) -> str | None:
     """The action of a call; None when anybody may."""
     if not path.types:
         what = "Microsoft.Resources/subscriptions" + ("/resourceGroups" if path.group is not None else "")
-        return f"{what}/{_VERBS.get(method, 'action')}"
+        return f"{what}/{VERBS.get(method, 'action')}"
     if path.provider is None:
         return f"Microsoft.Resources/subscriptions/{path.types[0]}/read"
     if method == "POST":
         return f"{path.provider}/{'/'.join(path.types)}/action"
-    return f"{path.type_name}/{_VERBS.get(method, 'action')}"
+    return f"{path.type_name}/{VERBS.get(method, 'action')}"
 
 
 def check_links(principal: Principal | None, path: Path, document: Json) -> None:

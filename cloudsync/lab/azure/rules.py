@@ -144,8 +144,8 @@ def _check_side(world: World, rule_id: str, properties: Json, side: tuple[str, s
     for text in prefixes:
         _check_prefix(world, rule_id, text, stored)
     for text in properties.get(plural, ()):
-        if text == "*" or (is_tag(text) and len(properties[plural]) > 1):
-            message = f"Security rule {rule_id} cannot specify {text} together with other values in {plural}."
+        if text == "*" or is_tag(text):
+            message = f"Security rule {rule_id} cannot specify {text} in {plural}."
             raise bad("SecurityRuleParameterContainsUnsupportedValue", message)
     if prefixes and groups:
         message = f"Security rule {rule_id} cannot specify both address prefixes and application security groups for one side."

@@ -312,8 +312,8 @@ class Site:
     def _ask_flows(self, _given: Json) -> Json:
         return flows.shown(self.world)
 
-    def _ask_finish(self, _given: Json) -> Json:
-        operations.finish_all(self.world)
+    def _ask_finish(self, given: Json) -> Json:
+        operations.finish_all(self.world, stuck=bool(given.get("stuck")))
         return {"finished": True}
 
     def _ask_principals(self, given: Json) -> Json:

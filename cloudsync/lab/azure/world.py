@@ -93,6 +93,10 @@ class World:
         self.groups: dict[str, Resource] = {}
         self.resources: dict[str, Resource] = {}
         self.operations: dict[str, Operation] = {}
+        self.running: set[str] = set()
+        """Ids of the operations that have not ended."""
+        self.locks: dict[str, Json] = {}
+        """Key of a lock's id -> its document."""
         self.refusals: dict[str, Json] = {}
         """Key of a resource -> the error that every write of it meets: managed policies and deny assignments."""
         self.gateway_prefixes: dict[str, tuple[str, ...]] = {}
@@ -109,9 +113,19 @@ class World:
     def forget(self, seed: int) -> None:
         """Begin anew; ids depend on the seed alone."""
         self.switches, self.limits = Switches(), Limits()
-        for kept in (self.groups, self.resources, self.operations, self.refusals, self.gateway_prefixes, self.lag_s, self.older):
+        for kept in (
+            self.groups,
+            self.resources,
+            self.operations,
+            self.refusals,
+            self.gateway_prefixes,
+            self.lag_s,
+            self.older,
+            self.locks,
+        ):
             kept.clear()
         self.flows.clear()
+        self.running.clear()
         self._seed, self._made, self._answered = seed, 0, 0
         self._backs = None
         self.version += 1
