@@ -269,7 +269,7 @@ def test_groups_of_resources_come_and_go_with_what_is_in_them(net: Wire) -> None
 
 def test_public_addresses(net: Wire) -> None:
     made = net.put(net.path("publicIPAddresses", "ip"), {"publicIPAllocationMethod": "Static"}, beside={"sku": {"name": "Standard"}})
-    assert made.document["properties"]["ipAddress"] == "203.0.113.1"
+    assert made.document["properties"]["ipAddress"] == "198.19.0.1"
     public: Any = {"publicIPAddress": {"id": net.path("publicIPAddresses", "ip")}}
     assert nic(net, "n1", configuration(net, **public)).status == 201
     assert net.send("DELETE", net.path("publicIPAddresses", "ip")).code == "PublicIPAddressCannotBeDeleted"

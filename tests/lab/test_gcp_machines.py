@@ -42,7 +42,7 @@ def test_a_machine_gets_addresses_of_every_kind(net: Wire) -> None:
     first = found["networkInterfaces"][0]
     assert (first["name"], first["networkIP"], first["aliasIpRanges"]) == ("nic0", "10.80.0.9", alias)
     assert first["ipv6Address"].startswith("fd20:40:0:1:")
-    assert first["accessConfigs"][0]["natIP"].startswith("203.0.113.")
+    assert first["accessConfigs"][0]["natIP"].startswith("198.18.")
     assert (first["network"], first["subnetwork"]) == (f"{ROOT}/global/networks/n", f"{ROOT}/{SUBNETS}/s")
     assert (found["status"], found["labels"], found["tags"]["items"]) == ("RUNNING", {"role": "web"}, ["web"])
     net.done("POST", ALL, machine("free"))

@@ -217,7 +217,7 @@ def accept_public(world: World, resource: Resource, given: Json, old: Resource |
     if old is None:
         resource.hidden["resourceGuid"] = world.guid()
         number = sum(1 for _ in world.of_kind(resource.kind))
-        resource.hidden["ipAddress"] = str(ipaddress.ip_address("203.0.113.1") + number)
+        resource.hidden["ipAddress"] = str(ipaddress.ip_address("198.19.0.1") + number)
 
 
 def show_public(world: World, resource: Resource, _version: str) -> Json:

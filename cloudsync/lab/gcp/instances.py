@@ -195,7 +195,7 @@ def _ipv6(given: Json, subnet: Object, path: str, tail: int) -> Object:
 
 def _access(call: Call, given: Json) -> Object:
     machines = sum(len(one.tables["instances"]) for one in call.world.projects.values())
-    address = given.get("natIP") or f"203.0.113.{1 + machines % 254}"
+    address = given.get("natIP") or f"198.18.{machines >> 8}.{machines & 255 or 1}"
     base = {"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT", "networkTier": "PREMIUM"}
     return {**base, **given, "natIP": address}
 
