@@ -24,6 +24,7 @@ LISTS = (
 _SOURCES = ("sourceRanges", "sourceTags", "sourceServiceAccounts")
 
 
+@lru_cache(maxsize=1024)
 def number_of(protocol: str) -> int | None:
     """Return a protocol's number; None for `all`. ValueError for what is no protocol."""
     name = protocol.lower()
@@ -142,6 +143,7 @@ def _protocol(one: Json, path: str, settings: Settings) -> None:
             raise invalid(f"{path}.ports[{index}]", text, "Ports must be an integer or a range between 0 and 65535.")
 
 
+@lru_cache(maxsize=65536)
 def port_range(text: str) -> tuple[int, int] | None:
     """Read `80` or `80-90`; None when it is neither."""
     found = _PORTS.fullmatch(text)

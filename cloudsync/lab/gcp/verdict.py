@@ -184,19 +184,15 @@ class _Flow:
 
     def vpc(self, path: str) -> Side | None:
         """The first VPC rule that matches: smallest number, deny before allow."""
-        best: tuple[int, bool, str] | None = None
-        for name, rule in self.world.packets.rules.items():
-            key = (int(rule["priority"]), "allowed" in rule, name)
-            if (best is None or key < best) and self._matches(rule):
-                best = key
-        return None if best is None else Side(best[1], best[2], path, "vpc")
+        for name, rule in self.world.packets.ordered(self.seat.nic["network"], self.direction):
+            if self._matches(rule):
+                return Side("allowed" in rule, name, path, "vpc")
+        return None
 
     def _matches(self, rule: Object) -> bool:
-        if rule["network"] != self.seat.nic["network"] or rule["direction"] != self.direction or rule.get("disabled"):
+        if not _bears(self.seat, rule.get("targetTags"), rule.get("targetServiceAccounts"), none=True):
             return False
         if not any(self._speaks_of(one["IPProtocol"], one.get("ports")) for one in rule.get("allowed") or rule.get("denied") or []):
-            return False
-        if not _bears(self.seat, rule.get("targetTags"), rule.get("targetServiceAccounts"), none=True):
             return False
         if rule.get("destinationRanges") and not _within(self.packet.dst, rule["destinationRanges"]):
             return False

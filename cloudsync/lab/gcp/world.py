@@ -112,6 +112,19 @@ class Packets:
     """By path."""
     coming: list[tuple[float, int, str, Object | None]] = field(default_factory=list)
     _next: int = 0
+    _ordered: dict[tuple[str, str], list[tuple[str, Object]]] = field(default_factory=dict)
+
+    def ordered(self, network: str, direction: str) -> list[tuple[str, Object]]:
+        """Return the enforced rules of a network and direction by path: smallest number first, deny before allow."""
+        key = (network, direction)
+        if key not in self._ordered:
+            found = [
+                (path, rule)
+                for path, rule in self.rules.items()
+                if (rule["network"], rule["direction"]) == key and not rule.get("disabled")
+            ]
+            self._ordered[key] = sorted(found, key=lambda each: (int(each[1]["priority"]), "allowed" in each[1], each[0]))
+        return self._ordered[key]
 
     def change(self, due: float, path: str, rule: Object | None) -> None:
         """Let a rule (None: its absence) get there at a moment."""
@@ -122,6 +135,8 @@ class Packets:
         """Take over what is due, in order."""
         ready = sorted((each for each in self.coming if each[0] <= now), key=lambda each: each[:2])
         self.coming = [each for each in self.coming if each[0] > now]
+        if ready:
+            self._ordered.clear()
         for _due, _number, path, rule in ready:
             if rule is None:
                 self.rules.pop(path, None)
