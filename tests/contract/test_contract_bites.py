@@ -62,6 +62,7 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
     ("methods_are_those_that_are_offered", broken.OffersNoMethod, "CERTIFICATE"),
     ("what_lost_its_mark_is_foreign", broken.OwnsByName, "an object without our mark was changed"),
     ("two_owners_live_side_by_side", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
+    ("two_owners_may_both_be_exclusive", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
     ("the_platforms_spelling_is_no_drift", broken.ReadsAsItIsSpelt, "no read shows it|not as it was"),
     ("a_quota_is_told_before_the_first_write", broken.NoQuota, "64 addresses where 20 have room"),
 )

@@ -10,8 +10,9 @@ from cloudsync.model.mode import TargetMode
 from cloudsync.testing.contract.meaning import must_be, must_be_silent
 from cloudsync.testing.contract.pipeline import OWNER, Runs
 from cloudsync.testing.contract.stage import Stage
-from cloudsync.testing.contract.world import FIRST, FIRST_OPENS, HTTPS, SECOND, SSH, World, told
+from cloudsync.testing.contract.world import API, FIRST, FIRST_OPENS, HTTPS, POSTGRES, SECOND, SSH, Enforcing, World, told
 
+WEB, DB = Enforcing(roles="web"), Enforcing(roles="db")
 NEIGHBOUR = "neighbour"
 """Another deployment's owner id."""
 
@@ -36,25 +37,12 @@ class Ownership:
             assert stage.foreign() == foreign, f"an object without our mark was changed: {ran}"
 
     def test_two_owners_live_side_by_side(self, stage: Stage) -> None:
-        """Two deployments over one estate: neither ever touches, counts or removes what the other wrote."""
-        if not stage.facts.additive:
-            pytest.skip("rules of ours cannot stand beside rules of others on this platform")
-        world = World.build(stage)
-        one, other = Runs(stage, TargetMode.ADDITIVE), Runs(stage, TargetMode.ADDITIVE, NEIGHBOUR)
-        one.converge(*FIRST)
-        mine = stage.ours(OWNER)
-        assert mine, "the stage finds nothing that carries our mark"
-        for rules in (SECOND, FIRST, ()):
-            other.converge(*rules)
-            assert stage.ours(OWNER) == mine, "the other owner's run changed what is ours"
-            must_be_silent(one, *FIRST, what="beside another owner")
-        other.converge(*SECOND)
-        theirs = stage.ours(NEIGHBOUR)
-        one.converge(*SECOND)
-        one.converge()
-        assert stage.ours(NEIGHBOUR) == theirs, "our run changed what is the other owner's"
-        missing = world.meant((("web", "office", HTTPS),)) - world.reach()
-        assert not missing, f"the other owner's rules are not in force any more: {told(missing)}"
+        """Two deployments over one estate, each for other machines: neither ever touches, counts or removes what the other wrote."""
+        _side_by_side(stage, TargetMode.ADDITIVE if stage.facts.additive else TargetMode.EXCLUSIVE)
+
+    def test_two_owners_may_both_be_exclusive(self, stage: Stage) -> None:
+        """The same where both own the enforcement points of their machines: what acts elsewhere is none of their business."""
+        _side_by_side(stage, TargetMode.EXCLUSIVE)
 
     def test_the_platforms_spelling_is_no_drift(self, stage: Stage) -> None:
         """However a policy spells addresses and services, and however the platform spells them back: 0 writes, 0 differences."""
@@ -90,3 +78,23 @@ class Ownership:
         assert stage.foreign() == foreign, "refused, and yet changed"
         runs.converge(*FIRST)
         must_be(world, FIRST_OPENS, "what fits")
+
+
+def _side_by_side(stage: Stage, mode: TargetMode) -> None:
+    world = World.build(stage)
+    one, other = Runs(stage, mode), Runs(stage, mode, NEIGHBOUR)
+    one.converge(*FIRST, enforcing=WEB)
+    mine = stage.ours(OWNER)
+    assert mine, "the stage finds nothing that carries our mark"
+    for rules in (SECOND, FIRST, SECOND):
+        other.converge(*rules, enforcing=DB)
+        assert stage.ours(OWNER) == mine, "the other owner's run changed what is ours"
+        must_be_silent(one, *FIRST, what="beside another owner", enforcing=WEB)
+    theirs = stage.ours(NEIGHBOUR)
+    assert theirs, "the other owner has written nothing"
+    for rules in (SECOND, ()):
+        one.converge(*rules, enforcing=WEB)
+        assert stage.ours(NEIGHBOUR) == theirs, "our run changed what is the other owner's"
+        must_be_silent(other, *SECOND, what="beside another owner", enforcing=DB)
+    missing = world.meant((("db", "web", API), ("db", "office", POSTGRES))) - world.reach()
+    assert not missing, f"the other owner's rules are not in force any more: {told(missing)}"

@@ -176,7 +176,7 @@ class Reading:
         assert not sick, f"doctor finds a healthy platform sick: {sick[:3]}"
 
     def test_the_reading_role_can_write_nothing(self, stage: Stage) -> None:
-        """The role for reading names every reading right and no writing one; the full role names all; reasons are given."""
+        """The role for reading names every reading right and no writing one; the full role reads and writes; each has a reason."""
         factory: AdapterFactory = stage.factory
         target = stage.target(TargetMode.EXCLUSIVE)
         reading = factory.role([target], owner=OWNER, read_only=True)
@@ -185,9 +185,9 @@ class Reading:
         missing = [right.action for right in rights if not right.write and not _grants(reading, right.action)]
         assert not missing, f"the reading role lacks {missing}"
         assert not [right.action for right in rights if right.write and _grants(reading, right.action)], "the reading role may write"
-        lacking = [right.action for right in rights if not _grants(writing, right.action)]
+        lacking = [right.action for right in rights if not right.write and not _grants(writing, right.action)]
         assert not lacking, f"the full role lacks {lacking}"
-        assert any(right.write for right in rights), "no right is needed to write?"
+        assert any(right.write and _grants(writing, right.action) for right in rights), "the full role may not write"
         assert all(right.why for right in rights), "a right without a reason"
 
 

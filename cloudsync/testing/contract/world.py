@@ -77,16 +77,17 @@ class Enforcing:
     egress: str = "leave"
     services: tuple[str, ...] = ()
     """What `selective` closes."""
+    roles: str = "web|db"
+    """Whom the mode is for; everybody else is idle."""
 
     def text(self) -> str:
         """Return the section of a policy file."""
         more = f", services: [{', '.join(self.services)}]" if self.services else ""
         lines = [
             "enforcement:",
-            "  default: visibility",
+            "  default: idle",
             "  rules:",
-            "    - {scope: role=other, mode: idle}",
-            f"    - {{scope: role=web|db, mode: {self.mode}, egress: {self.egress}{more}}}",
+            f"    - {{scope: role={self.roles}, mode: {self.mode}, egress: {self.egress}{more}}}",
         ]
         return "\n".join(lines) + "\n"
 
