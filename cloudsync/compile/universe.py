@@ -136,12 +136,16 @@ class Universe:
         return AddressSet.union_all(self.class_reached(number, domain) for number in members_of(bits))
 
     def called(self, workload: Workload) -> str:
-        """Return a workload's name for people, with its native id where several have this name (members of a fleet usually do)."""
+        """Return a workload's name for people; where several have it (members of a fleet usually do), with its target or its native id."""
         if not self._bearers:
-            self._bearers.update(one.name for group in self.classes for one in group.workloads)
+            for group in self.classes:
+                for one in group.workloads:
+                    self._bearers.update((one.name, f"{one.target}/{one.name}"))
         native = workload.ref or workload.id
-        alone = self._bearers[workload.name] < 2 or native == workload.name
-        return workload.name if alone else f"{workload.name} [{native}]"
+        if self._bearers[workload.name] < 2 or native == workload.name:
+            return workload.name
+        apart = workload.target and self._bearers[f"{workload.target}/{workload.name}"] < 2
+        return f"{workload.name} [{workload.target if apart else native}]"
 
     def strangers(self, domain: Domain) -> AddressSet:
         """Return every address that no workload has, as seen from a domain."""

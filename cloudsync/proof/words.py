@@ -20,6 +20,7 @@ class Names:
 
     universe: Universe
     _memo: dict[tuple[AddressSet, Domain], str] = field(default_factory=dict)
+    _pools: dict[Domain, dict[str, AddressSet]] = field(default_factory=dict)
 
     def peers(self, addresses: AddressSet, domain: Domain, most: int = 3) -> str:
         """Return e.g. `anywhere`, `the internet`, `role=web app=ordering`, `10.0.0.0/8`, or several of them."""
@@ -44,12 +45,13 @@ class Names:
     def _known(self, addresses: AddressSet, domain: Domain) -> tuple[list[str], AddressSet]:
         """Return the classes and workloads whose addresses are meant, in words, and what belongs to nobody.
 
-        A class is named when all of one family of it is meant: a group reference and its public addresses come apart in packets.
+        A class is named when all of one family of it is meant: a group reference and its public addresses come apart in packets. What
+        several virtual servers open connections from goes by the device that they share.
         """
         parts: list[str] = []
         rest = addresses
         for number, group in enumerate(self.universe.classes):
-            whole = self.universe.class_addresses(number, domain)
+            whole = self.universe.class_reached(number, domain)
             seen = whole & rest
             if not seen:
                 continue
@@ -59,10 +61,28 @@ class Names:
                     group.labels.text() if group.labels else _called([self.universe.called(workload) for workload in group.workloads])
                 )
                 continue
-            names = [self.universe.called(workload) for workload in group.workloads if workload.addresses(domain) & seen]
+            names = [self.universe.called(workload) for workload in group.workloads if workload.reached(domain) & seen]
             everyone = len(names) == len(group.workloads) and bool(group.labels)
             parts.append(f"{group.labels.text()} (some of their addresses)" if everyone else _called(names))
+        for word, pool in self._shared(domain).items():
+            if pool & rest:
+                parts.append(f"the SNAT and self addresses of {word}" + ("" if pool <= addresses else " (some of them)"))
+                rest -= pool
         return parts, rest
+
+    def _shared(self, domain: Domain) -> dict[str, AddressSet]:
+        """Return what several workloads open connections from, by the word they share."""
+        found = self._pools.get(domain)
+        if found is None:
+            pools: dict[str, list[AddressSet]] = {}
+            for group in self.universe.classes:
+                for workload in group.workloads:
+                    for interface in workload.interfaces:
+                        if interface.source_only:
+                            seen = interface.addresses if interface.domain == domain else interface.addresses & globally_routable()
+                            pools.setdefault(interface.shared or self.universe.called(workload), []).append(seen)
+            found = self._pools[domain] = {word: AddressSet.union_all(parts) for word, parts in sorted(pools.items())}
+        return found
 
     def packets(self, packets: PacketSet, domain: Domain, *, inbound: bool = True, most: int = 3) -> str:
         """Return e.g. `tcp/22 from the internet; tcp/80-443 from role=lb`; widest peers first."""
