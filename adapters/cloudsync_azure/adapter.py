@@ -104,9 +104,9 @@ class AzureAdapter:
         """Return Resource Manager's ids of rules, by group and native text; the table knows them."""
         wanted = {entry.object for entry in entries}
         return {
-            (nsg.id, native_text(rule)): f"{nsg.id}/securityRules/{rule.name}"
+            (nsg.short, native_text(rule)): f"{nsg.id}/securityRules/{rule.name}"
             for nsg in table.nsgs.values()
-            if nsg.id in wanted
+            if nsg.short in wanted
             for rule in nsg.rules
         }
 

@@ -187,6 +187,17 @@ class Chain:
             found = self._said[key] = _same(_only(_folded(self.picked(mask)), family))
         return found
 
+    def effective(self, mask: int) -> dict[int, PacketSet]:
+        """Return, by place, the packets that each of these rules really decides: those that no rule before it does."""
+        found: dict[int, PacketSet] = {}
+        decided = NO_PACKETS
+        for at, line in enumerate(self.lines):
+            if mask >> at & 1:
+                found[at] = line.packets - decided
+                if not line.uncertain:
+                    decided |= line.packets
+        return found
+
     def picked(self, mask: int) -> Iterator[Line]:
         """Yield the lines of some bits, first to last."""
         while mask:

@@ -185,9 +185,9 @@ def _attached(reader: Reader, nic: Nic) -> _Attached:
             line = reader.chain(name, nic.vnet, egress=egress)
             mask = reader.masks(nic, name, egress=egress) & line.custom
             if mask & line.ours:
-                ours.append(name)
+                ours.append(nsg.short)
             if mask & ~line.ours:
-                foreign.append(name)
+                foreign.append(nsg.short)
             if nsg.managed:
                 kept.extend(keepsake(nsg, one.rule) for one in line.picked(mask & ~line.ours))
     return _Attached(tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(foreign)), tuple(kept))
@@ -197,7 +197,10 @@ def _attached(reader: Reader, nic: Nic) -> _Attached:
 
 
 def entries(table: AzureTable, points: Iterable[PointId] | None = None) -> tuple[Entry, ...]:
-    """Return every rule of the NSGs before these points, ours, foreign and default, by NSG and in the order of evaluation."""
+    """Return every rule of the NSGs before these points, ours, foreign and default, by NSG and in the order of evaluation.
+
+    A rule's packets are those that it really decides: what rules above it decide is not its doing.
+    """
     reader = Reader(table)
     met: dict[tuple[str, bool, str], dict[int, list[PointId]]] = {}
     for nic in chosen(table, points):
@@ -205,33 +208,44 @@ def entries(table: AzureTable, points: Iterable[PointId] | None = None) -> tuple
             for egress in (False, True):
                 mask = reader.masks(nic, nsg, egress=egress)
                 met.setdefault((nsg, egress, nic.vnet), {}).setdefault(mask, []).append(nic.point)
-    found: dict[tuple[str, bool, int, str], Entry] = {}
+    found: dict[tuple[str, bool, int, str], _Met] = {}
     for (name, egress, vnet), by_mask in sorted(met.items()):
         line = reader.chain(name, vnet, egress=egress)
-        for at, one in enumerate(line.lines):
-            on = tuple(sorted(point for mask, some in by_mask.items() if mask >> at & 1 for point in some))
-            if on:
+        for mask, on in by_mask.items():
+            for at, packets in line.effective(mask).items():
+                one = line.lines[at]
                 key = (name, egress, one.rule.priority, one.rule.name)
-                found[key] = _entry(table.nsgs[name], one, on, found.get(key), table.owner)
-    return tuple(found[key] for key in sorted(found))
+                known = found.setdefault(key, _Met(table.nsgs[name], one))
+                known.points.extend(on)
+                known.packets.append(packets)
+    return tuple(found[key].entry(table.owner) for key in sorted(found))
 
 
-def _entry(nsg: Nsg, line: Line, on: tuple[PointId, ...], known: Entry | None, owner: str) -> Entry:
-    rule = line.rule
-    stored = next((one for one in nsg.rules if one.name == rule.name and one.egress is rule.egress), rule)
-    packets = line.packets if known is None else known.packets | line.packets
-    return Entry(
-        object=nsg.id,
-        object_name=nsg.name,
-        native=native_text(rule),
-        direction="outbound" if rule.egress else "inbound",
-        packets=packets,
-        ours=rule.ours,
-        points=on if known is None else tuple(sorted({*on, *known.points})),
-        origins=stored.origins or origins_of(rule, owner),
-        note=line.uncertain,
-        denies=rule.deny,
-    )
+@dataclass(slots=True)
+class _Met:
+    """One rule with the points it acts on and what it decides there."""
+
+    nsg: Nsg
+    line: Line
+    points: list[PointId] = field(default_factory=list)
+    packets: list[PacketSet] = field(default_factory=list)
+
+    def entry(self, owner: str) -> Entry:
+        """Return it for people."""
+        rule = self.line.rule
+        stored = next((one for one in self.nsg.rules if one.name == rule.name and one.egress is rule.egress), rule)
+        return Entry(
+            object=self.nsg.short,
+            object_name=self.nsg.name,
+            native=native_text(rule),
+            direction="outbound" if rule.egress else "inbound",
+            packets=PacketSet.union_all(self.packets),
+            ours=rule.ours,
+            points=tuple(sorted(set(self.points))),
+            origins=stored.origins or origins_of(rule, owner),
+            note=self.line.uncertain,
+            denies=rule.deny,
+        )
 
 
 def origins_of(rule: Rule, owner: str) -> tuple[Origin, ...]:

@@ -1,7 +1,8 @@
-"""MEET: first only what old and new share, at every point; a barrier; then the rest of the new. Helpers are denies on top (shields).
+"""MEET: first only what old and new share, at every NSG; a barrier; then the rest of the new. Helpers are denies on top (shields).
 
-Whole groups: the new rules under shields against what they open, or (where that does not come out exactly) the old rules under shields
-against what goes. Rule by rule: the old rules under shields against what goes, then the way of MERGE under them, then the shields go.
+NSGs in series are points of their own: each goes to what its own old and new rules share. Whole groups: the new rules under shields against
+what they open, or (where that does not come out exactly) the old rules under shields against what goes. Rule by rule: the old rules under
+shields against what goes, then the way of MERGE under them, then the shields go.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from cloudsync.adapter import Access, Phase, Whose
+from cloudsync.adapter import Access, Phase
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
-from cloudsync_azure.decode import decode
 from cloudsync_azure.fit import peer_side, say
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.payload import content_digest
-from cloudsync_azure.steps import Change, changes, delete_rule, merge, phases, put, put_rule
+from cloudsync_azure.steps import Change, alone, changes, delete_rule, flush, merge, phases, put, put_rule
 from cloudsync_azure.table import AzureTable, Nsg, Rule, Side, Tier, mark_text, order
 
 PORTS_MOST = 200
@@ -25,35 +25,38 @@ PORTS_MOST = 200
 
 def meet(actual: AzureTable, desired: AzureTable, band: tuple[int, int]) -> tuple[Phase, ...]:
     """Return the writes of MEET for whole groups; empty where shields find no number or do not come out exactly."""
-    changed = changes(actual, desired)
-    ends = _Ends(actual, desired, changed)
-    for base, grows in ((desired, True), (actual, False)):
-        middle = ends.shielded(base, band, opening=grows)
-        if middle is not None and ends.exact(middle):
-            shrunk = [(old, middle.nsgs[old.id]) for old, _ in changed]
-            grown = [(middle.nsgs[old.id], new) for old, new in changed]
-            return phases(
-                ("shrink", [put(actual, old, new, temporary=True, name="shrink") for old, new in shrunk if old.rules != new.rules]),
-                ("grow", [put(middle, old, new, name="grow") for old, new in grown if old.rules != new.rules]),
-            )
-    return ()
+    flushed, ready = flush(actual, changes(actual, desired))
+    ways: list[tuple[Nsg, Nsg, Nsg]] = []
+    for old, new in ready:
+        ends = _Ends(actual, old, new)
+        middle = ends.middle(new, band, opening=True) or ends.middle(old, band, opening=False)
+        if middle is None:
+            return ()
+        ways.append((old, middle, new))
+    return phases(
+        ("flush", flushed),
+        ("shrink", [put(actual, old, middle, temporary=True, name="shrink") for old, middle, _ in ways if old.rules != middle.rules]),
+        ("grow", [put(actual, middle, new, name="grow") for _, middle, new in ways if middle.rules != new.rules]),
+    )
 
 
 def meet_by_rule(actual: AzureTable, desired: AzureTable, band: tuple[int, int]) -> tuple[Phase, ...]:
     """Return the writes of MEET rule by rule."""
-    changed = changes(actual, desired)
-    ends = _Ends(actual, desired, changed)
-    middle = ends.shielded(actual, band, opening=False)
-    if middle is None or not ends.exact(middle):
+    flushed, ready = flush(actual, changes(actual, desired))
+    shields: dict[str, list[Rule]] = {}
+    under: list[Change] = []
+    for old, new in ready:
+        middle = _Ends(actual, old, new).middle(old, band, opening=False)
+        if middle is None:
+            return ()
+        shields[old.id] = [one for one in middle.rules if one.tier is Tier.SHIELD and one not in old.rules]
+        under.append((middle, _with(new, shields[old.id])))
+    way = merge(actual, under)
+    if not way and any(old.rules != new.rules for old, new in under):
         return ()
-    shields = {old.id: [one for one in middle.nsgs[old.id].rules if one.tier is Tier.SHIELD] for old, _ in changed}
-    under = [(middle.nsgs[old.id], _with(new, shields[old.id])) for old, new in changed]
-    way = merge(middle, under)
-    if not way:
-        return ()
-    up = [put_rule(actual, old, one, temporary=True) for old, _ in changed for one in shields[old.id]]
-    down = [delete_rule(actual, new, one, temporary=True) for _, new in changed for one in shields[new.id]]
-    return (*phases(("shield", up)), *way, *phases(("unshield", down)))
+    up = [put_rule(actual, old, one, temporary=True) for old, _ in ready for one in shields[old.id]]
+    down = [delete_rule(actual, new, one, temporary=True) for _, new in ready for one in shields[new.id]]
+    return (*phases(("flush", flushed), ("shield", up)), *way, *phases(("unshield", down)))
 
 
 def _with(nsg: Nsg, more: Iterable[Rule]) -> Nsg:
@@ -61,47 +64,41 @@ def _with(nsg: Nsg, more: Iterable[Rule]) -> Nsg:
 
 
 class _Ends:
-    """Old and new state of everybody behind the groups that change."""
+    """Old and new state of everybody behind one group that changes, whatever stands in series with it."""
 
-    def __init__(self, actual: AzureTable, desired: AzureTable, changed: list[Change]) -> None:
-        self.actual = actual
-        self.names = {old.id for old, _ in changed}
-        self.points = [nic.point for nic in actual.nics.values() if not self.names.isdisjoint(actual.series(nic))]
-        self.old: Mapping[PointId, Access] = decode(actual, Whose.ALL, self.points)
-        self.new: Mapping[PointId, Access] = decode(desired, Whose.ALL, self.points)
+    def __init__(self, table: AzureTable, old: Nsg, new: Nsg) -> None:
+        self.table = table
+        self.old: Mapping[PointId, Access] = alone(table, old)
+        self.new: Mapping[PointId, Access] = alone(table, new)
 
-    def exact(self, middle: AzureTable) -> bool:
-        """Tell whether a table lets through exactly what old and new share."""
-        found = decode(middle, Whose.ALL, self.points)
-        seen = {(id(self.old[one]), id(self.new[one]), id(found[one])): one for one in self.points}
+    def middle(self, base: Nsg, band: tuple[int, int], *, opening: bool) -> Nsg | None:
+        """Return a group that lets through exactly what old and new share: denies on top against what the new state opens, or what goes."""
+        over, under = (self.new, self.old) if opening else (self.old, self.new)
+        groups: dict[tuple[bool, PacketSet], list[AddressSet]] = {}
+        memo: dict[tuple[int, int], tuple[PacketSet, PacketSet]] = {}
+        for point, more in over.items():
+            pair = (id(more), id(under[point]))
+            if pair not in memo:
+                memo[pair] = (more.inbound - under[point].inbound, more.outbound - under[point].outbound)
+            for egress, packets in zip((False, True), memo[pair], strict=True):
+                if packets:
+                    groups.setdefault((egress, packets), []).append(self.table.nics[point].private)
+        found = base
+        for (egress, packets), own in sorted(groups.items(), key=lambda pair: (pair[0][0], pair[0][1].v4, pair[0][1].v6)):
+            rules = _shields(found, _Shield(self.table.owner, packets, AddressSet.union_all(own), egress), band)
+            if rules is None:
+                return None
+            found = _with(found, rules)
+        return found if self._exact(found) else None
+
+    def _exact(self, middle: Nsg) -> bool:
+        found = alone(self.table, middle)
+        seen = {(id(self.old[one]), id(self.new[one]), id(found[one])): one for one in found}
         return all(
             found[one].inbound == self.old[one].inbound & self.new[one].inbound
             and found[one].outbound == self.old[one].outbound & self.new[one].outbound
             for one in seen.values()
         )
-
-    def shielded(self, base: AzureTable, band: tuple[int, int], *, opening: bool) -> AzureTable | None:
-        """Return a table with denies on top: against what the new state opens, or against what goes. None without numbers or words."""
-        over, under = (self.new, self.old) if opening else (self.old, self.new)
-        groups: dict[tuple[str, bool, PacketSet], list[AddressSet]] = {}
-        memo: dict[tuple[int, int, bool], PacketSet] = {}
-        for point in self.points:
-            nic = self.actual.nics[point]
-            first = next(one for one in self.actual.series(nic) if one in self.names)
-            for egress in (False, True):
-                pair = (id(over[point]), id(under[point]), egress)
-                if pair not in memo:
-                    a, b = over[point], under[point]
-                    memo[pair] = (a.outbound - b.outbound) if egress else (a.inbound - b.inbound)
-                if memo[pair]:
-                    groups.setdefault((first, egress, memo[pair]), []).append(nic.private)
-        nsgs = dict(base.nsgs)
-        for (name, egress, packets), own in sorted(groups.items(), key=lambda pair: (pair[0][0], pair[0][1], pair[0][2].v4, pair[0][2].v6)):
-            rules = _shields(nsgs[name], _Shield(base.owner, packets, AddressSet.union_all(own), egress), band)
-            if rules is None:
-                return None
-            nsgs[name] = _with(nsgs[name], rules)
-        return replace(base, nsgs=nsgs)
 
 
 @dataclass(frozen=True, slots=True)

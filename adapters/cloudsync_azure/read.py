@@ -93,7 +93,7 @@ def assembled(parts: Parts, settings: AzureSettings, owner: str) -> Subscription
     if missing:
         # A point would look open where a group stands that no list shows.
         raise ParseError(f"{missing[0]} stands before machines, but no list shows it")
-    names = {_name(one, settings) for one in nsgs.values()} | {one.name.lower() for one in nsgs.values()}
+    names = {one.short for one in nsgs.values()} | {one.name.lower() for one in nsgs.values()}
     unknown = [one for one in settings.nsgs or () if one not in names]
     if unknown:
         raise ParseError(f"the subscription has no network security group {unknown[0]} of the settings")
@@ -114,11 +114,7 @@ def _managed(one: Nsg, settings: AzureSettings, carried: set[str]) -> bool:
         return False
     if settings.nsgs is None:
         return one.managed or one.id in carried
-    return one.managed or one.name.lower() in settings.nsgs or _name(one, settings) in settings.nsgs
-
-
-def _name(one: Nsg, _settings: AzureSettings) -> str:
-    return f"{one.group}/{one.name}".lower()
+    return one.managed or one.name.lower() in settings.nsgs or one.short in settings.nsgs
 
 
 def _subnets(parts: Parts) -> dict[str, Subnet]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from cloudsync.adapter import Access, Effect, Method, Origin, Phase, Step, Whose
+from cloudsync.model.workload import PointId
 from cloudsync_azure import payload as wire
 from cloudsync_azure.decode import decode
 from cloudsync_azure.payload import Request
@@ -109,17 +110,20 @@ def _origins(rules: Iterable[Rule]) -> tuple[Origin, ...]:
 
 
 def effect(table: AzureTable, old: Nsg, new: Nsg) -> Effect:
-    """Return what a replacement does to the packets of anybody behind it."""
-    nsgs = {**table.nsgs, old.id: old}
-    behind = [nic.point for nic in table.nics.values() if old.id in table.series(nic)]
-    before = decode(replace(table, nsgs=nsgs), Whose.ALL, behind)
-    after = decode(replace(table, nsgs={**nsgs, old.id: new}), Whose.ALL, behind)
-    pairs = {(id(before[point]), id(after[point])): (before[point], after[point]) for point in behind}
+    """Return what a replacement does to the packets of anybody behind it, whatever other NSGs in series do to them."""
+    before, after = alone(table, old), alone(table, new)
+    pairs = {(id(was), id(after[point])): (was, after[point]) for point, was in before.items()}
     grows = all(_within(was, now) for was, now in pairs.values())
     shrinks = all(_within(now, was) for was, now in pairs.values())
     if grows and shrinks:
         return Effect.NONE
     return Effect.GROWS if grows else Effect.SHRINKS if shrinks else Effect.SWAPS
+
+
+def alone(table: AzureTable, nsg: Nsg) -> dict[PointId, Access]:
+    """Return what one NSG lets through by itself at every point behind it."""
+    behind = [nic.point for nic in table.nics.values() if nsg.id in table.series(nic)]
+    return decode(replace(table, nsgs={nsg.id: nsg}), Whose.ALL, behind)
 
 
 def _within(a: Access, b: Access) -> bool:

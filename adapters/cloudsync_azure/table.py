@@ -135,6 +135,11 @@ class Nsg:
     others: tuple[str, ...] = field(default=(), compare=False)
     """Other owners whose tag it carries."""
 
+    @property
+    def short(self) -> str:
+        """Return `group/name`, lower case: how it is called in reports."""
+        return f"{self.group}/{self.name}".lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
