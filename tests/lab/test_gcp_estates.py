@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ import pytest
 from cloudsync.lab.gcp.evidence import BEHAVIOURS
 from cloudsync.lab.gcp.pytest_plugin import Wire
 from cloudsync.lab.gcp.site import Site
+from cloudsync.lab.kit.faults import Kind
 from cloudsync.lab.kit.site import Site as AnySite
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "lab-gcp.md"
 BLOCKS = (ipaddress.IPv4Network("10.40.0.0/16"), ipaddress.IPv4Network("10.41.0.0/16"))
 WORDS = {
     "role": {"web", "app", "db", "lb", "jump", "cache"},
@@ -198,3 +201,9 @@ def test_no_body_makes_the_lab_fall_over(gcp_site: Site, gcp: Wire, path: str) -
 def test_every_behaviour_has_evidence_and_is_said_once() -> None:
     assert len({each.what for each in BEHAVIOURS}) == len(BEHAVIOURS) > 60
     assert all(each.row and each.what for each in BEHAVIOURS)
+
+
+def test_the_page_names_every_verb_switch_and_fault(gcp_site: Site) -> None:
+    page = PAGE.read_text("utf-8")
+    words = {*gcp_site.verbs(), *gcp_site.ask("settings", None), *gcp_site.section(), *(kind.value for kind in Kind)}
+    assert [word for word in sorted(words) if word not in page] == []
