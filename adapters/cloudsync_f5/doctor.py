@@ -90,9 +90,8 @@ def _ready(device: Device, found: GroupRead) -> Iterator[Check]:
             continue
         hint = f"set {key} to disabled: else every change waits for a person" if by_hand else ""
         yield Check(f"{where}: {name}", not by_hand, "by hand" if by_hand else "automatic", hint)
-    held = table.lists.get(table.pending)
-    if held is not None and held.mark is not None:
-        detail = f"the last job has come as far as {table.job!r}: the next apply finishes it (save, synchronise, clean up)"
+    if table.job:
+        detail = "the last change was written, but not yet saved, synchronised and cleaned up: the next apply does that"
         yield Check(f"{where}: last job", ok=False, detail=detail, hint="run `cloudsync apply`")
 
 

@@ -64,7 +64,7 @@ def content_sha(spans: frozenset[Span]) -> str:
     return digest([one.text() for one in sorted(spans)], 16)
 
 
-def pending(table: F5Table, state: str) -> AddressList:
+def pending(table: F5Table) -> AddressList:
     """Return our list that stands while a job is not finished. No rule refers to it; a list has to have a member."""
-    mark = Mark(table.owner, "pending", state)
+    mark = Mark(table.owner, "pending", "0")
     return AddressList(table.pending, frozenset({words.span("192.0.2.255")}), description=mark.text, mark=mark)

@@ -151,11 +151,6 @@ def delete_list(path: str) -> Call:
     return Call("DELETE", f"{ADDRESS_LIST}/{tilded(path)}")
 
 
-def describe_list(one: AddressList) -> Call:
-    """Return the change of a list's description alone."""
-    return Call("PATCH", f"{ADDRESS_LIST}/{tilded(one.path)}", {"description": one.description})
-
-
 def create_policy(one: Policy) -> Call:
     """Return the creation of a policy with all its rules in one body."""
     return Call("POST", POLICY, {**named(one.path), "description": one.description, "rules": rules(one.rules)})

@@ -10,7 +10,7 @@ from cloudsync.adapter import Effect, Seen, Step
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.payload import Call, Request
-from cloudsync_f5.table import SAVED, AddressList, F5Table, Policy, Virtual, mark_of
+from cloudsync_f5.table import AddressList, F5Table, Policy, Virtual
 
 
 @dataclass(slots=True)
@@ -108,11 +108,8 @@ def _held(path: str, there: Mapping[str, Held]) -> Held:
 
 
 def _patched(one: AddressList, call: Call, owner: str) -> AddressList:
-    description = str(call.body.get("description", one.description))
-    if "addresses" in call.body:
-        sent = parse.address_list({**wire.named(one.path), **call.body}, owner)
-        one = replace(one, spans=sent.spans)
-    return replace(one, description=description, mark=mark_of(description, owner))
+    sent = parse.address_list({**wire.named(one.path), **call.body}, owner)
+    return replace(one, spans=sent.spans, description=sent.description, mark=sent.mark)
 
 
 def _policy(call: Call) -> str:
@@ -142,8 +139,7 @@ def seen(table: F5Table, step: Step) -> Seen:
     kinds = {_kind(call.path) for call in request.calls}
     if "sync" in kinds:
         return Seen.YES if table.synced else Seen.NO
-    if "save" in kinds and len(request.calls) == 1:
-        # The last save of a job. What it saves is the cleaning up, and that is done again after any loss.
+    if "save" in kinds:
         return Seen.YES if table.saved else Seen.NO
     done = list(_done(table, request))
     if not all(done):
@@ -167,13 +163,10 @@ def _shows(table: F5Table, call: Call) -> bool | None:
             return table.policies.get(wanted.path) == wanted
         case "POST", "list":
             one = parse.address_list(call.body, table.owner)
-            there = table.lists.get(one.path)
-            return there is not None and (there == one or _further(table, there))
+            return table.lists.get(one.path) == one
         case "PATCH", "list":
             held = table.lists.get(path)
-            if held is None:
-                return path == table.pending
-            return _patched(held, call, table.owner) == held
+            return held is not None and _patched(held, call, table.owner) == held
         case "PATCH", "virtual":
             virtual = table.virtuals.get(path)
             return virtual is not None and virtual.enforced == _policy(call)
@@ -183,11 +176,6 @@ def _shows(table: F5Table, call: Call) -> bool | None:
             return path not in table.lists
         case _:
             return None
-
-
-def _further(table: F5Table, there: AddressList) -> bool:
-    """Tell whether the pending list stands further on than a call put it: the job went on."""
-    return there.path == table.pending and there.mark is not None and there.mark.sha == SAVED
 
 
 def objects(steps: Iterable[Step]) -> frozenset[str]:

@@ -5,7 +5,7 @@ MEET: two transactions. The first takes every virtual server that is to let in m
 the end; the second takes the rest there. Between them stands the barrier.
 
 A list of ours, `cs_<owner>_pending`, stands from the transaction until everything behind it is done, so that a run cut short is finished by
-the next: it says how far the job has come. Old policies stay until the new ones are saved and synchronised.
+the next. Old policies stay until the new ones are saved and synchronised.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cloudsync_f5.decode import decode
 from cloudsync_f5.lists import pending
 from cloudsync_f5.payload import Call, Request
 from cloudsync_f5.simulate import simulate
-from cloudsync_f5.table import SAVED, WRITTEN, F5Table, Mark, Policy
+from cloudsync_f5.table import F5Table, Mark, Policy
 
 
 def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...]:
@@ -133,9 +133,7 @@ class Change:
         """Return what opens a job: the list that stands until it is done."""
         if not self.jobs:
             return []
-        if not self.actual.job:
-            return [wire.create_list(pending(self.actual, WRITTEN))]
-        return [] if self.actual.job == WRITTEN else [wire.describe_list(pending(self.actual, WRITTEN))]
+        return [] if self.actual.job else [wire.create_list(pending(self.actual))]
 
     @property
     def jobs(self) -> bool:
@@ -151,7 +149,7 @@ class Change:
         lists = [path for path in self.actual.lists if path not in self.desired.lists and path != self.actual.pending]
         open_job = bool(found and self.jobs) or bool(self.actual.job)
         if open_job:
-            phases += self._done(saved=not found and self.actual.job == SAVED)
+            phases += self._kept("")
         if not (gone or lists or open_job):
             return tuple(phases)
         if gone:
@@ -159,31 +157,29 @@ class Change:
         if lists or open_job:
             orphans = (*sorted(lists), *((self.actual.pending,) if open_job else ()))
             phases.append(Phase("clean up lists", (self._delete("lists", (), orphans),)))
-        return (*phases, *self._after())
+        return (*phases, *self._kept(" again"))
 
-    def _done(self, *, saved: bool) -> list[Phase]:
-        found: list[Phase] = []
-        if not saved:
-            told = wire.describe_list(pending(self.actual, SAVED))
-            calls = (wire.save(), told) if self.actual.saves else (told,)
-            found.append(Phase("save", (self._order("save", "save the configuration", calls),)))
-        return found + self._synced("sync")
+    def _kept(self, word: str) -> list[Phase]:
+        """Return what makes a change last, and brings it to the other device. `word` tells the first time from the second.
 
-    def _after(self) -> list[Phase]:
-        last = [Phase("save again", (self._order("save-again", "save the configuration", (wire.save(),)),))]
-        return (last if self.actual.saves else []) + self._synced("sync-again")
+        It is done twice, before and after the cleaning up: the old policies have to be there until the new ones are on disk and on the
+        other device; and no read shows what is saved, so that a save whose answer was lost is made good by the second.
+        """
+        if not self.actual.saves:
+            return self._synced(f"sync{word}")
+        return [Phase(f"save{word}", (self._order(f"save{word}", "save the configuration", (wire.save(),)),)), *self._synced(f"sync{word}")]
 
     def _synced(self, key: str) -> list[Phase]:
         group = self.actual.group
         if not group:
             return []
-        return [Phase(key.replace("-", " "), (self._order(key, f"synchronise to group {group}", (wire.sync(group),)),))]
+        return [Phase(key, (self._order(key, f"synchronise to group {group}", (wire.sync(group),)),))]
 
     def _order(self, key: str, title: str, calls: tuple[Call, ...]) -> Step:
         actual = self.actual
         payload = wire.render(Request(actual.active, calls))
         action = "Save" if key.startswith("save") else "ConfigSync"
-        return Step(f"{key}/{actual.scope}", action, actual.scope, key, title, Effect.NONE, payload, mark=actual.owner)
+        return Step(f"{key.replace(' ', '-')}/{actual.scope}", action, actual.scope, key, title, Effect.NONE, payload, mark=actual.owner)
 
     def _delete(self, what: str, policies: Iterable[str], lists: Iterable[str]) -> Step:
         actual = self.actual

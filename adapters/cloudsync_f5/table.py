@@ -48,8 +48,6 @@ class Mark:
         return f"cloudsync:{self.owner}:{self.id}:{self.sha}"
 
 
-WRITTEN, SAVED = "written", "saved"
-"""How far a job has come, in the mark of the pending list."""
 _MARK = re.compile(r"cloudsync:(?P<owner>[a-z0-9][a-z0-9_.-]*):(?P<id>[^:\s]+):(?P<sha>[0-9a-z]+)")
 
 
@@ -247,7 +245,7 @@ class F5Table:
         return f"/{self.partition}/cs_{self.owner}_pending"
 
     @property
-    def job(self) -> str:
-        """How far the last job has come: WRITTEN, SAVED, or empty when it was finished."""
+    def job(self) -> bool:
+        """Whether the last job was not finished."""
         held = self.lists.get(self.pending)
-        return held.mark.sha if held is not None and held.mark is not None else ""
+        return held is not None and held.mark is not None

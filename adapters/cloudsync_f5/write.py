@@ -64,7 +64,8 @@ class Writer:
             )
             there = virtuals_of(rows)
         except (CallFailedError, ParseError) as error:
-            return _failed(getattr(error, "code", "") or "NotSent", f"nothing was sent: {error}")
+            busy = isinstance(error, CallFailedError) and error.busy
+            return Outcome(Status.FAILED, getattr(error, "code", "") or "NotSent", f"nothing was sent: {error}", throttled=busy)
         for virtual, policy in sorted(request.expect.items()):
             if there.get(virtual) != policy:
                 return _failed("F5-MOVED", f"{virtual} carries {there.get(virtual, 'nothing: it is gone')}, not {policy}: nothing was sent")
@@ -128,7 +129,7 @@ class Writer:
             self.device.delete(f"{TRANSACTION}/{number}")
         except CallFailedError:
             return Outcome(Status.UNKNOWN, failure.code, failure.words)
-        return _failed(failure.code or "NoCommit", f"{failure.words}; the commit never began, and the transaction was given up")
+        return _refused(failure, "the commit never began, and the transaction was given up")
 
     def _ended(self, number: str, answer: Mapping[str, Json]) -> Outcome:
         """Wait until a commit has ended, one way or the other."""
@@ -180,16 +181,13 @@ class Writer:
     # --- orders ------------------------------------------------------------------------------------------------------
 
     def _order(self, call: Call) -> Outcome:
-        """Send one call outside a transaction. What these do can be done again by the next run: every doubt may count as failed."""
+        """Send one call outside a transaction."""
         try:
-            if call.method == "POST":
-                self.device.post(call.path, call.body)
-            else:
-                self._queue(call, "")
+            self._queue(call, "")
         except CallFailedError as failure:
-            if not failure.answered and call.method == "DELETE":
-                return Outcome(Status.UNKNOWN, failure.code, failure.words)
-            return _refused(failure, "")
+            if failure.answered or failure.busy:
+                return _refused(failure, "")
+            return Outcome(Status.UNKNOWN, failure.code, failure.words)
         return self._in_step() if call.path == wire.SYNC else DONE
 
     def _in_step(self) -> Outcome:

@@ -164,7 +164,7 @@ def estate(random: Random, *, virtuals_most: int = 5, outer: bool = True) -> Est
     )
     access = decode(table)
     past = {path: access[one.point] for path, one in virtuals.items()}
-    original = {path: (one.enforced,) if one.enforced else () for path, one in virtuals.items()}
+    original: dict[str, tuple[str, ...]] = {path: (one.enforced,) if one.enforced else () for path, one in virtuals.items()}
     return Estate(table, past, original, {path: f"class{random.randrange(3)}" for path in virtuals})
 
 
@@ -335,7 +335,8 @@ def probes(random: Random, table: F5Table, count: int) -> list[Packet]:
     """Return packets at the edges of everything that a table speaks of."""
     edges: dict[Family, set[int]] = {Family.V4: {0, (1 << 32) - 1}, Family.V6: {0, (1 << 128) - 1}}
     spans = [span for one in table.lists.values() for span in one.spans]
-    rules = [rule for one in (*table.policies.values(), *table.rule_lists.values()) for rule in one.rules]
+    rules = [rule for policy in table.policies.values() for rule in policy.rules]
+    rules += [rule for listed in table.rule_lists.values() for rule in listed.rules]
     spans += [span for rule in rules for span in rule.source.spans]
     for span in spans:
         top = (1 << span.family.width) - 1

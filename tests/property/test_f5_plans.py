@@ -133,9 +133,9 @@ def test_the_order_of_what_comes_in_is_of_no_matter(seed: int, mode: TargetMode)
     first = encode(wish, world.table)
     upside_down = replace(
         world.table,
-        policies=dict(reversed(world.table.policies.items())),
-        lists=dict(reversed(world.table.lists.items())),
-        virtuals=dict(reversed(world.table.virtuals.items())),
+        policies=dict(reversed(list(world.table.policies.items()))),
+        lists=dict(reversed(list(world.table.lists.items()))),
+        virtuals=dict(reversed(list(world.table.virtuals.items()))),
     )
     second = encode(replace(wish, classes=wish.classes[::-1], points=wish.points[::-1]), upside_down)
     assert dump(first.table) == dump(second.table)
@@ -251,7 +251,8 @@ def test_a_released_virtual_server_gets_back_what_it_had(seed: int) -> None:
     for path, virtual in final.virtuals.items():
         assert (virtual.enforced,) == (world.original[path] or ("",))
     assert decode(final) == decode(world.table)
-    assert not any(one.mark for one in (*final.policies.values(), *final.lists.values()))
+    assert not any(one.mark for one in final.policies.values())
+    assert not any(one.mark for one in final.lists.values())
 
 
 @EXAMPLES
