@@ -1,17 +1,20 @@
-"""MEET: temporary denies hold every interface to what old and new share, a barrier, the way to the new table beneath them, a barrier, gone.
+"""MEET: temporary rules hold every interface to what old and new share, a barrier, the way to the new table beneath them, a barrier, gone.
 
 Used where a change could expose something on a path of several points. O - N is denied at the very top: before the new rules come every
-interface is inside O, afterwards inside N, and the denies never touch what both allow.
+interface is inside O, afterwards inside N, and the denies never touch what both allow. Where VMs change their tags, rules begin and end to
+act on them, and they to be members, at moments of their own; there O and N is allowed and all else denied meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from cloudsync.adapter import Origin, Phase
+from cloudsync.adapter import Access, Origin, Phase, Step
 from cloudsync.model.address import AddressSet, Family
-from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.workload import PointId
+from cloudsync_gcp.bounds import affected
 from cloudsync_gcp.chunks import divide
 from cloudsync_gcp.decode import decode
 from cloudsync_gcp.payload import description, stem
@@ -25,52 +28,33 @@ TEMPORARY = Origin("temporary")
 
 
 def meet(actual: GcpTable, desired: GcpTable) -> tuple[Phase, ...]:
-    """Return the writes of MEET; empty where the temporary denies find no room under the project's quota."""
+    """Return the writes of MEET; empty where the temporary rules find no number, or no room under the project's quota."""
     ordinary = merge(actual, desired)
-    shields = _shields(actual, desired)
-    if not ordinary or not shields:
-        return ordinary
-    limit = desired.room.limit
-    peak = len(actual.rules.keys() | desired.rules.keys()) + desired.room.elsewhere + len(shields)
-    if limit is not None and peak > limit:
+    if not ordinary:
         return ()
-    first = Phase("shield", tuple(insert(desired, rule, temporary=True) for rule in shields))
-    last = Phase("unshield", tuple(delete(desired, rule, temporary=True) for rule in shields))
-    return (first, *ordinary, last)
-
-
-def _shields(actual: GcpTable, desired: GcpTable) -> list[Rule]:
-    old, new = decode(actual), decode(desired)
-    numbers = _numbers(actual, desired)
-    groups: dict[tuple[str, bool, PacketSet], list[AddressSet]] = {}
-    memo: dict[tuple[int, int, bool], PacketSet] = {}
-    for point, nic in actual.nics.items():
-        for egress in (False, True):
-            key = (id(old[point]), id(new[point]), egress)
-            if key not in memo:
-                before, after = (one.outbound if egress else one.inbound for one in (old[point], new[point]))
-                memo[key] = before - after if before is not after else NO_PACKETS
-            if memo[key]:
-                groups.setdefault((nic.network, egress, memo[key]), []).append(nic.inside)
-    found: dict[str, Rule] = {}
-    taken = actual.rules.keys() | desired.rules.keys() | actual.taken
-    for (network, egress, packets), own in groups.items():
-        number = min(actual.layout.shield, numbers.get((network, egress), actual.layout.shield))
-        head = Rule("", network, egress, number, True, description=description(actual.owner, MOVE, (TEMPORARY.rule,)))
-        head = replace(head, mark=Mark(actual.owner, MOVE, (TEMPORARY.rule,)), origins=(TEMPORARY,))
-        for rule in _denying(head, packets, AddressSet.union_all(own), actual.layout.addresses_most):
-            base = stem(rule, actual.owner)
-            name, turn = base, 0
-            while name in taken:
-                turn += 1
-                name = f"{base}-r{turn}"
-            found[name] = replace(rule, name=name)
-    return [found[name] for name in sorted(found)]
-
-
-def _numbers(actual: GcpTable, desired: GcpTable) -> dict[tuple[str, bool], int]:
-    """Return the smallest number that changes in each network and direction: the denies stand there at the latest."""
     change = Change.between(actual, desired)
+    held = _Held(actual, desired, _numbers(change))
+    held.hold(affected(actual, tuple(change.tags())) | affected(desired, tuple(change.tags())) if change.moved else frozenset())
+    limit = desired.room.limit
+    peak = len(actual.rules.keys() | desired.rules.keys()) + desired.room.elsewhere + len(held.allows) + len(held.denies)
+    if held.cramped or (limit is not None and peak > limit):
+        return ()
+    return (
+        *_phase("hold", (insert(desired, rule, temporary=True) for rule in held.allows.values())),
+        *_phase("shield", (insert(desired, rule, temporary=True) for rule in held.denies.values())),
+        *ordinary,
+        *_phase("unshield", (delete(desired, rule, temporary=True) for rule in held.denies.values())),
+        *_phase("release", (delete(desired, rule, temporary=True) for rule in held.allows.values())),
+    )
+
+
+def _phase(name: str, steps: Iterable[Step]) -> tuple[Phase, ...]:
+    found = tuple(sorted(steps, key=lambda step: step.key))
+    return (Phase(name, found),) if found else ()
+
+
+def _numbers(change: Change) -> dict[tuple[str, bool], int]:
+    """Return the smallest number that changes in each network and direction: temporary rules stand above it."""
     found: dict[tuple[str, bool], int] = {}
     for rule in (*change.on, *change.off):
         key = (rule.network, rule.egress)
@@ -78,7 +62,63 @@ def _numbers(actual: GcpTable, desired: GcpTable) -> dict[tuple[str, bool], int]
     return found
 
 
-def _denying(head: Rule, packets: PacketSet, own: AddressSet, most: int) -> Iterator[Rule]:
+@dataclass(slots=True)
+class _Held:
+    """The temporary rules of one change, by name."""
+
+    actual: GcpTable
+    desired: GcpTable
+    numbers: dict[tuple[str, bool], int]
+    allows: dict[str, Rule] = field(default_factory=dict)
+    denies: dict[str, Rule] = field(default_factory=dict)
+    cramped: bool = False
+    """No number is left above what changes."""
+
+    def hold(self, frozen: frozenset[PointId]) -> None:
+        """Make the rules: for `frozen` points what old and new share and nothing else, elsewhere a deny of what goes."""
+        old, new = decode(self.actual), decode(self.desired)
+        groups: dict[tuple[str, bool, PacketSet, bool], list[AddressSet]] = {}
+        memo: dict[tuple[int, int, bool, bool], PacketSet] = {}
+        for point, nic in self.actual.nics.items():
+            for egress in (False, True):
+                key = (id(old[point]), id(new[point]), egress, point in frozen)
+                if key not in memo:
+                    memo[key] = _told(old[point], new[point], egress=egress, frozen=point in frozen)
+                if memo[key] or point in frozen:
+                    groups.setdefault((nic.network, egress, memo[key], point in frozen), []).append(nic.inside)
+        for (network, egress, packets, freeze), own in groups.items():
+            top = min(self.actual.layout.shield, self.numbers.get((network, egress), self.actual.layout.shield))
+            sides = AddressSet.union_all(own)
+            if freeze:
+                self.cramped = self.cramped or top == 0
+                self._add(self.allows, _head(self.actual, network, max(0, top - 1), egress=egress, deny=False), packets, sides)
+            self._add(self.denies, _head(self.actual, network, top, egress=egress, deny=True), ALL_PACKETS if freeze else packets, sides)
+
+    def _add(self, found: dict[str, Rule], head: Rule, packets: PacketSet, own: AddressSet) -> None:
+        taken = self.actual.rules.keys() | self.desired.rules.keys() | self.actual.taken
+        for rule in _saying(head, packets, own, self.actual.layout.addresses_most):
+            base = stem(rule, self.actual.owner)
+            name, turn = base, 0
+            while name in taken:
+                turn += 1
+                name = f"{base}-r{turn}"
+            found[name] = replace(rule, name=name)
+
+
+def _told(old: Access, new: Access, *, egress: bool, frozen: bool) -> PacketSet:
+    before, after = (one.outbound if egress else one.inbound for one in (old, new))
+    if frozen:
+        return before & after
+    return before - after if before is not after else NO_PACKETS
+
+
+def _head(table: GcpTable, network: str, number: int, *, egress: bool, deny: bool) -> Rule:
+    rules = (TEMPORARY.rule,)
+    text = description(table.owner, MOVE, rules)
+    return Rule("", network, egress, number, deny, description=text, mark=Mark(table.owner, MOVE, rules), origins=(TEMPORARY,))
+
+
+def _saying(head: Rule, packets: PacketSet, own: AddressSet, most: int) -> Iterator[Rule]:
     for peers, services in packets.products():
         family = Family.V4 if peers.v4 else Family.V6
         for protocols in say(services, family).parts:
