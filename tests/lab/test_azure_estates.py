@@ -68,6 +68,16 @@ def test_every_role_and_flaw_is_there(azure: Wire) -> None:
     assert set(powers) == {"PowerState/running", "PowerState/deallocated"}
 
 
+def test_a_second_subscription_is_peered_with_the_first(azure: Wire) -> None:
+    azure.site.reset("medium", 1)
+    second = azure.site.section()["subscriptions"][1]
+    found = azure.everything(f"/subscriptions/{second}/providers/Microsoft.Network/networkInterfaces")
+    assert [each["name"] for each in found] == ["shared-cache-1-nic", "shared-cache-2-nic"]
+    verdict = azure.site.ask("verdict", {"src": "10.50.0.10", "dst": "10.51.192.10", "protocol": "tcp", "port": 389})
+    assert (verdict["allowed"], verdict["routed"], verdict["by"]["rule"]) == (True, True, "AllowPeers")
+    assert azure.site.ask("verdict", {"src": "10.51.0.11", "dst": "10.51.192.10", "protocol": "tcp", "port": 389})["allowed"] is False
+
+
 def test_the_section_is_what_a_client_needs(azure_site: Site) -> None:
     section = azure_site.section()
     assert {"endpoint", "authority", "subscription", "tenant", "client_id", "client_secret", "ca_file", "resource_group"} <= set(section)

@@ -222,6 +222,27 @@ def test_power_states_are_in_the_instance_view_alone(net: Wire) -> None:
     assert net.send("POST", f"{path}/dance").status == 404
 
 
+def test_effective_groups_of_running_machines(net: Wire) -> None:
+    nic(net, "n1", configuration(net), networkSecurityGroup={"id": net.path(NSG, "one")})
+    path = net.path(NIC, "n1/effectiveNetworkSecurityGroups")
+    refused = net.send("POST", path)
+    assert refused.code == "NicMustBeAttachedToRunningVmToGetEffectiveSecurityGroups"
+    assert refused.message.endswith(f"The network interface {net.path(NIC, 'n1')} is not attached to a running virtual machine.")
+    machine(net, "vm", "n1")
+    net.done(net.path(NSG, "one"), {"securityRules": [rule("a", 100)]})
+    found = net.send("POST", path).document["value"]
+    assert [each["association"] for each in found] == [{"networkInterface": {"id": net.path(NIC, "n1")}}]
+    assert [each["name"] for each in found[0]["effectiveSecurityRules"]][:2] == ["securityRules/a", "defaultSecurityRules/AllowVnetInBound"]
+    net.send("POST", net.path("virtualMachines", "vm/deallocate", "Microsoft.Compute"))
+    assert net.send("POST", path).status == 400
+
+
+def test_networks_that_overlap_are_not_peered(net: Wire) -> None:
+    net.done(net.path(NET, "other"), {"addressSpace": {"addressPrefixes": ["10.51.0.0/16", "10.50.128.0/24"]}})
+    there = {"remoteVirtualNetwork": {"id": net.path(NET, "other")}}
+    assert net.put(net.path(NET, "net/virtualNetworkPeerings/p"), there, location=None).code == "VnetAddressSpacesOverlap"
+
+
 def test_interfaces_of_scale_sets_are_in_no_other_list(net: Wire) -> None:
     template = {
         "name": "nic",

@@ -84,7 +84,15 @@ class Works:
     builder: Builder
     group: str
     """Path of the resource group."""
+    second: str = ""
+    """Path of a second subscription."""
     done: list[str] = field(default_factory=list)
+
+    def beside(self, name: str) -> Works:
+        """A new resource group in the second subscription."""
+        path = f"{self.second}/resourceGroups/{name}"
+        self.builder.act_ok("PUT", path, {"location": LOCATION})
+        return Works(self.builder, path)
 
     def path(self, kind: str, name: str, provider: str = "Microsoft.Network") -> str:
         """The id of a resource."""
@@ -109,12 +117,13 @@ class Works:
             documents.append({"name": subnet, "properties": properties})
         self.put(self.path("virtualNetworks", name), {"addressSpace": {"addressPrefixes": blocks}, "subnets": documents})
 
-    def peer(self, one: str, other: str) -> None:
-        """Two networks, both ways."""
-        for here, there in ((one, other), (other, one)):
-            remote = {"remoteVirtualNetwork": {"id": self.path("virtualNetworks", there)}}
-            path = f"{self.path('virtualNetworks', here)}/virtualNetworkPeerings/to-{there}"
-            self.builder.act_ok("PUT", path, {"properties": remote})
+    def peer(self, one: str, other: str, away: Works | None = None) -> None:
+        """Two networks, both ways; the other one may be of `away`."""
+        there = away or self
+        for place, name, remote, far in ((self, one, there, other), (there, other, self, one)):
+            wanted = {"remoteVirtualNetwork": {"id": remote.path("virtualNetworks", far)}}
+            path = f"{place.path('virtualNetworks', name)}/virtualNetworkPeerings/to-{far}"
+            self.builder.act_ok("PUT", path, {"properties": wanted})
 
     def subnet(self, text: str) -> Json:
         """A reference to `VNET/SUBNET`."""
@@ -173,9 +182,9 @@ def _nothing(_works: Works) -> None:
     """The estates in which Azure is empty."""
 
 
-def build(builder: Builder, estate: str, group: str) -> None:
-    """Build an estate in a resource group. ValueError for an unknown one."""
+def build(builder: Builder, estate: str, group: str, second: str) -> None:
+    """Build an estate in a resource group, with something in a second subscription. ValueError for an unknown one."""
     known = _known()
     if estate not in known:
         raise ValueError(f"no estate {estate!r}: want one of {', '.join(sorted(known))}")
-    known[estate](Works(builder, group))
+    known[estate](Works(builder, group, second))

@@ -29,7 +29,7 @@ def networks(works: Works) -> None:
         "legacy": (["10.50.9.0/24"], None),
         "aks": (["10.50.64.0/20"], None),
     })  # fmt: skip
-    works.vnet("vnet-dev", ["10.51.0.0/16"], {
+    works.vnet("vnet-dev", ["10.51.0.0/17", "10.51.128.0/18"], {
         "dev": (["10.51.0.0/20"], "nsg-dev"),
         "test": (["10.51.128.0/20"], "nsg-test"),
     })  # fmt: skip

@@ -22,6 +22,7 @@ def build(works: Works) -> None:
     works.scale_set("billing-web-vmss", "vnet-prod/web", 3, labels("web", "billing", "prod"))
     estate_four.oddities(works)
     _left_behind(works)
+    _second_subscription(works)
 
 
 def _prod() -> Iterator[Machine]:
@@ -80,6 +81,16 @@ def _odd() -> Iterator[Machine]:
     yield Machine("legacy-ftp", "vnet-prod/legacy", "10.50.9.10", (("owner", "nobody"),), nsg="nsg-nic-legacy", public=True)
     for index in (1, 2):
         yield Machine(f"sandbox-{index}", "vnet-dev/dev", f"10.51.10.{10 + index}", (("owner", "dave"), ("env", "dev")))
+
+
+def _second_subscription(works: Works) -> None:
+    """A shared network of another subscription, peered with production."""
+    away = works.beside("rg-shared")
+    away.nsg("nsg-shared", (Rule("AllowPeers", 100, sources="VirtualNetwork", ports="389,636"),))
+    away.vnet("vnet-shared", ["10.51.192.0/20"], {"shared": (["10.51.192.0/24"], "nsg-shared")})
+    for index in (1, 2):
+        away.launch(Machine(f"shared-cache-{index}", "vnet-shared/shared", f"10.51.192.{9 + index}", labels("cache", "intranet", "prod")))
+    works.peer("vnet-prod", "vnet-shared", away)
 
 
 MANAGED = (

@@ -71,6 +71,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("azure 5", "all ipConfigurations of an interface join ASGs alike, in one network", _I),
     Behaviour("azure 5", "interfaces of uniform scale sets are in their own list alone", _I),
     Behaviour("azure 5", "peerings: Initiated, Connected, Disconnected", _D),
+    Behaviour("azure 5", "networks whose spaces overlap are not peered, and the code", _A),
+    Behaviour("azure 5", "effective NSGs only of interfaces of running machines, and the text", _R),
     Behaviour("azure 5", "power states in the instance view", _D),
     # data plane
     Behaviour("azure 6", "inbound subnet then interface, outbound interface then subnet; both must allow; no NSG lets through", _D),

@@ -32,7 +32,7 @@ def accept_vnet(world: World, resource: Resource, given: Json, old: Resource | N
     resource.properties = {
         **clean,
         "subnets": subnets,
-        "virtualNetworkPeerings": [_peering(world, resource, each, known) for each in clean.get("virtualNetworkPeerings", ())],
+        "virtualNetworkPeerings": [_peering(world, resource, each, known, space) for each in clean.get("virtualNetworkPeerings", ())],
     }
     if old is None:
         resource.hidden["resourceGuid"] = world.guid()
@@ -149,7 +149,7 @@ def _remote(peering: Json) -> str:
     return str(peering.get("properties", {}).get("remoteVirtualNetwork", {}).get("id", ""))
 
 
-def _peering(world: World, vnet: Resource, given: Json, known: set[str]) -> Json:
+def _peering(world: World, vnet: Resource, given: Json, known: set[str], vnet_space: list[Network]) -> Json:
     """Check a peering; one whose other network has gone meanwhile (it is `known`) stays as it is."""
     properties = dict(given.get("properties", {}))
     wanted = _remote(given)
@@ -160,10 +160,20 @@ def _peering(world: World, vnet: Resource, given: Json, known: set[str]) -> Json
     if names.key(wanted) == names.key(vnet.id):
         raise bad("RemoteVnetCannotBeSameAsLocalVnet", f"Peering {where} cannot lead to its own virtual network.")
     if remote is not None:
+        _check_no_overlap(vnet_space, remote, where)
         properties["remoteVirtualNetwork"] = {"id": remote.id}
     for name in ("peeringState", "peeringSyncLevel", "remoteAddressSpace"):
         properties.pop(name, None)
     return {"name": given["name"], "properties": {"allowVirtualNetworkAccess": True, "allowForwardedTraffic": False, **properties}}
+
+
+def _check_no_overlap(space: list[Network], remote: Resource, where: str) -> None:
+    for text in remote.properties["addressSpace"]["addressPrefixes"]:
+        if any(ipaddress.ip_network(text).overlaps(block) for block in space):
+            message = (
+                f"Cannot create or update peering {where}. The address space of the remote virtual network {remote.id} overlaps: {text}."
+            )
+            raise bad("VnetAddressSpacesOverlap", message)
 
 
 def peering_state(world: World, vnet: Resource, peering: Json) -> str:

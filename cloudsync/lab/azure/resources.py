@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 
 from ..kit.faults import Fault, Json, Kind
-from . import machines, names, operations
+from . import effective, machines, names, operations
 from .calls import Call
 from .errors import ArmError, Reply, bad
 from .identity import Principal
@@ -93,6 +93,8 @@ def handle(turn: Turn) -> Reply:
         return _no(turn)
     if turn.kind.word == "virtualMachines" and method == "POST" and len(path.names) == 1:
         return machines.power(turn.world, _need(turn, path.parent), path.types[1])
+    if turn.kind.word == "networkInterfaces" and method == "POST" and path.types[1].lower() == effective.ACTION.lower():
+        return effective.groups(turn.world, _need(turn, path.parent))
     if turn.child is None or len(path.types) > 2:
         raise no_type(path, turn.call)
     return _child(turn, turn.child)

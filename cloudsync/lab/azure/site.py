@@ -84,7 +84,7 @@ class Site:
             self._grant_all()
             self.gate.reset()
             self.act_ok("PUT", f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}", {"location": "westeurope"})
-            build(self, estate, f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}")
+            build(self, estate, f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}", f"/subscriptions/{SECOND_SUBSCRIPTION}")
             self.gate.journal.clear()
             self.gate.journal.sequence = 0
 
