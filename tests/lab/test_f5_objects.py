@@ -231,6 +231,8 @@ def test_a_put_that_does_not_say_disabled_enables(device: Bigip) -> None:
     assert made["disabled"] is True
     assert "enabled" not in made
     assert device.ok("PATCH", f"{VIRTUAL}/v", {"description": "y"})["disabled"] is True
+    assert device.ok("PATCH", f"{VIRTUAL}/v", {"disabled": False})["enabled"] is True
+    assert "enabled" not in device.ok("PATCH", f"{VIRTUAL}/v", {"disabled": True})
     put = device.ok("PUT", f"{VIRTUAL}/v", {"destination": "192.0.2.1:80"})
     assert put["enabled"] is True
     assert "description" not in put

@@ -122,8 +122,10 @@ def test_a_reboot_before_an_early_save_is_done_loses_it(f5_site: Site, device: B
     device.ok("POST", "/mgmt/tm/sys/config", {"command": "save"})
     f5_site.ask("reboot", {"unit": "bigip1"})
     f5_site.ask("clock", {"advance": 6})
-    device.login()
-    assert listed(device) == []
+    for _ in range(2):  # nor does what was under way come back with the next start
+        device.login()
+        assert listed(device) == []
+        f5_site.ask("reboot", {"unit": "bigip1"})
 
 
 def test_the_running_configuration_is_replaced_by_the_saved_one(device: Bigip) -> None:
@@ -276,6 +278,14 @@ def test_a_commit_is_not_enforcement(f5_site: Site, device: Bigip) -> None:
         "policyType": "Enforced",
         "ruleCount": 1,
     }
+
+
+def test_rules_are_counted_as_they_are_compiled(f5_site: Site, device: Bigip) -> None:
+    f5_site.ask("settings", {"compile_delay_s": 0})
+    attach(device, "drop")
+    device.ok("POST", f"{FIREWALL}/rule-list", {"name": "l", "rules": chain(rule("a"), rule("b"), rule("c", status="disabled"))})
+    device.ok("PATCH", f"{POLICY}/p", {"rules": chain({"name": "l", "ruleList": "l"}, rule("off", status="disabled"), rule("all", "drop"))})
+    assert stats(device.ok("GET", f"{FIREWALL}/container-stat"))[0]["ruleCount"] == 3
 
 
 def test_each_commit_is_active_after_its_own_time(f5_site: Site, device: Bigip) -> None:

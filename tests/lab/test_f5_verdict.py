@@ -184,6 +184,10 @@ def test_the_most_specific_listener_takes_the_packet(f5_site: Site, device: Bigi
 def test_vlans_of_virtual_servers_and_rules(f5_site: Site, device: Bigip) -> None:
     for tag, name in ((10, "in"), (20, "out")):
         device.ok("POST", "/mgmt/tm/net/vlan", {"name": name, "tag": tag})
+    assert ask(f5_site, vlan="/Common/in")["listener"] == "/Common/v"  # listening everywhere is the default
+    device.ok("PATCH", f"{VIRTUAL}/v", {"vlans": ["/Common/out"], "vlansDisabled": True})
+    assert ask(f5_site, vlan="/Common/in")["listener"] == "/Common/v"
+    assert ask(f5_site, vlan="/Common/out")["listener"] == ""
     device.ok("PATCH", f"{VIRTUAL}/v", {"vlans": ["/Common/in"], "vlansEnabled": True})
     policy(device, "a", {"name": "x", "action": "drop", "source": {"vlans": ["/Common/in"]}})
     attach(device, "a")

@@ -117,6 +117,7 @@ _LISTED = {
     "fqdns": Field(Kind.NAMED),
     "geo": Field(Kind.NAMED),
 }
+_SFLOW = {"pollInterval": 0, "pollIntervalGlobal": "yes", "samplingRate": 0, "samplingRateGlobal": "yes"}
 MEMBER: dict[str, Field] = {
     "address": Field(Kind.ADDRESS),
     "description": TEXT,
@@ -328,7 +329,7 @@ RESOURCES: dict[str, Resource] = {
             "failsafeAction": Field(Kind.TEXT, default="failover-restart-tm"),
             "failsafeTimeout": _whole(0, 3600, 90),
             "sourceChecking": _word("enabled", "disabled", default="disabled"),
-            "interfaces": FREE, "sflow": FREE, "dagTunnel": TEXT, "dagRoundRobin": TEXT,
+            "interfaces": FREE, "sflow": Field(Kind.FREE, default=_SFLOW), "dagTunnel": TEXT, "dagRoundRobin": TEXT,
         },
         local=True,
     ),

@@ -9,7 +9,7 @@ from .config import Config
 from .paths import target
 from .refusal import DeviceError, not_found
 from .render import collection_of, kind, link, nested, stats
-from .schema import RESOURCES, VIRTUAL
+from .schema import NODE, RESOURCES, VIRTUAL, VLAN
 from .settings import Settings
 from .tokens import EPOCH
 
@@ -39,6 +39,12 @@ EMPTY = frozenset(
     }
 )  # fmt: skip
 _TYPE_OF = {name: kind for kind, names in PROFILES.items() for name in names}
+
+
+_OF_KIND: dict[str, dict[str, Json]] = {
+    VLAN: {"macTrue": "00:94:a1:00:00:01"},
+    NODE: {"monitorStatus": "unchecked", "sessionStatus": "enabled"},
+}
 
 
 def answer(path: str, config: Config, settings: Settings, now: float) -> Json:
@@ -77,14 +83,18 @@ def _stats(path: str, config: Config) -> Json:
     at = target(path.removesuffix("/stats"))
     if at.path not in config.objects[at.collection]:
         raise not_found(RESOURCES[at.collection].word, at.path or "")
-    enabled = "disabled" if "disabled" in config.objects[at.collection][at.path or ""] else "enabled"
+    found = config.objects[at.collection][at.path or ""]
+    enabled = "disabled" if "disabled" in found else "enabled"
     values: dict[str, Json] = {
         "status.availabilityState": "unknown",
         "status.enabledState": enabled,
         "status.statusReason": "No service check is configured",
         "clientside.curConns": 0,
         "clientside.totConns": 0,
+        **_OF_KIND.get(at.collection, {}),
     }
+    if at.collection == VLAN:
+        values["id"] = found.get("tag", 0)
     return stats(path, {f"https://localhost/mgmt/tm/{path}": nested(values)})
 
 
