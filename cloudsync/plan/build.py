@@ -89,13 +89,14 @@ def build(case: Case) -> Built:
     everything = wanted(intent)
     must = _held(case, owed(everything, case.actual.points) if adapter.capabilities.denies else everything)
     certificate = None
+    beyond = Beyond(encoding.left_out or {}, encoding.forced or {})
     if not blocked:
         beside = [point for point, want in must.items() if want.ours_only]
         decoded = Decoded(after, adapter.decode(final, Whose.OURS, beside) if beside else {})
-        certificate = certify(decoded, must, Beyond(encoding.left_out or {}, encoding.forced or {}), reached=final == desired)
+        certificate = certify(decoded, must, beyond, reached=final == desired)
     owners = diff.Owners.of(case.universe)
     moved = diff.point_changes(owners, case.actual.everything, after)
-    touched = _touched(case, owners, moved, _Way(final, after, order.phases))
+    touched = _touched(case, owners, moved, _Way(final, after, order.phases, beyond))
     adoptions = () if blocked else _adoptions(case, touched)
     plan = TargetPlan(
         target=intent.target,
@@ -151,6 +152,7 @@ class _Way:
     final: Table
     after: Mapping[PointId, Access]
     phases: tuple[Phase, ...]
+    beyond: Beyond
 
 
 def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...], way: _Way) -> tuple[TouchedPoint, ...]:
@@ -181,7 +183,7 @@ def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...
                 ours_before=before_ours.get(name, SHUT),
                 ours_after=after_ours.get(name, SHUT),
                 enforced=name in enforced,
-                rightful=_rightful(case, owners, name),
+                rightful=_possible(case, way.beyond, name, _rightful(case, owners, name)),
                 sibling=siblings.get((owner[0], network)) if owner and is_new else None,
             )
         )
@@ -261,6 +263,16 @@ def _rightful(case: Case, owners: diff.Owners, name: PointId) -> Access | None:
         return None
     inbound = applied.inbound | kept.inbound if group.mode is Mode.SELECTIVE else applied.inbound
     return Access(inbound, kept.outbound if group.egress is Egress.LEAVE else applied.outbound)
+
+
+def _possible(case: Case, beyond: Beyond, name: PointId, right: Access | None) -> Access | None:
+    """Return what was enforced by right as it can be at one point: its families, without what cannot pass and with what always does."""
+    if right is None or not case.adapter.capabilities.denies:
+        return right
+    want = Wanted(right, right, ours_only=False)
+    want = beyond.held(name, owed({name: want}, case.actual.points)[name])
+    always = beyond.forced.get(name, SHUT)
+    return Access(want.least.inbound | always.inbound, want.least.outbound | always.outbound)
 
 
 def losses(replay: Replay, management: AddressSet) -> tuple[ManagementLoss, ...]:
