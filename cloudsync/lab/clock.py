@@ -10,10 +10,15 @@ class LabClock:
     """Seconds since the lab began. In manual mode it stands still until it is advanced."""
 
     def __init__(self) -> None:
+        self._frozen_at: float | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again at 0, running, with the computer's date."""
         self._start = time.monotonic()
         self._began = dt.datetime.now(dt.UTC)
         self._offset = 0.0
-        self._frozen_at: float | None = None
+        self._frozen_at = None
 
     def now(self) -> float:
         """Seconds."""

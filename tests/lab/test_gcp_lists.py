@@ -40,6 +40,7 @@ def test_pages_hold_everything_once_in_order(filled: Wire) -> None:
     assert [len(page) for page in pages] == [5, 5, 5, 5, 3]
     assert [name for page in pages for name in page] == [f"r{number:02}" for number in range(23)]
     assert len(walk(filled)) == 1
+    assert len(walk(filled, maxResults="0")) == 1
 
 
 def test_a_page_of_five_hundred_is_the_most(gcp_site: Site, gcp: Wire) -> None:

@@ -154,6 +154,7 @@ def test_a_subnetwork_in_use_stays(net: Wire) -> None:
         ({"ipCidrRange": "2001:db8::/64"}, 400),
         ({"ipCidrRange": "10.90.0.0/24", "network": "global/networks/x"}, 404),
         ({"ipCidrRange": "10.90.0.0/24", "network": "x"}, 400),
+        ({"ipCidrRange": "10.90.0.0/24", "network": "projects/acme-other/global/networks/default"}, 400),
         ({"ipCidrRange": "10.90.0.0/24", "name": "No"}, 400),
         ({"ipCidrRange": "10.90.0.0/24", "name": "s"}, 409),
         ({"ipCidrRange": "10.90.0.0/24", "secondaryIpRanges": [{"rangeName": "x", "ipCidrRange": "10.90.0.0/25"}]}, 400),
@@ -203,3 +204,25 @@ def test_a_service_project_uses_the_networks_of_its_host(gcp_site: Site, net: Wi
     assert net.get("/compute/v1/projects/acme-net")["xpnProjectStatus"] == "HOST"
     gcp_site.ask("projects", {"acme-apps": {"host": None}})
     assert service.refusal("POST", ALL, {**body, "name": "m2"})[0] == 400
+
+
+def test_a_projects_number_names_it_too(net: Wire) -> None:
+    number = "480100000001"
+    subnet = {"name": "t", "network": f"projects/{number}/global/networks/n", "ipCidrRange": "10.90.0.0/24"}
+    net.done("POST", SUBNETS, subnet)
+    net.done("POST", ALL, machine(nic={"subnetwork": f"projects/{number}/{SUBNETS}/t"}))
+    assert shown(net)["networkInterfaces"][0]["subnetwork"] == f"{ROOT}/{SUBNETS}/t"
+    net.done("POST", "global/firewallPolicies", {"name": "p"})
+    net.done("POST", "global/firewallPolicies/p/addAssociation", {"attachmentTarget": f"projects/{number}/global/networks/n"})
+    assert net.get("global/networks/n")["firewallPolicy"].endswith("/firewallPolicies/p")
+
+
+def test_a_network_with_a_policy_stays(gcp: Wire) -> None:
+    gcp.done("POST", "global/networks", {"name": "n", "autoCreateSubnetworks": False})
+    gcp.done("POST", "global/firewallPolicies", {"name": "p"})
+    gcp.done("POST", "global/firewallPolicies/p/addAssociation", {"name": "a", "attachmentTarget": "global/networks/n"})
+    _status, operation = gcp.send("DELETE", "global/networks/n")
+    ended = gcp.get(f"global/operations/{operation['name']}")
+    assert "already being used by 'projects/acme-net/global/firewallPolicies/p'" in ended["error"]["errors"][0]["message"]
+    gcp.done("POST", "global/firewallPolicies/p/removeAssociation", name="a")
+    gcp.done("DELETE", "global/networks/n")

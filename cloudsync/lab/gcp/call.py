@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..kit.faults import Fault, Kind
 from ..kit.journal import Entry
-from .links import Link
+from .links import Link, read
 from .refusal import invalid
 from .world import Object, Project, World
 
@@ -58,6 +58,14 @@ class Call:
         """Name a resource of this call's project, in the zone or region of its path if there is one."""
         place = next((f"{word}s/{self.path[word]}" for word in ("zone", "region") if word in self.path), "global")
         return Link(self.project.name, place, kind, name)
+
+    def read(self, text: str) -> Link | None:
+        """Read how a client names a resource; a project's number counts as its name."""
+        link = read(text, self.project.name)
+        if link is None or link.project in self.world.projects:
+            return link
+        named = next((one.name for one in self.world.projects.values() if one.number == link.project), link.project)
+        return replace(link, project=named)
 
     def table(self, kind: str) -> Mapping[str, Object]:
         """Return the resources of a kind as this call sees them: as they are, or (fault `stale`) as they were."""

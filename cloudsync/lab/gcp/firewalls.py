@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..kit.faults import Json
 from .call import Call
-from .links import Link, read
+from .links import Link
 from .listing import page_of
 from .operations import Change, begin, ready, running_on
 from .refusal import ComputeError, Extra, exists, forbidden, invalid
@@ -47,7 +47,7 @@ def insert(call: Call) -> Object:
 
 def _put_new(call: Call, link: Link, rule: Object) -> None:
     """The network may have gone since the call was accepted."""
-    network = read(rule["network"], call.project.name)
+    network = call.read(rule["network"])
     if network is not None:
         call.world.find(network)
     call.world.put(link, rule)
@@ -129,12 +129,11 @@ def _restore(world: World, link: Link, old: Object) -> None:
 
 def _network(call: Call, text: Json) -> str:
     """Return the URL of the network a rule names; `default` when it names none."""
-    link = read(text or "global/networks/default", call.project.name)
+    link = call.read(text or "global/networks/default")
     if link is None or link.kind != "networks" or link.place != "global":
         raise invalid("resource.network", text, "The URL is malformed.")
-    if link.project not in (call.project.name, call.project.number):
+    if link.project != call.project.name:
         raise invalid("resource.network", text, "Cross project referencing is not allowed for this resource.")
-    link = Link(call.project.name, link.place, link.kind, link.name)
     call.world.find(link)
     if not _may(call, "compute.networks.updatePolicy"):
         raise forbidden("compute.networks.updatePolicy", link.path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..kit.faults import Json
 from .call import Call
 from .firewalls import refuse_over_quota
-from .links import PUBLIC, Link, last, read
+from .links import PUBLIC, Link, last
 from .listing import Aggregate, aggregated, page_of
 from .operations import Change, begin, ready, running_on
 from .refusal import ComputeError, exists, invalid, stale, too_large
@@ -109,13 +109,13 @@ def _interface(call: Call, number: int, given: Json, taken: set[str]) -> Object:
 def _subnetwork(call: Call, given: Json, path: str) -> Link:
     region = call.path["zone"].rpartition("-")[0]
     if given.get("subnetwork"):
-        link = read(given["subnetwork"], call.project.name)
+        link = call.read(given["subnetwork"])
         if link is None or link.kind != "subnetworks":
             raise invalid(f"{path}.subnetwork", given["subnetwork"], "The URL is malformed.")
         if link.place != f"regions/{region}":
             raise invalid(f"{path}.subnetwork", given["subnetwork"], f"Subnetwork must be in region {region} of the instance.")
     else:
-        network = read(given.get("network") or "global/networks/default", call.project.name)
+        network = call.read(given.get("network") or "global/networks/default")
         if network is None or network.kind != "networks":
             raise invalid(f"{path}.network", given.get("network"), "The URL is malformed.")
         link = _only_subnetwork(call, network, region, path)

@@ -121,7 +121,7 @@ class Page:
 def page(call: Call, rows: Mapping[str, Object]) -> Page:
     """Return the page that the call asks for."""
     chosen = _selected(call, rows)
-    size = call.number("maxResults", MOST, MOST)
+    size = call.number("maxResults", MOST, MOST) or MOST
     after = _after(call.query.get("pageToken"))
     start = 0
     if after is not None:

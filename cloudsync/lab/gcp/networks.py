@@ -126,7 +126,12 @@ def _drop(call: Call, link: Link, old: Object) -> None:
     machines = [one["selfLink"].removeprefix(PUBLIC) for _project, one in call.world.users_of(link.url)]
     subnets = {key: one for key, one in tables["subnetworks"].items() if one["network"] == link.url}
     made_by_hand = [] if old["autoCreateSubnetworks"] else [one["selfLink"].removeprefix(PUBLIC) for one in subnets.values()]
-    for user in (*sorted(rules), *sorted(machines), *sorted(made_by_hand)):
+    policies = [
+        f"projects/{link.project}/global/firewallPolicies/{key}"
+        for key, one in tables["firewallPolicies"].items()
+        if any(each["attachmentTarget"] == link.url for each in one.get("associations", []))
+    ]
+    for user in (*sorted(rules), *sorted(machines), *sorted(made_by_hand), *sorted(policies)):
         raise in_use("network", link.path, user)
     for one in subnets.values():
         call.world.put(Link(link.project, f"regions/{one['region'].rpartition('/')[2]}", "subnetworks", one["name"]), None)

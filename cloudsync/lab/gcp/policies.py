@@ -128,7 +128,7 @@ def add_association(call: Call) -> Object:
     """Answer networkFirewallPolicies.addAssociation: one policy per network, one association of a name."""
     link, old = named(call)
     ready(call, link)
-    network = read(call.body.get("attachmentTarget", ""), call.project.name)
+    network = call.read(call.body.get("attachmentTarget", ""))
     if network is None or network.kind != "networks" or network.project != call.project.name:
         raise invalid("resource.attachmentTarget", call.body.get("attachmentTarget", ""), "The URL is malformed.")
     call.world.find(network)
@@ -197,7 +197,7 @@ def clone_rules(call: Call) -> Object:
     """Answer networkFirewallPolicies.cloneRules: the rules of another policy replace those of this one."""
     link, old = named(call)
     ready(call, link)
-    source = read(call.query.get("sourceFirewallPolicy", ""), call.project.name)
+    source = call.read(call.query.get("sourceFirewallPolicy", ""))
     if source is None or source.kind != "firewallPolicies":
         raise invalid("sourceFirewallPolicy", call.query.get("sourceFirewallPolicy", ""), "The URL is malformed.")
     if source.key not in call.project.tables["firewallPolicies"]:

@@ -71,7 +71,7 @@ class Site:
         """Begin anew with an estate. ValueError for an unknown one."""
         build = estate.builder(estate_name)
         with self.api.gate.lock:
-            self.clock.thaw()
+            self.clock.restart()
             self.clock.freeze()
             self.world.begin(seed)
             tokens = self.api.tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from .call import Call
-from .links import Link, last, read
+from .links import Link, last
 from .listing import Aggregate, aggregated, page_of
 from .networks import subnetwork
 from .operations import Change, begin, ready, running_on
@@ -48,9 +48,11 @@ def insert(call: Call) -> Object:
     link = call.link("subnetworks", body["name"])
     if link.key in call.project.tables["subnetworks"] or running_on(call.project, link.path):
         raise exists(link.path)
-    network = read(body.get("network", ""), call.project.name)
+    network = call.read(body.get("network", ""))
     if network is None or network.kind != "networks":
         raise invalid("resource.network", body.get("network", ""), "The URL is malformed.")
+    if network.project != call.project.name:
+        raise invalid("resource.network", body["network"], "Cross project referencing is not allowed for this resource.")
     call.world.find(network)
     ranges = [body.get("ipCidrRange", ""), *(one.get("ipCidrRange", "") for one in body.get("secondaryIpRanges", []))]
     _refuse_overlap(call, network, ranges)
