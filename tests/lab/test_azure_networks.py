@@ -217,6 +217,7 @@ def test_power_states_are_in_the_instance_view_alone(net: Wire) -> None:
     assert "instanceView" not in net.get(path).document["properties"]
     view = net.get(f"{path}?api-version=2024-07-01&$expand=instanceView").document["properties"]["instanceView"]
     assert view["statuses"][1]["code"] == "PowerState/deallocated"
+    assert net.get(f"{path}/instanceView").document == view
     listed = net.get(net.everywhere("virtualMachines", "Microsoft.Compute") + "?api-version=2024-07-01&statusOnly=true").document["value"]
     assert listed[0]["properties"]["instanceView"] == view
     assert net.send("POST", f"{path}/dance").status == 404
@@ -260,6 +261,9 @@ def test_interfaces_of_scale_sets_are_in_no_other_list(net: Wire) -> None:
     ]
     assert [each["properties"]["virtualMachine"]["id"] for each in found] == [f"{path}/virtualMachines/{number}" for number in range(3)]
     assert len(net.everything(f"{path}/virtualMachines/1/networkInterfaces")) == 1
+    assert [each["instanceId"] for each in net.everything(f"{path}/virtualMachines")] == ["0", "1", "2"]
+    assert net.get(f"{path}/virtualMachines/1").document["properties"]["networkProfile"]["networkInterfaces"][0]["id"] == found[1]["id"]
+    assert net.get(f"{path}/virtualMachines/7").status == net.get(f"{path}/virtualMachines/7/networkInterfaces/nic").status == 404
     assert net.get(f"{path}/virtualMachines/1/networkInterfaces/nic").status == 200
     assert len(net.get(net.path(NSG, "one")).document["properties"]["networkInterfaces"]) == 3
     net.done(path, {"virtualMachineProfile": profile}, beside={"sku": {"name": "Standard_B2s", "capacity": 1}})

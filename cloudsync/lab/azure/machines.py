@@ -100,6 +100,28 @@ def instance_nics(world: World, resource: Resource) -> list[Resource]:
     ]
 
 
+def instances(world: World, resource: Resource) -> list[Json]:
+    """The machines of a scale set as an answer holds them."""
+    found: dict[str, list[str]] = {}
+    for each in instance_nics(world, resource):
+        found.setdefault(each.path.names[1], []).append(each.id)
+    return [
+        {
+            "name": f"{resource.path.names[0]}_{number}",
+            "id": f"{resource.id}/virtualMachines/{number}",
+            "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
+            "location": resource.location,
+            "tags": resource.tags,
+            "instanceId": number,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "networkProfile": {"networkInterfaces": [{"id": nic, "properties": {"primary": True}} for nic in nics]},
+            },
+        }
+        for number, nics in found.items()
+    ]
+
+
 def drop_instances(world: World, resource: Resource, *, keep: int) -> None:
     """Take away the machines above a number."""
     for each in instance_nics(world, resource):

@@ -26,6 +26,7 @@ def begin(world: World, resource: Resource, goal: Json, faults: tuple[Fault, ...
     operation = Operation(
         world.guid(),
         resource.path.subscription,
+        resource.path.provider or names.NETWORK,
         resource.location,
         names.key(resource.id),
         world.clock.now(),
@@ -56,7 +57,7 @@ def begin(world: World, resource: Resource, goal: Json, faults: tuple[Fault, ...
 def headers(world: World, operation: Operation, asked: Asked, wait: str | None, *, result: bool = False) -> dict[str, str]:
     """The headers of an answer that starts an operation. `result`: with the URL of its result, as after a DELETE."""
     origin = world.switches.operation_base or asked.base
-    where = f"{origin}/subscriptions/{operation.subscription}/providers/Microsoft.Network/locations/{operation.location}"
+    where = f"{origin}/subscriptions/{operation.subscription}/providers/{operation.provider}/locations/{operation.location}"
     found = {"Azure-AsyncOperation": f"{where}/operations/{operation.operation_id}?api-version={asked.version}"}
     if result:
         found["Location"] = f"{where}/operationResults/{operation.operation_id}?api-version={asked.version}"

@@ -93,6 +93,8 @@ def handle(turn: Turn) -> Reply:
         return _no(turn)
     if turn.kind.word == "virtualMachines" and method == "POST" and len(path.names) == 1:
         return machines.power(turn.world, _need(turn, path.parent), path.types[1])
+    if turn.kind.word == "virtualMachines" and method == "GET" and path.types[1].lower() == "instanceview":
+        return Reply(200, machines.instance_view(_need(turn, path.parent)))
     if turn.kind.word == "networkInterfaces" and method == "POST" and path.types[1].lower() == effective.ACTION.lower():
         return effective.groups(turn.world, _need(turn, path.parent))
     if turn.child is None or len(path.types) > 2:
@@ -464,17 +466,25 @@ def _child_delete(turn: Turn, parent: Resource, child: Child) -> Reply:
 
 
 def _scale_set(turn: Turn) -> Reply:
-    """Interfaces of a scale set, or of one of its machines."""
+    """Machines of a scale set; interfaces of it, or of one of its machines."""
     path = turn.path
-    if turn.call.method != "GET" or path.types[-1] != "networkInterfaces":
+    if turn.call.method != "GET" or path.types[-1] not in ("networkInterfaces", "virtualMachines"):
         return _no(turn)
     top = _need(turn, Path(path.subscription, path.group, path.provider, path.types[:1], path.names[:1]))
+    if path.types[-1] == "virtualMachines":
+        instances = machines.instances(turn.world, top)
+        if path.is_collection:
+            return page(turn.listing, instances)
+        one = next((each for each in instances if each["instanceId"] == path.names[1]), None)
+        if one is None:
+            raise ArmError(404, "NotFound", f"Resource {path.text} not found.")
+        return Reply(200, one)
     found = machines.instance_nics(turn.world, top)
     if len(path.types) == 3 and len(path.names) >= 2:
         found = [each for each in found if each.path.names[1] == path.names[1]]
     if len(path.names) == 3:
-        one = next((each for each in found if each.path.names[2].lower() == path.names[2].lower()), None)
-        if one is None:
+        nic = next((each for each in found if each.path.names[2].lower() == path.names[2].lower()), None)
+        if nic is None:
             raise ArmError(404, "NotFound", f"Resource {path.text} not found.")
-        return Reply(200, shown(turn, one), {"ETag": one.etag})
+        return Reply(200, shown(turn, nic), {"ETag": nic.etag})
     return page(turn.listing, [shown(turn, each) for each in found])

@@ -64,6 +64,7 @@ class Operation:
 
     operation_id: str
     subscription: str
+    provider: str
     location: str
     target: str
     """Key of the resource."""
