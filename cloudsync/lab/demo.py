@@ -113,7 +113,7 @@ def _play(stage: Stage) -> int:
     stage.cloudsync("drift")
 
     say("\n8. Why may a packet pass? It is followed through every place on its way, from the F5 into the cloud.", BOLD)
-    stage.cloudsync("explain", *_question(stage))
+    stage.cloudsync("explain", "vs_ordering_https", "gcp-prod/ordering-web-1", "tcp/443")
     say("\nDone: planned, proven, guarded, applied, tampered with, found, converged, on four platforms from one policy.", BOLD)
     return 0
 
@@ -153,12 +153,6 @@ def _approve(stage: Stage) -> None:
             if not refusal["approve"]:
                 raise DemoError(f"{refusal['guard']}: {refusal['message']}")
             stage.cloudsync(*shlex.split(refusal["approve"])[1:])
-
-
-def _question(stage: Stage) -> tuple[str, str, str]:
-    """Ask about a virtual server of the F5 and a web server behind it in GCP."""
-    del stage
-    return ("vs_ordering_https", "ordering-web-1", "tcp/443")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def party(text: str, workloads: Sequence[Workload], where: Where) -> Party | Fin
     word = text.strip()
     if word in PLAIN:
         return Party(word, plain=word)
-    found = [one for one in workloads if word in (one.id, one.ref, one.name)]
+    found = [one for one in workloads if word in (one.id, one.ref, one.name, f"{one.target}/{one.name}")]
     exact = [one for one in found if word in (one.id, one.ref)]
     if exact or len(found) == 1:
         return Party((exact or found)[0].name, (exact or found)[0])
@@ -88,7 +88,10 @@ def party(text: str, workloads: Sequence[Workload], where: Where) -> Party | Fin
 
 
 def _ids(workloads: Iterable[Workload]) -> str:
-    return listed((one.ref or one.id for one in workloads), 5)
+    """Return words that tell workloads apart: target and name where that does, else native ids."""
+    found = list(workloads)
+    short = [f"{one.target}/{one.name}" for one in found if one.target]
+    return listed(short if len(set(short)) == len(found) else (one.ref or one.id for one in found), 5)
 
 
 def _unknown(word: str, workloads: Sequence[Workload], where: Where) -> Finding:
