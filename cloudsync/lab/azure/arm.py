@@ -10,9 +10,12 @@ from .calls import Call
 from .errors import ArmError, Reply, bad
 from .identity import Directory, Principal
 from .kinds import KINDS
+from .listing import Listing, page
 from .names import Path
 from .permissions import VERBS, action_of
+from .turn import Turn, no_type
 from .world import Resource, World
+from .writes import region
 
 VERSIONS = ("2014-04-01", "2026-12-31")
 """Every version from the first to the last is served."""
@@ -57,8 +60,8 @@ class Arm:
         if path.types[0] == "locations":
             return self._locations(call, path)
         if f"{path.provider}/{path.types[0]}" not in KINDS:
-            raise resources.no_type(path, call)
-        return resources.handle(resources.Turn(self.world, call, path, principal, faults, self.base))
+            raise no_type(path, call)
+        return resources.handle(Turn(self.world, call, path, principal, faults, self.base))
 
     # --- before any handler -----------------------------------------------------------------------------------------
 
@@ -170,29 +173,27 @@ class Arm:
         document = call.document()
         if not document.get("location"):
             raise bad("LocationRequired", "The location property is required for this definition.")
-        group = Resource(
-            Path(subscription, path.group, None, (), ()), resources.region(document["location"]), dict(document.get("tags") or {})
-        )
+        group = Resource(Path(subscription, path.group, None, (), ()), region(document["location"]), dict(document.get("tags") or {}))
         self.world.groups[where] = group
         return Reply(201, _group_shown(group))
 
     def _of_scope(self, call: Call, path: Path, faults: tuple[Fault, ...]) -> Reply:
         """What lies directly below a subscription or a group: groups, all resources, Regions, results of deleting a group."""
-        listing = resources.Listing(self.world, call, faults, self.base)
+        listing = Listing(self.world, call, faults, self.base)
         match path.types[0].lower():
             case "resourcegroups":
                 groups = [each for each in self.world.groups.values() if each.path.subscription == path.subscription]
-                return resources.page(listing, [_group_shown(each) for each in groups])
+                return page(listing, [_group_shown(each) for each in groups])
             case "resources":
                 found = [
                     each for each in self.world.resources.values() if path.group in (None, each.path.group) and len(each.path.types) == 1
                 ]
-                return resources.page(listing, [_resource_shown(each) for each in found if each.path.subscription == path.subscription])
+                return page(listing, [_resource_shown(each) for each in found if each.path.subscription == path.subscription])
             case "locations":
                 return Reply(200, {"value": [{"name": each, "displayName": each} for each in ("westeurope", "northeurope")]})
             case "operationresults":
                 return Reply(200)
-        raise resources.no_type(path, call)
+        raise no_type(path, call)
 
     def _locations(self, call: Call, path: Path) -> Reply:
         word = path.types[1].lower() if len(path.types) > 1 else ""

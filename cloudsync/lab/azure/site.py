@@ -12,15 +12,17 @@ from ..kit import tls
 from ..kit.faults import Fault, Json, Kind
 from ..kit.gate import Gate
 from ..kit.journal import Entry
-from . import flows, operations, planting, resources
+from . import flows, operations, planting
 from .arm import Arm
 from .calls import Call, understand
 from .errors import ArmError, Reply
 from .estate import build
 from .identity import Directory, Grant, Principal
+from .listing import page_number
 from .names import NETWORK
 from .packets import flow_from, verdict
 from .throttle import Throttle
+from .turn import document_of
 from .world import World
 
 SUBSCRIPTION = "5c0d5e9a-0b7e-4c55-9d10-3f1c5a2b7e01"
@@ -124,7 +126,7 @@ class Site:
         for name in ("if-match", "authorization"):
             if name in call.headers:
                 entry.notes[name] = call.headers[name] if name == "if-match" else "present"
-        return self.gate.carry(entry, lambda one, faults: self._perform(call, one, faults), page=resources.page_number(self.world, call))
+        return self.gate.carry(entry, lambda one, faults: self._perform(call, one, faults), page=page_number(self.world, call))
 
     def _perform(self, call: Call, entry: Entry, faults: tuple[Fault, ...]) -> Answer:
         try:
@@ -296,7 +298,7 @@ class Site:
     def _ask_state(self, given: Json) -> Json:
         version = str(given.get("api_version", "2025-07-01"))
         return {
-            "resources": [resources.document_of(self.world, each, version) for each in self.world.resources.values()],
+            "resources": [document_of(self.world, each, version) for each in self.world.resources.values()],
             "settled": {each.id: each.settled for each in self.world.resources.values() if each.path.types == ("networkSecurityGroups",)},
             "operations": [
                 {"id": each.operation_id, "target": each.target, "status": each.status.value} for each in self.world.operations.values()
