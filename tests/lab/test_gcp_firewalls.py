@@ -67,7 +67,7 @@ def test_a_network_may_be_spelt_in_many_ways(gcp: Wire, network: str) -> None:
 
 
 def test_what_only_the_vendor_writes_is_ignored_when_sent(gcp: Wire) -> None:
-    gcp.done("POST", ALL, rule(id="7", kind="x", creationTimestamp="never", selfLink="elsewhere"))
+    gcp.done("POST", ALL, rule(id=7, kind=["x"], creationTimestamp="never", selfLink="elsewhere"))
     found = shown(gcp)
     assert found["id"] != "7"
     assert found["kind"] == "compute#firewall"
@@ -83,6 +83,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("name", rule(name="Bad_Name"), 400, "invalid", "Must be a match of regex"),
     ("long name", rule(name="a" * 64), 400, "invalid", "Must be a match of regex"),
     ("priority 70000", rule(priority=70000), 400, "invalid", "'70000'"),
+    ("priority 65536", rule(priority=65536), 400, "invalid", "'65536'"),
     ("priority -1", rule(priority=-1), 400, "invalid", "'-1'"),
     ("priority as text", rule(priority="1"), 400, "invalid", "resource.priority"),
     ("priority too wide", rule(priority=2**40), 400, "invalid", "resource.priority"),

@@ -250,4 +250,4 @@ def _bears(seat: Seat, tags: list[str] | None, accounts: list[str] | None, *, no
 
 
 def _within(address: Address, ranges: list[str]) -> bool:
-    return any(block is not None and address.version == block.version and address in block for block in map(block_of, ranges))
+    return any(block is not None and address in block for block in map(block_of, ranges))
