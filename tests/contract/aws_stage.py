@@ -24,6 +24,7 @@ from tests.oracle.reading import Service
 FAULTS = {
     WriteFault.LOST_BEFORE: "reset_before",
     WriteFault.LOST_AFTER: "reset_after",
+    WriteFault.LATE: "late",
     WriteFault.REFUSED: "denied",
     WriteFault.THROTTLED: "throttle",
 }
@@ -31,6 +32,10 @@ GROUPS_PER_CARD = 5
 """EC2's default; what does not fit into one group goes into further ones."""
 OWNER_TAG = "cloudsync:owner"
 PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6"}
+
+
+LATE_CALLS = 7
+"""How many calls later a late write takes effect: some runs see it come, some have stopped by then."""
 
 
 class AwsStage:
@@ -144,7 +149,7 @@ class AwsStage:
     # --- what goes wrong ---
 
     def fail_write(self, nth: int, fault: WriteFault) -> None:
-        self.lab.control.fault("@write", FAULTS[fault], nth=nth)
+        self.lab.control.fault("@write", FAULTS[fault], nth=nth, after=LATE_CALLS)
 
     def fail_reads(self, nth: int) -> None:
         self.lab.control.fault("@read", "denied", nth=nth, times=0)

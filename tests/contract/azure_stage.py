@@ -20,6 +20,7 @@ from tests.contract.hurry import Hurry
 FAULTS = {
     WriteFault.LOST_BEFORE: "reset_before",
     WriteFault.LOST_AFTER: "reset_after",
+    WriteFault.LATE: "late",
     WriteFault.REFUSED: "denied",
     WriteFault.THROTTLED: "throttle",
 }
@@ -28,6 +29,10 @@ MARK = re.compile(r"cloudsync/([^:]+): ")
 PROTOCOLS = {6: "Tcp", 17: "Udp"}
 VOLATILE = {"etag", "provisioningState", "resourceGuid"}
 """What Azure itself changes whenever anything is written."""
+
+
+LATE_CALLS = 7
+"""How many calls later a late write takes effect: some runs see it come, some have stopped by then."""
 
 
 class AzureStage:
@@ -159,7 +164,7 @@ class AzureStage:
     # --- what goes wrong ---
 
     def fail_write(self, nth: int, fault: WriteFault) -> None:
-        self.site.ask("faults", {"operation": "@write", "kind": FAULTS[fault], "nth": nth})
+        self.site.ask("faults", {"operation": "@write", "kind": FAULTS[fault], "nth": nth, "after": LATE_CALLS})
 
     def fail_reads(self, nth: int) -> None:
         self.site.ask("faults", {"operation": "*_[!P]*", "kind": "denied", "nth": nth, "times": 0})

@@ -23,6 +23,7 @@ from cloudsync.adapter import (
     Method,
     Outcome,
     Phase,
+    Problem,
     Seen,
     Snapshot,
     Status,
@@ -492,3 +493,18 @@ class ReadsAsItIsSpelt(MemoryAdapter):
     def spelt(self, rule: Rule) -> Rule:
         """Return a rule with its addresses as the platform shows them."""
         return replace(rule, peer=self.platform.spelling(rule).peer)
+
+
+class GivesUpWhereSomethingIs(MemoryAdapter):
+    """A call that finds its work done already is a failure for ever: what arrived late is never taken up."""
+
+    def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
+        encoding = super().encode(intent, snapshot)
+        wanted = {name for name in encoding.table.groups if name.startswith("{new:")}
+        left = [
+            one
+            for one in snapshot.table.groups.values()
+            if one.owner and not any(one.id in spot.groups for spot in snapshot.table.spots.values())
+        ]
+        problems = tuple(Problem("LEFT-OVER", f"group {one.name} is there and nothing carries it") for one in left if not wanted)
+        return replace(encoding, problems=(*encoding.problems, *problems))

@@ -20,6 +20,7 @@ from tests.contract.hurry import Hurry
 FAULTS = {
     WriteFault.LOST_BEFORE: Kind.RESET_BEFORE,
     WriteFault.LOST_AFTER: Kind.RESET_AFTER,
+    WriteFault.LATE: Kind.LATE,
     WriteFault.REFUSED: Kind.DENIED,
     WriteFault.THROTTLED: Kind.UNAVAILABLE,
 }
@@ -29,6 +30,10 @@ MARK = re.compile(r"cloudsync:([^:]+):")
 VOLATILE = {"generation", "selfLink"}
 """What the device itself changes whenever anything is written."""
 PROTOCOLS = {6: "tcp", 17: "udp"}
+
+
+LATE_CALLS = 7
+"""How many calls later a late write takes effect: some runs see it come, some have stopped by then."""
 
 
 class StepFault(Fault):
@@ -161,7 +166,7 @@ class F5Stage:
 
     def fail_write(self, nth: int, fault: WriteFault) -> None:
         with self.site.gate.lock:
-            self.site.gate.faults.append(StepFault("@write", FAULTS[fault], nth=nth))
+            self.site.gate.faults.append(StepFault("@write", FAULTS[fault], nth=nth, options={"after": LATE_CALLS}))
 
     def fail_reads(self, nth: int) -> None:
         self.site.ask("faults", {"operation": "GET *", "kind": "denied", "nth": nth, "times": 0})

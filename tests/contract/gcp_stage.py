@@ -21,6 +21,7 @@ from tests.contract.hurry import Hurry
 FAULTS = {
     WriteFault.LOST_BEFORE: "reset_before",
     WriteFault.LOST_AFTER: "reset_after",
+    WriteFault.LATE: "late",
     WriteFault.REFUSED: "denied",
     WriteFault.THROTTLED: "throttle",
 }
@@ -28,6 +29,10 @@ NETWORK, SUBNET = "contract", "contract-euw1"
 RULES = f"projects/{HOST}/global/firewalls"
 MARK = re.compile(r"cloudsync:v1 owner=(\S+) ")
 PROTOCOLS = {6: "tcp", 17: "udp"}
+
+
+LATE_CALLS = 7
+"""How many calls later a late write takes effect: some runs see it come, some have stopped by then."""
 
 
 class GcpStage:
@@ -120,7 +125,7 @@ class GcpStage:
     # --- what goes wrong ---
 
     def fail_write(self, nth: int, fault: WriteFault) -> None:
-        self.site.ask("faults", {"operation": "@write", "kind": FAULTS[fault], "nth": nth})
+        self.site.ask("faults", {"operation": "@write", "kind": FAULTS[fault], "nth": nth, "after": LATE_CALLS})
 
     def fail_reads(self, nth: int) -> None:
         self.site.ask("faults", {"operation": "@read", "kind": "denied", "nth": nth, "times": 0})

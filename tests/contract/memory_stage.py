@@ -20,6 +20,7 @@ from cloudsync.testing.memory_table import Rule
 FAULTS = {
     WriteFault.LOST_BEFORE: Fault.LOST_BEFORE,
     WriteFault.LOST_AFTER: Fault.LOST_AFTER,
+    WriteFault.LATE: Fault.LATE,
     WriteFault.REFUSED: Fault.REFUSED,
     WriteFault.THROTTLED: Fault.THROTTLED,
 }
@@ -148,6 +149,7 @@ class MemoryStage:
     def heal(self) -> None:
         self.platform.faults.clear()
         self.platform.unreadable = 0
+        self.platform.arrive()
 
     def page_of(self, size: int) -> None:
         self.platform.page_size = size

@@ -12,7 +12,8 @@ from types import MappingProxyType
 import pytest
 
 from cloudsync.adapter import TargetSettings
-from cloudsync.testing.contract import AdapterContract, Facts
+from cloudsync.testing.contract import AdapterContract, Facts, Passes
+from cloudsync.testing.contract.walking import Dice, walk
 from cloudsync.testing.memory import MemoryAdapter
 from tests.contract import broken
 from tests.contract.memory_stage import Maker, MemoryFactory, MemoryStage
@@ -33,7 +34,7 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
     ("observe_writes_nothing", broken.WritesWhileReading, "looking has written"),
     ("discovery_tells_who_is_there", broken.NoTags, "has tags"),
     ("pages_are_followed_to_the_end", broken.FirstPageOnly, "on later pages, and not read"),
-    ("a_read_that_fails_anywhere_is_not_taken_for_whole", broken.FailureIsEmptiness, "the reading is called whole"),
+    ("a_read_that_fails_anywhere_is_not_taken_for_whole", broken.FailureIsEmptiness, "reading is called whole"),
     ("a_read_that_fails_anywhere_is_not_taken_for_whole", broken.ActsOnHalfAReading, "yet its scope holds"),
     ("a_partial_read_removes_nothing", broken.ActsOnHalfAReading, "wants to remove"),
     ("a_refresh_that_fails_raises", broken.RefreshesFromMemory, "did not raise"),
@@ -45,6 +46,9 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
     ("a_write_that_never_arrived_is_not_called_done_nor_sent_again", broken.TriesAgain, "outcome is done"),
     ("a_write_that_never_arrived_is_not_called_done_nor_sent_again", broken.DoubtIsSuccess, "outcome is done"),
     ("a_write_whose_answer_is_lost_is_not_called_failed_nor_sent_again", broken.DoubtIsFailure, "outcome is failed"),
+    ("a_write_that_arrives_late_does_no_harm", broken.DoubtIsSuccess, "late, and called done"),
+    ("a_write_that_arrives_late_does_no_harm", broken.GivesUpWhereSomethingIs, "nothing is late any more"),
+    ("random_walks_end_where_the_policy_says", broken.DetachesFirst, "leg .* shut although both"),
     ("a_throttled_write_has_failed_and_says_so", broken.TriesAgain, "outcome is done"),
     ("a_refused_write_has_failed_in_the_platforms_words", broken.RefusedIsTooFast, "too fast"),
     ("a_run_cut_anywhere_is_finished_by_the_next", broken.UsesWhatIsAttachedAlone, "planning fails: .* exists"),
@@ -69,7 +73,7 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
 """Case, the adapter that breaks it, and what the failure says."""
 
 OTHERWISE = ("the_reading_role_can_write_nothing", "importing_it_loads_no_sdk", "its_settings_have_a_closed_schema")
-OTHERWISE_TOO = ("its_factory_finds_good_settings_good",)
+OTHERWISE_TOO = ("its_factory_finds_good_settings_good", "the_stage_sees_what_happens")
 """Cases about factories and packages; their mistakes are below."""
 
 
@@ -122,6 +126,56 @@ def test_an_example_that_is_refused_is_found_out() -> None:
     stage.factory = RefusesItsOwnExample(stage, MemoryAdapter)
     with pytest.raises(AssertionError, match="settings that work are refused"):
         run("its_factory_finds_good_settings_good", stage)
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+
+
+class SeesNothing(MemoryStage):
+    """A stage that tells nothing of other people's objects."""
+
+    def foreign(self, *workloads: str) -> str:
+        return "always the same" + "".join(workloads)
+
+
+class LetsEverybodyIn(MemoryStage):
+    """A stage whose truth is that everything passes."""
+
+    def truth(self) -> Passes:
+        return lambda _to, _source, _protocol, _port: True
+
+
+class CountsNothing(MemoryStage):
+    """A stage that counts no writes."""
+
+    def writes(self) -> int:
+        return 0
+
+
+class FailsNoRead(MemoryStage):
+    """A stage on which every read works."""
+
+    def fail_reads(self, nth: int) -> None:
+        del nth
+
+
+@pytest.mark.parametrize(
+    ("stage", "case", "says"),
+    [
+        (SeesNothing, "the_stage_sees_what_happens", "the stage does not see it"),
+        (CountsNothing, "the_stage_sees_what_happens", "counts no writes"),
+        (LetsEverybodyIn, "the_certificate_holds_and_the_platform_agrees", "open against the policy"),
+        (FailsNoRead, "a_partial_read_removes_nothing", "a reading is called whole"),
+    ],
+)
+def test_a_stage_that_sees_nothing_is_found_out(stage: type[MemoryStage], case: str, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        run(case, stage())
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 30))])
+def test_many_random_walks(seed: int) -> None:
+    walk(MemoryStage(), Dice(seed), legs=8)
 
 
 # --- packages --------------------------------------------------------------------------------------------------------

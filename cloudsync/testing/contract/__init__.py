@@ -16,10 +16,12 @@ from cloudsync.testing.contract.ownership import Ownership
 from cloudsync.testing.contract.packaging import Packaging
 from cloudsync.testing.contract.reading import Reading
 from cloudsync.testing.contract.stage import Facts, Hole, Passes, Stage, WriteFault
+from cloudsync.testing.contract.staging import Staging
+from cloudsync.testing.contract.walking import Walking
 from cloudsync.testing.contract.writing import Writing
 
 
-class AdapterContract(Meaning, Reading, Writing, Laws, Ownership, Packaging):
+class AdapterContract(Staging, Meaning, Reading, Writing, Walking, Laws, Ownership, Packaging):
     """Every case of the contract; subclass it in a test module and give it a fixture `stage`."""
 
 

@@ -216,6 +216,7 @@ def _partial(stage: Stage, runs: Runs) -> list[tuple[int, Snapshot | None]]:
             found.append((nth, None))
         finally:
             stage.heal()
+    assert found[0][1] is None or not found[0][1].complete, "every read call is refused, and a reading is called whole"
     return found
 
 

@@ -25,6 +25,8 @@ class WriteFault(Enum):
     """The connection breaks; the write did not take effect."""
     LOST_AFTER = "lost after"
     """The write takes effect; its answer never arrives."""
+    LATE = "late"
+    """The connection breaks; the write takes effect a few calls later, or when `heal` is called."""
     REFUSED = "refused"
     """The platform says no for good, e.g. for want of a right; nothing happens."""
     THROTTLED = "throttled"
@@ -122,7 +124,7 @@ class Stage(Protocol):
         """Let the n-th reading call from now on (1 is the next) and all after it be refused for good, until `heal`."""
 
     def heal(self) -> None:
-        """Take back every fault."""
+        """Take back every fault; what is late arrives now or a few calls from now."""
 
     def page_of(self, size: int) -> None:
         """Let answers hold at most so many items, or as few as the platform can."""

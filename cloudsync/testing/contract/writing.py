@@ -49,6 +49,23 @@ class Writing:
         """On every write in turn: it takes effect and its answer never arrives. The next run finds everything, its own new objects too."""
         self._disturbed(stage, WriteFault.LOST_AFTER)
 
+    def test_a_write_that_arrives_late_does_no_harm(self, stage: Stage) -> None:
+        """On every write in turn: it takes effect when nobody expects it any more. The runs that follow end where the policy says."""
+        world, runs = World.build(stage), Runs(stage)
+        for rules, openings in WAYS:
+            for nth in range(1, 200):
+                stage.fail_write(nth, WriteFault.LATE)
+                ran = runs.run(*rules)
+                stage.heal()
+                if len(ran.sent) < nth:
+                    break
+                step, outcome = ran.sent[nth - 1]
+                assert outcome.status is not Status.DONE or ran.status == "done", f"{step.title}: late, and called done: {ran}"
+            ends = [runs.run(*rules).status for _ in range(3)]
+            assert ends[-1] == "done", f"nothing is late any more, and three runs end {ends}"
+            must_be(world, openings, "after writes that arrived late")
+            must_be_silent(runs, *rules, what="after writes that arrived late")
+
     def test_a_throttled_write_has_failed_and_says_so(self, stage: Stage) -> None:
         """On every write in turn: FAILED, `throttled`, sent once; waiting and trying again is the product's business."""
         self._disturbed(stage, WriteFault.THROTTLED)
@@ -89,7 +106,7 @@ class Writing:
                     try:
                         runs.run(*rules, die_at=nth, dies_after=after)
                     except KilledError:
-                        _must_lie_between(world.reach(), old, new | _others(world, old), f"cut at write {nth}")
+                        must_lie_between(world.reach(), old, new | _others(world, old), f"cut at write {nth}")
                         continue
                     break
                 must_be(world, openings, f"cut {'after' if after else 'before'} every write in turn")
@@ -99,14 +116,14 @@ class Writing:
         """Nothing is open that neither the old nor the new state opens, nothing is shut that both let through, after any write."""
         world, runs = World.build(stage), Runs(stage)
         for number, (rules, enforcing) in enumerate(((FIRST, SELECTIVE), *((rules, None) for rules, _ in (*WAYS, WAYS[0])))):
-            witness = _Witness(world)
+            witness = Witness(world)
             runs.after_write = witness
             old = world.reach()
             ran = runs.converge(*rules, enforcing=enforcing) if enforcing else runs.converge(*rules)
             new = world.reach()
             assert len(witness.seen) == len(ran.sent) > 0, f"transition {number} writes nothing"
             for title, state in witness.seen:
-                _must_lie_between(state, old, new, f"after '{title}'")
+                must_lie_between(state, old, new, f"after '{title}'")
 
     def test_seen_says_no_before_and_yes_after(self, stage: Stage) -> None:
         """For each step on the real platform: NO before it, YES after it, in what `refresh` shows; `created` names what it made."""
@@ -170,7 +187,7 @@ def _must_be_honest(ran: Ran, nth: int, fault: WriteFault) -> bool:
     step, outcome = ran.sent[nth - 1]
     what = f"{step.title}: {fault.value}"
     match fault:
-        case WriteFault.LOST_BEFORE:  # FAILED only where a look at the platform settles it
+        case WriteFault.LOST_BEFORE | WriteFault.LATE:  # FAILED only where a look at the platform settles it
             assert outcome.status is not Status.DONE, f"{what}, and the outcome is done"
         case WriteFault.LOST_AFTER:
             assert outcome.status is not Status.FAILED, f"{what}, and the outcome is failed: {outcome.code} {outcome.reason}"
@@ -184,7 +201,8 @@ def _must_be_honest(ran: Ran, nth: int, fault: WriteFault) -> bool:
     return True
 
 
-def _must_lie_between(state: Reach, old: Reach, new: Reach, what: str) -> None:
+def must_lie_between(state: Reach, old: Reach, new: Reach, what: str) -> None:
+    """Fail when a state on the way opens what neither end opens, or shuts what both let through."""
     exposed, cut = state - (old | new), (old & new) - state
     assert not exposed, f"{what}: open although neither the old nor the new state opens it: {told(exposed)}"
     assert not cut, f"{what}: shut although both let it through: {told(cut)}"
@@ -196,11 +214,12 @@ def _others(world: World, old: Reach) -> Reach:
 
 
 @dataclass
-class _Witness:
+class Witness:
     """Looks at the world after every write."""
 
     world: World
     seen: list[tuple[str, Reach]] = field(default_factory=list)
 
     def __call__(self, step: Step) -> None:
+        """Look."""
         self.seen.append((step.title, self.world.reach()))
