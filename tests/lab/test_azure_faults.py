@@ -49,6 +49,7 @@ def test_what_fails_before_it_takes_effect(one: Wire, kind: str) -> None:
     fault(one, WRITE, kind)
     heard = write(one)
     assert (heard.status, heard.code) == BEFORE[kind]
+    assert ("www-authenticate" in heard.headers) is (kind == "expired")
     assert in_force(one) == ["first"]
     assert write(one).status == 200
 
@@ -283,6 +284,14 @@ def test_who_may_only_read(one: Wire) -> None:
     scope = one.path(NSG).partition("/providers/")[0]
     shown = reader.get(f"{scope}/providers/Microsoft.Authorization/permissions").document["value"]
     assert shown == [{"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}]
+
+
+def test_a_third_party_may_be_held_to_its_permissions(one: Wire) -> None:
+    call = {"method": "DELETE", "path": one.path(NSG, "one/securityRules/first"), "as": "reader"}
+    assert one.site.act(call)["body"]["error"]["code"] == "AuthorizationFailed"
+    assert one.site.act({**call, "as": "stranger"})["status"] == 202
+    with pytest.raises(ValueError, match="no principal"):
+        one.site.act({**call, "as": "nobody"})
 
 
 def test_a_role_without_what_the_body_refers_to(one: Wire) -> None:

@@ -95,21 +95,21 @@ class Directory:
     def bearer(self, header: str | None) -> Principal:
         """Who sends this Authorization header? ArmError 401 when nobody does that we know."""
         if not header:
-            raise _unauthorized("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", self)
+            raise unauthorized("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.", self)
         scheme, _, token = header.partition(" ")
         text, _, signature = token.rpartition(".")
         if scheme.lower() != "bearer" or not hmac.compare_digest(signature.encode(), self._sign(text).encode()):
-            raise _unauthorized("InvalidAuthenticationToken", "The access token is invalid.", self)
+            raise unauthorized("InvalidAuthenticationToken", "The access token is invalid.", self)
         claims = json.loads(base64.urlsafe_b64decode(text.partition(".")[2] + "=="))
         if claims["exp"] <= self.now():
             message = f"The access token expiry UTC time is earlier than current UTC time, by {self.now() - claims['exp']} seconds."
-            raise _unauthorized("ExpiredAuthenticationToken", message, self)
+            raise unauthorized("ExpiredAuthenticationToken", message, self)
         if str(claims["aud"]).rstrip("/") not in (*AUDIENCES, self.base):
             message = f"The access token has been obtained for wrong audience or resource '{claims['aud']}'."
-            raise _unauthorized("InvalidAuthenticationTokenAudience", message, self)
+            raise unauthorized("InvalidAuthenticationTokenAudience", message, self)
         principal = self.principals.get(claims["appid"])
         if principal is None:
-            raise _unauthorized("InvalidAuthenticationToken", "The access token is from an unknown application.", self)
+            raise unauthorized("InvalidAuthenticationToken", "The access token is from an unknown application.", self)
         return principal
 
     def answer(self, request: Request) -> Answer:
@@ -161,7 +161,8 @@ class Directory:
         return _json(200, {"token_type": "Bearer", "expires_in": self.lifetime_s, "ext_expires_in": self.lifetime_s, "access_token": token})
 
 
-def _unauthorized(code: str, message: str, directory: Directory) -> ArmError:
+def unauthorized(code: str, message: str, directory: Directory) -> ArmError:
+    """A 401 with the challenge that names the authority."""
     challenge = f'Bearer authorization_uri="{directory.base}/{directory.tenant}", error="invalid_token", error_description="{message}"'
     return ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
 

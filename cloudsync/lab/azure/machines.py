@@ -127,6 +127,8 @@ def drop_instances(world: World, resource: Resource, *, keep: int) -> None:
     for each in instance_nics(world, resource):
         if int(each.path.names[1]) >= keep:
             world.remove(each)
+            if "networkSecurityGroup" in each.properties:
+                world.touch(each.properties["networkSecurityGroup"]["id"])
 
 
 def _instance_nic(world: World, resource: Resource, number: int, template: Json) -> None:

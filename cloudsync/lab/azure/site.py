@@ -17,7 +17,7 @@ from .arm import Arm
 from .calls import Call, understand
 from .errors import ArmError, Reply
 from .estate import build
-from .identity import Directory, Grant, Principal
+from .identity import Directory, Grant, Principal, unauthorized
 from .listing import page_number
 from .names import NETWORK
 from .packets import flow_from, verdict
@@ -198,7 +198,8 @@ class Site:
                     403, "AuthorizationFailed", f"The client does not have authorization to perform the action over scope '{entry.scope}'."
                 )
             case Kind.EXPIRED:
-                error = ArmError(401, "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.")
+                text = "The access token expiry UTC time is earlier than current UTC time."
+                error = unauthorized("ExpiredAuthenticationToken", text, self.directory)
             case _:
                 error = ArmError(
                     int(options.get("status", 400)), str(options.get("code", "BadRequest")), str(options.get("message", "Refused."))
@@ -229,7 +230,7 @@ class Site:
                 call.operation, call.path.text if call.path else path, mutating, body, path, by=str(given.get("by", "third party"))
             )
             self.gate.journal.begin(entry)
-            by = self.directory.principals[given["as"]] if "as" in given else None
+            by = self._principal(str(given["as"])) if "as" in given else None
             running = set(self.world.operations)
             try:
                 reply = self.arm.handle(call, (), trusted=True, by=by)
@@ -318,11 +319,18 @@ class Site:
         operations.finish_all(self.world, stuck=bool(given.get("stuck")))
         return {"finished": True}
 
+    def _principal(self, wanted: str) -> Principal:
+        """By client id, or by the name it has in lab.json. ValueError for anybody else."""
+        known = {name: client_id for name, client_id, _ in _CLIENTS}
+        found = self.directory.principals.get(known.get(wanted, wanted))
+        if found is None:
+            raise ValueError(f"no principal {wanted!r}; there are: {', '.join(known)}")
+        return found
+
     def _ask_principals(self, given: Json) -> Json:
         """Change what one may do: {client_id, grants: [{scope?, actions, not_actions?}]}; `reader` stands for its client id."""
         if given:
-            known = {name: client_id for name, client_id, _ in _CLIENTS}
-            principal = self.directory.principals[known.get(given["client_id"], given["client_id"])]
+            principal = self._principal(str(given["client_id"]))
             principal.grants = tuple(
                 Grant(str(each.get("scope", f"/subscriptions/{SUBSCRIPTION}")), tuple(each["actions"]), tuple(each.get("not_actions", ())))
                 for each in given["grants"]
