@@ -102,6 +102,7 @@ def test_an_address_that_is_none_is_refused_without_a_trace(f5_site: Site, devic
         (VIRTUAL, {"name": "v", "destination": "192.0.2.1:80", "sourceAddressTranslation": {"type": "snat"}}, "01070318"),
         (VIRTUAL, {"name": "v", "destination": "192.0.2.1:80", "sourceAddressTranslation": {"type": "magic"}}, "400"),
         (VIRTUAL, {"name": "v", "destination": "192.0.2.1:80", "profiles": ["/Common/none_such"]}, "01020036"),
+        ("/mgmt/tm/ltm/node", {"name": "n"}, "400"),
         ("/mgmt/tm/ltm/pool", {"name": "p", "members": ["10.300.0.1:80"]}, "400"),
         ("/mgmt/tm/ltm/snatpool", {"name": "p", "members": ["10.300.0.1"]}, "400"),
         ("/mgmt/tm/net/self", {"name": "s", "address": "10.0.0.1", "vlan": "x"}, "400"),
@@ -270,6 +271,16 @@ def test_pages_follow_each_other_to_the_end(device: Bigip) -> None:
     assert device.code("GET", f"{LISTS}?$filter=name eq a1") == "400"
 
 
+PAGED = ("ltm/profile/fastl4", "ltm/profile/tcp", "ltm/rule", "ltm/virtual", "auth/user", "cm/device", "net/route-domain", "sys/provision")
+
+
+@pytest.mark.parametrize("collection", PAGED)
+def test_every_collection_ends(device: Bigip, collection: str) -> None:
+    whole = device.ok("GET", f"/mgmt/tm/{collection}")["items"]
+    assert device.ok("GET", f"/mgmt/tm/{collection}?$top=1&$skip=0").get("items", []) == whole[:1]
+    assert device.ok("GET", f"/mgmt/tm/{collection}?$top=10&$skip=1000").get("items", []) == []
+
+
 @pytest.mark.parametrize("way", ["list", "missing"])
 def test_an_empty_collection(f5_site: Site, device: Bigip, way: str) -> None:
     f5_site.ask("settings", {"empty_items": way})
@@ -307,6 +318,14 @@ def test_members_and_nodes_one_by_one(device: Bigip) -> None:
     device.ok("DELETE", one)
     assert device.ok("GET", "/mgmt/tm/ltm/pool/p?expandSubcollections=true")["membersReference"]["items"] == []
     device.ok("DELETE", "/mgmt/tm/ltm/node/10.40.0.9")
+
+
+def test_an_address_that_somebody_made_stays(device: Bigip) -> None:
+    device.ok("POST", "/mgmt/tm/ltm/virtual-address", {"name": "192.0.2.1", "autoDelete": "false", "icmpEcho": "disabled"})
+    device.ok("POST", VIRTUAL, {"name": "v", "destination": "192.0.2.1:80"})
+    assert device.code("DELETE", "/mgmt/tm/ltm/virtual-address/192.0.2.1") != "ok"
+    device.ok("DELETE", f"{VIRTUAL}/v")
+    assert device.ok("GET", "/mgmt/tm/ltm/virtual-address/192.0.2.1")["icmpEcho"] == "disabled"
 
 
 def test_a_read_may_be_too_large(f5_site: Site, device: Bigip) -> None:

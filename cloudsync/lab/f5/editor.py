@@ -12,7 +12,7 @@ from .refusal import DeviceError, bad_property, exists, missing_property, not_fo
 from .schema import RESOURCES, SHARED_NAMES, Kind
 from .settings import Settings
 from .values import OPPOSITES, camel, name_of, read
-from .words import split_domain
+from .words import is_address, split_domain
 
 Key = tuple[str, str]
 """(collection, full path)"""
@@ -59,6 +59,8 @@ class Editor:
         if folder:
             found["subPath"] = folder
         held[path] = found
+        if collection in (schema.NODE, schema.VIRTUAL_ADDRESS) and is_address(name):
+            given.setdefault("address", name)
         self._merge(collection, path, given)
         for required in resource.required:
             if held[path].get(required) in (None, []):
@@ -193,8 +195,6 @@ class Editor:
                 virtuals.complete(self.draft, path, self.generation)
             case _ if collection == schema.POOL:
                 members.make_nodes(self.draft, found.get("members", ()), self.generation)
-            case _ if collection in (schema.NODE, schema.VIRTUAL_ADDRESS):
-                found.setdefault("address", found["name"])
             case _ if collection == schema.SNAT_POOL:
                 self.draft.objects[collection][path] = {**found, "members": [members.address_path(each) for each in found["members"]]}
             case _ if collection == schema.ROUTE_DOMAIN:

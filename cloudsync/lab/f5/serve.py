@@ -295,16 +295,19 @@ def _get(turn: Turn, path: str) -> Json:
             return _picked(turn, "auth/user", path, [_local_user(each) for each in USERS])
         case _:
             found = static.answer(path, turn.seen, world.settings, world.clock.now())
-            return _configuration(turn, target(path), path) if found is None else found
+            if found is None:
+                return _configuration(turn, target(path), path)
+            return _pages(turn, {**found, "items": render.wanted(found["items"], turn.call.query)}, path) if "items" in found else found
 
 
 def _local_user(user: User) -> Json:
+    everywhere = {"nameReference": {"link": render.link("auth/partition/all-partitions")}}
     return {
         "kind": render.kind("auth/user"),
         "name": user.name,
         "fullPath": user.name,
         "selfLink": render.link(f"auth/user/{user.name}"),
-        "partitionAccess": [{"name": "all-partitions", "role": user.role}],
+        "partitionAccess": [{"name": "all-partitions", "role": user.role, **everywhere}],
         "shell": "none",
     }
 

@@ -45,6 +45,15 @@ def split_domain(text: str) -> tuple[str, int]:
     return plain, int(domain) if mark else 0
 
 
+def is_address(text: str) -> bool:
+    """Is it one address, with or without a route domain?"""
+    try:
+        ip_address(split_domain(text)[0])
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=65536)
 def entry(text: str, host_bits: str = "refuse") -> Entry:
     """Read an address, a prefix or a range, each with or without `%rd`; `host_bits` is refuse, clear or keep."""
