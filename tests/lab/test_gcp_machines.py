@@ -226,3 +226,13 @@ def test_a_network_with_a_policy_stays(gcp: Wire) -> None:
     assert "already being used by 'projects/acme-net/global/firewallPolicies/p'" in ended["error"]["errors"][0]["message"]
     gcp.done("POST", "global/firewallPolicies/p/removeAssociation", name="a")
     gcp.done("DELETE", "global/networks/n")
+
+
+def test_no_two_machines_share_an_external_address(net: Wire) -> None:
+    nic = {"accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    for name in ("a", "b", "c"):
+        net.done("POST", ALL, machine(name, nic))
+    net.done("DELETE", f"{ALL}/a")
+    net.done("POST", ALL, machine("d", nic))
+    addresses = [shown(net, name)["networkInterfaces"][0]["accessConfigs"][0]["natIP"] for name in ("b", "c", "d")]
+    assert len(set(addresses)) == 3

@@ -15,6 +15,9 @@ from .refusal import ComputeError, exists, invalid, stale, too_large
 from .schema import NAME
 from .world import ZONES, Object, fingerprint, same_print
 
+EXTERNAL = ipaddress.IPv4Network("198.18.0.0/16")
+"""Where external addresses come from: a range that is for tests."""
+
 _SCOPES = Aggregate(
     "compute#instanceAggregatedList", "instances", tuple(f"zones/{zone}" for zone in ZONES), lambda row: f"zones/{last(row['zone'])}"
 )
@@ -101,7 +104,7 @@ def _interface(call: Call, number: int, given: Json, taken: set[str]) -> Object:
             raise invalid(f"{path}.stackType", shown["stackType"], "The subnetwork does not have IPv6 enabled.")
         shown |= _ipv6(given, found, path, int(ipaddress.ip_address(address)) & 0xFFFF)
     if given.get("accessConfigs"):
-        shown["accessConfigs"] = [_access(call, one) for one in given["accessConfigs"]]
+        shown["accessConfigs"] = [_access(call, one, taken) for one in given["accessConfigs"]]
     shown["fingerprint"] = fingerprint(shown)
     return shown
 
@@ -193,9 +196,21 @@ def _ipv6(given: Json, subnet: Object, path: str, tail: int) -> Object:
     return shown | {"ipv6AccessConfigs": [{**access, "externalIpv6": str(address), "externalIpv6PrefixLength": 96}]}
 
 
-def _access(call: Call, given: Json) -> Object:
-    machines = sum(len(one.tables["instances"]) for one in call.world.projects.values())
-    address = given.get("natIP") or f"198.18.{machines >> 8}.{machines & 255 or 1}"
+def _external(call: Call, taken: set[str]) -> str:
+    """Return the first external address that no machine has."""
+    used = taken | {
+        one["natIP"]
+        for project in call.world.projects.values()
+        for machine in project.tables["instances"].values()
+        for nic in machine["networkInterfaces"]
+        for one in nic.get("accessConfigs", [])
+    }
+    return next(text for number in range(1, EXTERNAL.num_addresses) if (text := str(EXTERNAL[number])) not in used)
+
+
+def _access(call: Call, given: Json, taken: set[str]) -> Object:
+    address = given.get("natIP") or _external(call, taken)
+    taken.add(address)
     base = {"kind": "compute#accessConfig", "type": "ONE_TO_ONE_NAT", "name": "External NAT", "networkTier": "PREMIUM"}
     return {**base, **given, "natIP": address}
 
