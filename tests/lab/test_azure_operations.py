@@ -165,6 +165,7 @@ def test_if_match_is_honoured_or_ignored_by_switch(one: Wire, what: str) -> None
 
     refused = attempt(stale)
     assert (refused.status, refused.code) == (412, "PreconditionFailed")
+    assert refused.document["error"]["details"][0]["code"] == "PreconditionFailedEtagMismatch"
     assert in_force(one) == ["first"]
     fresh = one.get(group).document["etag"]
     one.site.ask("settings", {"if_match": "ignore"})
@@ -207,6 +208,18 @@ def test_a_second_writer_supersedes_the_first(one: Wire) -> None:
     assert (lost["status"], lost["error"]["details"][0]["code"]) == ("Canceled", "CanceledAndSupersededDueToAnotherOperation")
     assert poll(one, second).document["status"] == "Succeeded"
     assert in_force(one) == ["theirs"]
+
+
+def test_who_refers_to_a_group_that_is_updating_has_to_wait(one: Wire) -> None:
+    network(one)
+    put = write(one, "mine")
+    properties = {"addressPrefix": "10.50.0.0/24", "networkSecurityGroup": {"id": one.path(NSG, "one")}}
+    early = one.put(one.path("virtualNetworks", "net/subnets/a"), properties, location=None)
+    assert (early.status, early.code) == (429, "RetryableError")
+    assert early.document["error"]["details"][0]["code"] == "ReferencedResourceNotProvisioned"
+    poll(one, put)
+    poll(one, put)
+    assert one.put(one.path("virtualNetworks", "net/subnets/a"), properties, location=None).status == 200
 
 
 def test_attaching_and_tags_give_a_new_etag_and_change_no_rule(one: Wire) -> None:

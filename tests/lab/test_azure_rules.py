@@ -127,6 +127,7 @@ def test_names_are_unique_whatever_their_case(one: Wire) -> None:
 def test_a_child_at_a_taken_priority_conflicts(one: Wire) -> None:
     child = one.put(one.path(NSG, "one/securityRules/third"), rule("third", 100)["properties"], location=None)
     assert (child.status, child.code) == (400, "SecurityRuleConflict")
+    assert child.message.startswith("Security rule first conflicts with rule third. Rules cannot have the same Priority and Direction.")
 
 
 def test_two_priorities_swap_in_one_put(one: Wire) -> None:
@@ -140,7 +141,7 @@ def test_limits_of_a_group(one: Wire) -> None:
     full = [rule(f"r{number}", 100 + number) for number in range(1000)]
     assert rules(one, *full).code == "ok"
     one.site.ask("finish", None)
-    assert rules(one, *full, rule("straw", 100, direction="Outbound")).code == "NetworkSecurityGroupTooManyRules"
+    assert rules(one, *full, rule("straw", 100, direction="Outbound")).code == "SecurityRuleCountLimitReached"
     wide = [f"10.{number // 256}.{number % 256}.0/24" for number in range(2001)]
     two = [rule(f"w{number}", 100 + number, sourceAddressPrefix=None, sourceAddressPrefixes=wide) for number in range(2)]
     assert rules(one, *two).code == "NetworkSecurityGroupTooManyAddressPrefixes"
@@ -154,7 +155,7 @@ def test_limits_of_asgs_in_a_group(one: Wire) -> None:
         one.done(one.path("applicationSecurityGroups", f"asg{number}"), {})
         ids.append({"id": one.path("applicationSecurityGroups", f"asg{number}")})
     many = rule("asg", 300, sourceAddressPrefix=None, sourceApplicationSecurityGroups=ids)
-    assert rules(one, many).code == "SecurityRuleHasTooManyApplicationSecurityGroups"
+    assert rules(one, many).code == "NumberOfApplicationSecurityGroupsReferencedInSecurityRuleLimitReached"
     one.site.ask("quotas", {"asgs_per_group": 3})
     few = rule("asg", 300, sourceAddressPrefix=None, sourceApplicationSecurityGroups=ids[:4])
     assert rules(one, few).code == "NetworkSecurityGroupTooManyApplicationSecurityGroups"

@@ -13,7 +13,7 @@ from .permissions import check_links
 from .shapes import cleaned
 from .turn import Turn, need, no, shown
 from .world import Resource, World
-from .writes import before_write, commit
+from .writes import before_write, check_references, commit
 
 
 def child_call(turn: Turn, child: Child) -> Reply:
@@ -46,6 +46,7 @@ def _child_put(turn: Turn, parent: Resource, child: Child) -> Reply:
     world = turn.world
     document = turn.call.document()
     check_links(turn.principal, turn.path, document)
+    check_references(turn, document)
     items = parent.properties.get(child.word, [])
     place = next((number for number, each in enumerate(items) if each["name"].lower() == turn.path.names[1].lower()), None)
     before_write(turn, parent)

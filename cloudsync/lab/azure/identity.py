@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -102,8 +103,7 @@ class Directory:
             raise unauthorized("InvalidAuthenticationToken", "The access token is invalid.", self)
         claims = json.loads(base64.urlsafe_b64decode(text.partition(".")[2] + "=="))
         if claims["exp"] <= self.now():
-            message = f"The access token expiry UTC time is earlier than current UTC time, by {self.now() - claims['exp']} seconds."
-            raise unauthorized("ExpiredAuthenticationToken", message, self)
+            raise self.expired(claims["exp"])
         if str(claims["aud"]).rstrip("/") not in (*AUDIENCES, self.base):
             message = f"The access token has been obtained for wrong audience or resource '{claims['aud']}'."
             raise unauthorized("InvalidAuthenticationTokenAudience", message, self)
@@ -111,6 +111,11 @@ class Directory:
         if principal is None:
             raise unauthorized("InvalidAuthenticationToken", "The access token is from an unknown application.", self)
         return principal
+
+    def expired(self, at: int) -> ArmError:
+        """Return the 401 for a token that was good until `at`."""
+        message = f"The access token expiry UTC time '{_clock(at)}' is earlier than current UTC time '{_clock(self.now())}'."
+        return unauthorized("ExpiredAuthenticationToken", message, self)
 
     def answer(self, request: Request) -> Answer:
         """Answer a request to the authority."""
@@ -159,6 +164,12 @@ class Directory:
         audience = form.get("scope", form.get("resource", "")).split(" ")[0].removesuffix(".default").rstrip("/")
         token = self.issue(principal, audience)
         return _json(200, {"token_type": "Bearer", "expires_in": self.lifetime_s, "ext_expires_in": self.lifetime_s, "access_token": token})
+
+
+def _clock(seconds: int) -> str:
+    """A time as the gateway writes it: 8/5/2021 7:58:17 AM."""
+    at = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{at.month}/{at.day}/{at.year} {at.hour % 12 or 12}:{at:%M:%S %p}"
 
 
 def unauthorized(code: str, message: str, directory: Directory) -> ArmError:

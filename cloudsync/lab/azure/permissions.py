@@ -42,7 +42,7 @@ def check_links(principal: Principal | None, path: Path, document: Json) -> None
     if principal is None:
         return
     in_rules = path.types[0] == "networkSecurityGroups"
-    for wanted in _references(document):
+    for wanted in references(document):
         found = names.parse(wanted)
         if found is None or found.is_collection or found.provider is None:
             continue
@@ -67,14 +67,15 @@ _LINKS = frozenset({
 })  # fmt: skip
 
 
-def _references(document: Json) -> Iterator[str]:
+def references(document: Json) -> Iterator[str]:
+    """Yield the ids that a body refers to."""
     if isinstance(document, list):
         for each in document:
-            yield from _references(each)
+            yield from references(each)
     elif isinstance(document, dict):
         for name, value in document.items():
             if name in _LINKS:
                 for one in value if isinstance(value, list) else [value]:
                     if isinstance(one, dict) and isinstance(one.get("id"), str):
                         yield one["id"]
-            yield from _references(value)
+            yield from references(value)

@@ -96,7 +96,10 @@ def checked(world: World, group_id: str, rule: Json, old: Json) -> Json:
         raise bad("InvalidResourceName", text)
     families = {family for singular, plural in ADDRESSES for text in _all(properties, singular, plural) if (family := _family(text))}
     if len(families) > 1:
-        text = f"Resource {rule_id} cannot contain address prefixes from different address families."
+        text = (
+            f"{rule_id} contains IP addresses or prefixes that belong to different address families. All IP addresses or prefixes in the "
+            "resource should belong to the same address family."
+        )
         raise bad("ResourceCannotContainAddressPrefixesFromDifferentAddressFamilies", text)
     for field, value in list(kept.items()):
         if value == [] or (value == "" and field in _SINGULARS):
@@ -145,7 +148,10 @@ def _check_side(world: World, rule_id: str, properties: Json, side: tuple[str, s
         _check_prefix(world, rule_id, text, stored)
     for text in properties.get(plural, ()):
         if text == "*" or is_tag(text):
-            message = f"Security rule {rule_id} cannot specify {text} in {plural}."
+            message = (
+                f"Security rule parameter {_capital(singular)} for rule with Id {rule_id} cannot specify existing VIRTUALNETWORK, "
+                f"INTERNET, AZURELOADBALANCER, '*' or system tags. Unsupported value used: {text}."
+            )
             raise bad("SecurityRuleParameterContainsUnsupportedValue", message)
     if prefixes and groups:
         message = f"Security rule {rule_id} cannot specify both address prefixes and application security groups for one side."
@@ -153,11 +159,18 @@ def _check_side(world: World, rule_id: str, properties: Json, side: tuple[str, s
     if not prefixes and not groups:
         raise bad("SecurityRuleParameterContainsEmptyValue", f"Security rule {rule_id} must have a value for {singular} or {plural}.")
     if len(groups) > world.limits.asgs_per_side:
-        message = f"Security rule {rule_id} cannot have more than {world.limits.asgs_per_side} application security groups in {asgs}."
-        raise bad("SecurityRuleHasTooManyApplicationSecurityGroups", message)
+        message = (
+            f"A security rule may have up to {world.limits.asgs_per_side} Application Security Group in the source or destination fields. "
+            f"The requested configuration has {len(groups)} in the {_capital(asgs)} field."
+        )
+        raise bad("NumberOfApplicationSecurityGroupsReferencedInSecurityRuleLimitReached", message)
     for each in groups:
         if world.find(each["id"]) is None:
             raise bad("InvalidResourceReference", _no_reference(each["id"], rule_id))
+
+
+def _capital(field: str) -> str:
+    return field[0].upper() + field[1:]
 
 
 def _no_reference(what: str, where: str) -> str:
@@ -198,8 +211,7 @@ def check_table(world: World, group: Resource, table: Iterable[Json]) -> None:
     rules = list(table)
     limits = world.limits
     if len(rules) > limits.rules_per_group:
-        message = f"Network security group {group.id} cannot have more than {limits.rules_per_group} security rules."
-        raise bad("NetworkSecurityGroupTooManyRules", message)
+        raise bad("SecurityRuleCountLimitReached", f"A security group cannot have more than {limits.rules_per_group} security rules.")
     names_seen: dict[str, str] = {}
     places: dict[tuple[str, int], str] = {}
     for rule in rules:
@@ -210,8 +222,8 @@ def check_table(world: World, group: Resource, table: Iterable[Json]) -> None:
         place = (properties["direction"].lower(), properties["priority"])
         if place in places:
             message = (
-                f"Security rule {rule['name']} conflicts with rule {places[place]}. Rules cannot have the same Priority and Direction. "
-                "To learn more about security rule conflicts, please see aka.ms/nsgrules."
+                f"Security rule {places[place]} conflicts with rule {rule['name']}. Rules cannot have the same Priority and Direction. "
+                "To learn more, see aka.ms/nsgrules."
             )
             raise bad("SecurityRuleConflict", message)
         places[place] = rule["name"]
@@ -242,7 +254,8 @@ def _check_asgs(world: World, group: Resource, rules: list[Json]) -> None:
         found = {home for side in ASGS for each in rule["properties"].get(side, ()) for home in homes.get(names.key(each["id"]), ())}
         if len(found) > 1:
             message = (
-                f"All application security groups in security rule {group.id}/securityRules/{rule['name']} must be from the same "
-                "virtual network."
+                f"Security Rule {group.id} has Application Security Groups (ASGs) from multiple virtual networks "
+                f"({', '.join(sorted(found))}).\n"
+                "All ASGs on the Security Rule must be from the same virtual network."
             )
             raise ArmError(400, "AllApplicationSecurityGroupsInSecurityRuleMustBeFromSameVnet", message)

@@ -17,7 +17,7 @@ from .arm import Arm
 from .calls import Call, understand
 from .errors import ArmError, Reply
 from .estate import build
-from .identity import Directory, Grant, Principal, unauthorized
+from .identity import Directory, Grant, Principal
 from .listing import page_number
 from .names import NETWORK
 from .packets import flow_from, verdict
@@ -198,8 +198,7 @@ class Site:
                     403, "AuthorizationFailed", f"The client does not have authorization to perform the action over scope '{entry.scope}'."
                 )
             case Kind.EXPIRED:
-                text = "The access token expiry UTC time is earlier than current UTC time."
-                error = unauthorized("ExpiredAuthenticationToken", text, self.directory)
+                error = self.directory.expired(self.directory.now() - 1)
             case _:
                 error = ArmError(
                     int(options.get("status", 400)), str(options.get("code", "BadRequest")), str(options.get("message", "Refused."))

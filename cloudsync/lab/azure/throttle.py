@@ -59,8 +59,8 @@ class Throttle:
             wait = self.buckets.take(key, most)
             if wait is not None:
                 text = (
-                    f"Number of '{kind}' requests for subscription '{subscription}' exceeded the limit. Please try again after "
-                    f"'{math.ceil(wait)}' seconds."
+                    f"Number of requests for subscription '{subscription}' and operation '{_operation(call)}' exceeded the backend storage "
+                    f"limit. Please try again after '{math.ceil(wait)}' seconds."
                 )
                 raise ArmError(429, "SubscriptionRequestsThrottled", text, headers={"Retry-After": str(math.ceil(wait))})
         if call.path.provider == NETWORK:
@@ -79,6 +79,17 @@ class Throttle:
             begun, used = now, 0
         if used >= PROVIDER[kind] * self.buckets.scale:
             wait = math.ceil(begun + WINDOW_S - now)
-            text = f"Too many requests to {NETWORK} from subscription '{subscription}'. Please try again after '{wait}' seconds."
+            text = (
+                f"Operation exceeded throttling limit of {PROVIDER[kind] * self.buckets.scale:.0f} calls within last 5 minutes. "
+                f"The number of calls exceeds {NETWORK} throttling limit. The call can be retried in {wait} seconds."
+            )
             raise ArmError(429, "TooManyRequests", text, headers={"Retry-After": str(wait)})
         self._windows[subscription, kind] = (begun, used + 1)
+
+
+def _operation(call: Call) -> str:
+    """A call as the gateway names it: the method and the kinds in its path."""
+    types = "/".join(call.path.types) if call.path is not None else ""
+    scope = "/RESOURCEGROUPS" if call.path is not None and call.path.group is not None else ""
+    provider = f"/PROVIDERS/{call.path.provider}" if call.path is not None and call.path.provider is not None else ""
+    return f"{call.method}/SUBSCRIPTIONS{scope}{provider}/{types}".upper().rstrip("/")

@@ -7,7 +7,7 @@ from dataclasses import replace as changed
 from ..kit.faults import Json
 from . import names, operations
 from .errors import ArmError, Reply, bad
-from .permissions import check_links
+from .permissions import check_links, references
 from .shapes import cleaned
 from .turn import Turn, need, no, shown
 from .world import Operation, Resource, Status, World
@@ -24,11 +24,9 @@ def before_write(turn: Turn, resource: Resource | None) -> None:
     wanted = turn.call.headers.get("if-match")
     if wanted and world.switches.if_match == "honour" and wanted != "*" and (resource is None or resource.etag != wanted):
         held = "no resource" if resource is None else resource.etag
-        text = (
-            f"Precondition failed: etag mismatch. Etag provided in if-match header {wanted} does not match etag {held} of resource "
-            f"{turn.path.text} in NRP data store."
-        )
-        raise ArmError(412, "PreconditionFailed", text)
+        text = f"Etag provided in if-match header {wanted} does not match etag {held} of resource {turn.path.text} in NRP data store."
+        detail = {"code": "PreconditionFailedEtagMismatch", "message": text}
+        raise ArmError(412, "PreconditionFailed", "Precondition failed.", details=[detail])
     if turn.call.headers.get("if-none-match") == "*" and resource is not None:
         raise ArmError(412, "PreconditionFailed", f"Precondition failed: resource {resource.id} exists already.")
     if resource is None:
@@ -60,6 +58,20 @@ def _second_writer(turn: Turn, resource: Resource, running: Operation) -> None:
             operations.supersede(turn.world, resource)
 
 
+def check_references(turn: Turn, document: Json) -> None:
+    """Refuse a write that refers to an NSG or a network on which an operation runs."""
+    for wanted in references(document):
+        found = turn.world.find(wanted.partition("/subnets/")[0])
+        if found is not None and found.running is not None and names.key(found.id) != names.key(turn.path.text):
+            text = (
+                f"Cannot proceed with operation because resource {found.id} used by resource {turn.path.text} is not in Succeeded state. "
+                f"Resource is in {found.state} state and the last operation that updated/is updating the resource is "
+                f"PutNetworkResourceOperation."
+            )
+            detail = {"code": "ReferencedResourceNotProvisioned", "message": text}
+            raise ArmError(429, "RetryableError", "A retryable error occurred.", details=[detail], headers={"Retry-After": "1"})
+
+
 def put(turn: Turn) -> Reply:
     """Create a resource or replace it whole."""
     world, kind, path = turn.world, turn.kind, turn.path
@@ -83,6 +95,7 @@ def put(turn: Turn) -> Reply:
         )
         raise ArmError(409, "InvalidResourceLocation", text)
     check_links(turn.principal, path, document)
+    check_references(turn, document)
     before_write(turn, old)
     draft = Resource(path, where, dict(document.get("tags") or {}), hidden=dict(old.hidden) if old is not None else {})
     draft.hidden["tags_given"] = document.get("tags") is not None
