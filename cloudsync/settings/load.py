@@ -134,7 +134,9 @@ class _Reader:
         options = self._options(node, adapter) if is_name(adapter) else {}
         if not name or not adapter or mode not in {word.value for word in TargetMode}:
             return None
-        return TargetSettings(name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"), _text(node, "outrank") == "true")
+        return TargetSettings(
+            name, adapter, TargetMode(mode), options, node.where, _text(node, "endpoint"), _text(node, "outrank") == "true"
+        )
 
     def _options(self, node: strict.Mapping, adapter: str) -> dict[str, Json]:
         found = self.options_schema(adapter)
