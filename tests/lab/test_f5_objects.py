@@ -158,6 +158,10 @@ def test_folders_and_partitions(device: Bigip) -> None:
     assert device.code("POST", LISTS, {"name": "wrong", "addressLists": ["/apart/own"]}) == "01070726"
     assert [each["name"] for each in device.ok("GET", f"{LISTS}?$filter=partition eq apart")["items"]] == ["own"]
     assert device.code("DELETE", "/mgmt/tm/auth/partition/apart") == "01070829"
+    assert device.ok("PATCH", "/mgmt/tm/sys/folder/~apart", {"description": "x"})["fullPath"] == "/apart"
+    device.ok("DELETE", f"{LISTS}/~apart~own")
+    device.ok("DELETE", "/mgmt/tm/auth/partition/apart")
+    assert device.code("GET", "/mgmt/tm/sys/folder/~apart") == "01020036"
 
 
 def test_another_partition_may_be_allowed(f5_site: Site, device: Bigip) -> None:

@@ -98,6 +98,19 @@ def test_what_is_not_saved_is_lost_with_a_reboot(f5_site: Site, device: Bigip) -
     assert listed(device) == ["saved"]
 
 
+def test_some_save_through_a_command_line(f5_site: Site, device: Bigip) -> None:
+    def say(line: str) -> str:
+        return str(device.ok("POST", "/mgmt/tm/util/bash", {"command": "run", "utilCmdArgs": f'-c "{line}"'}).get("commandResult", ""))
+
+    add(device)
+    assert "Saving" in say("tmsh save sys config")
+    assert f5_site.ask("state", None)["bigip1"]["unsaved"] is False
+    assert [say("runlevel"), say("ps aux | grep x"), say("curl http://localhost")] == ["N 3\n", "", "200\n"]
+    assert "not found" in say("rm -rf /")
+    assert float(say("cat /proc/uptime").split()[0]) > 0
+    assert "16.1.4" in say("cat /VERSION")
+
+
 def test_a_save_may_fail(f5_site: Site, device: Bigip) -> None:
     f5_site.ask("settings", {"save": "fails"})
     add(device)

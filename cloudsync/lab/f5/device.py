@@ -250,23 +250,32 @@ def command(world: World, unit: Unit, path: str, body: Json) -> Json:
         case "security/firewall/on-demand-rule-deploy", "run":
             unit.compiler.deploy()
         case "util/bash", "run":
-            return {"kind": "tm:util:bash:runstate", **body, "commandResult": _shell(world, unit, str(body.get("utilCmdArgs", "")))}
+            said = _shell(world, unit, str(body.get("utilCmdArgs", "")))
+            return {"kind": "tm:util:bash:runstate", **body, **({"commandResult": said} if said else {})}
         case _:
             raise DeviceError(400, f'invalid property value "command":"{body["command"]}"', 26214401)
     return {"kind": kind(path, f"{body['command']}state"), **body}
 
 
 def _shell(world: World, unit: Unit, arguments: str) -> str:
-    """The one command line that clients are known to save with; no other is there."""
-    line = arguments.removeprefix("-c").strip().strip("\"'")
-    if line.split()[:2] == ["tmsh", "save"]:
-        _save(world, unit)
-        return "Saving running configuration...\n  /config/bigip.conf\n  /config/bigip_base.conf\n"
-    if "/proc/uptime" in line:
-        return f"{world.clock.now() + 86400:.2f} {world.clock.now() + 86400:.2f}\n"
-    if line == "cat /VERSION":
-        return f"Product: BIG-IP\nVersion: {VERSION}\nBuild: {BUILD}\nEdition: Final\n"
-    return f"bash: {line}: command not found\n"
+    """The few command lines that known clients send through iControl; there is no shell behind them."""
+    line = arguments.strip().removeprefix("-c").strip().strip("\"'")
+    match line.split():
+        case ["tmsh", "save", *_]:
+            _save(world, unit)
+            return "Saving running configuration...\n  /config/bigip.conf\n  /config/bigip_base.conf\n"
+        case ["cat", "/proc/uptime"]:
+            return f"{world.clock.now() + 86400:.2f} {world.clock.now() + 86400:.2f}\n"
+        case ["cat", "/VERSION"]:
+            return f"Product: BIG-IP\nVersion: {VERSION}\nBuild: {BUILD}\nEdition: Final\n"
+        case ["runlevel"]:
+            return "N 3\n"
+        case ["ps", "aux", "|", "grep", *_]:
+            return ""  # nothing of what they look for is under way
+        case ["curl", *_]:
+            return "200\n"
+        case _:
+            return f"bash: {line}: command not found\n"
 
 
 def _save(world: World, unit: Unit) -> None:

@@ -96,6 +96,8 @@ class Editor:
         self.deleted[collection, path] = None
         if collection == schema.VIRTUAL:
             virtuals.forget_addresses(self.draft)
+        if collection == schema.PARTITION:
+            self.draft.objects[schema.FOLDER].pop(f"/{path}", None)
 
     def _deletable(self, collection: str, path: str) -> None:
         if self.settings.delete_check == "before" and path in self.before.objects[collection]:
@@ -193,6 +195,9 @@ class Editor:
         match collection:
             case _ if collection == schema.VIRTUAL:
                 virtuals.complete(self.draft, path, self.generation)
+            case _ if collection == schema.PARTITION:
+                folders = self.draft.objects[schema.FOLDER]
+                folders.setdefault(f"/{path}", {"name": path, "partition": "/", "generation": self.generation()})
             case _ if collection == schema.POOL:
                 members.make_nodes(self.draft, found.get("members", ()), self.generation)
             case _ if collection == schema.SNAT_POOL:
