@@ -59,6 +59,8 @@ def notes(table: F5Table, desired: F5Table) -> Iterator[str]:
             always += passed.done != NO_PACKETS
         if cut or always:
             yield f"policy {policy} on {place} decides before ours: it cuts at {cut} virtual servers, and lets in for good at {always}"
+    if not table.synced:
+        yield f"the devices of the group do not agree: {table.sync_words}"
     stem = f"cs_{table.owner}_"
     for path, one in sorted(table.policies.items()):
         if one.mark is None and path.rpartition("/")[2].startswith(stem):

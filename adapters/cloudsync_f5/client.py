@@ -37,6 +37,7 @@ _CODE = re.compile(r"\b([0-9a-f]{8}):[0-9]+:")
 Json = Any
 
 logging.getLogger("icontrol.session").setLevel(logging.WARNING)  # at DEBUG it prints passwords and tokens
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it prints addresses, and that of a logout holds the token
 
 
 class CallFailedError(AdapterError):

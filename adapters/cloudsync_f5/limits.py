@@ -62,3 +62,5 @@ PAGE_SIZE = 500
 """Virtual servers in one page: expanded collections of some 250 and more were reported to time out."""
 RENEW_S = 300.0
 """A login that lasts less than this, in seconds, is renewed before the next call outside a transaction."""
+POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
+"""Waits between two looks at what a device is doing grow from the first to the longest, in seconds."""

@@ -23,6 +23,9 @@ def early(table: F5Table) -> tuple[Problem, ...]:
     if table.compiling and not table.running:
         message = f"{table.active}: what is committed is not in force: {table.compiling}"
         found.append(Problem("F5-NOT-COMPILED", message, COMPILE_HINT, (), ()))
+    if table.group and table.sync_words.startswith("red"):
+        message = f"the devices of group {table.group} are in conflict, or do not see each other: {table.sync_words}"
+        found.append(Problem("F5-SYNC", message, "bring them in step by hand first: what is written now could not reach the other device"))
     held = table.lists.get(table.pending)
     if (held is not None and held.mark is None) or table.pending in table.taken:
         found.append(clash(table.pending))

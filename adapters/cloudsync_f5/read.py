@@ -12,7 +12,7 @@ from cloudsync.model.errors import AdapterError
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
-from cloudsync_f5.limits import PAGE_SIZE
+from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S
 from cloudsync_f5.parse import ParseError, Raw
 from cloudsync_f5.points import why_skipped, workloads
 from cloudsync_f5.settings import F5Settings
@@ -39,6 +39,7 @@ VIRTUAL_FIELDS = (
 )
 UNFINISHED = frozenset({"compiling", "manual", "undeployed", "failed"})
 """States of the compiler in which what is committed is not in force."""
+UNDER_WAY = "compiling"
 TWICE = 2
 
 
@@ -143,7 +144,7 @@ class Reading:
         base = self._context(F5Table(self.owner, self.settings.account, self.settings.partition, active=active))
         table = replace(base, policies=policies, lists=lists, virtuals=virtuals)
         table = replace(table, rule_lists=self._rule_lists(policies), port_lists=self._port_lists(policies))
-        table = self.compiled(self.group(table))
+        table = self.compiled(self.group(table), patient=True)
         pools = self._pools(virtuals)
         table = judged(table, additive=self.settings.additive)
         return GroupRead(table, workloads(table, selves, pools))
@@ -240,26 +241,33 @@ class Reading:
         color, words = standing(self.device)
         return replace(table, synced=color == "green", sync_words="" if color == "green" else f"{color}: {words}")
 
-    def compiled(self, table: F5Table) -> F5Table:
-        """Return a table that knows which policies packets meet now."""
+    def compiled(self, table: F5Table, *, patient: bool = False) -> F5Table:
+        """Return a table that knows which policies packets meet now; `patient`: a compilation under way is waited for."""
+        state = self.compiling()
+        deadline, wait = self.device.clock.monotonic() + self.settings.compile_wait, POLL_FIRST_S
+        while patient and state[0] == UNDER_WAY and self.device.clock.monotonic() < deadline:
+            self.device.clock.sleep(wait)
+            wait = min(2 * wait, POLL_MOST_S)
+            state = self.compiling()
         active = parse.running(self.device.get(CONTAINERS))
         configured = {GLOBAL: table.enforced} | {path: one.enforced for path, one in table.virtuals.items()}
         configured |= {path: one.enforced for path, one in table.route_domains.items()}
         running = {context: active.get(context, "") for context, policy in sorted(configured.items()) if active.get(context, "") != policy}
-        return replace(table, running=running, compiling=self.compiling())
+        return replace(table, running=running, compiling=state[1])
 
-    def compiling(self) -> str:
-        """Return what the device says of a compilation that is not done; empty when it is, or when the device does not say."""
+    def compiling(self) -> tuple[str, str]:
+        """Return state and words of a compilation that is not done; empty when it is, or when the device does not say."""
         try:
             said = parse.statistics(self.device.get(STATE))
         except CallFailedError as failure:
             if failure.status != 404:
                 raise
-            return ""
+            return "", ""
         for one in said:
-            if one.get("pccdState", "").lower() in UNFINISHED:
-                return one.get("pccdCompileStatus") or one["pccdState"]
-        return ""
+            state = one.get("pccdState", "").lower()
+            if state in UNFINISHED:
+                return state, one.get("pccdCompileStatus") or state
+        return "", ""
 
 
 def judged(table: F5Table, *, additive: bool) -> F5Table:

@@ -10,6 +10,7 @@ from cloudsync.adapter import Clock, Effect, Outcome, Status, Step
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
+from cloudsync_f5.limits import POLL_FIRST_S, POLL_MOST_S
 from cloudsync_f5.parse import ParseError
 from cloudsync_f5.payload import Call, Request
 from cloudsync_f5.read import CONTAINERS, DEVICE, kind, standing
@@ -17,7 +18,8 @@ from cloudsync_f5.settings import F5Settings
 from cloudsync_f5.simulate import virtuals_of
 
 TRANSACTION = "/mgmt/tm/transaction"
-POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
+QUEUED = "tm:transaction:commandsstate"
+"""What a write that was put into a transaction is answered with; anything else may mean that it took effect at once."""
 COMMIT_S = 300.0
 """How long a commit may run (the device's own executionTimeout)."""
 DONE = Outcome(Status.DONE)
@@ -92,13 +94,18 @@ class Writer:
         return self._commit(number)
 
     def _queue(self, call: Call, number: str) -> None:
+        answer = self._one(call, number)
+        if answer.get("kind") != QUEUED:
+            raise CallFailedError(self.device.host, f"{call.method} {call.path}", f"not queued: the answer is a {answer.get('kind')!r}")
+
+    def _one(self, call: Call, number: str = "") -> Mapping[str, Json]:
         match call.method:
             case "POST":
-                self.device.post(call.path, call.body, number)
+                return self.device.post(call.path, call.body, number)
             case "PATCH":
-                self.device.patch(call.path, call.body, number)
+                return self.device.patch(call.path, call.body, number)
             case _:
-                self.device.delete(call.path, number)
+                return self.device.delete(call.path, number)
 
     def _abandon(self, number: str) -> None:
         """Give a transaction up. The header stays away: with it the device refuses."""
@@ -183,7 +190,9 @@ class Writer:
     def _order(self, call: Call) -> Outcome:
         """Send one call outside a transaction."""
         try:
-            self._queue(call, "")
+            if call.path == wire.SYNC and (said := standing(self.device))[0] == "red":
+                return _failed("F5-SYNC", f"the devices are in conflict, or do not see each other: {said[1]}: nothing is forced")
+            self._one(call)
         except CallFailedError as failure:
             if failure.answered or failure.busy:
                 return _refused(failure, "")
