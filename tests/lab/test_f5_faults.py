@@ -126,6 +126,22 @@ def test_a_human_edits_between_two_calls(f5_site: Site, device: Bigip) -> None:
     assert [each["by"] for each in f5_site.ask("log", None)] == ["client", "third party", "third party"]
 
 
+def test_the_world_moves_between_two_calls(f5_site: Site, device: Bigip) -> None:
+    fault(f5_site, "edit", POST, call={"control": "failover", "given": {}})
+    device.ok("POST", LISTS, NEW)
+    assert device.ok("GET", "/mgmt/tm/shared/bigip-failover-state")["failoverState"] == "standby"
+    fault(f5_site, "edit", "GET ltm/virtual", call={"control": "tokens", "given": {"kill": True}})
+    assert device.send("GET", VIRTUAL).status == 401
+
+
+def test_no_token_and_no_password_is_in_the_log(f5_site: Site, device: Bigip) -> None:
+    device.ok("GET", f"/mgmt/shared/authz/tokens/{device.token}")
+    device.ok("DELETE", f"/mgmt/shared/authz/tokens/{device.token}")
+    log = str(f5_site.ask("log", {"reads": True}))
+    assert device.token not in log
+    assert device.password not in log
+
+
 def test_third_parties_act_past_faults_and_are_refused_as_anybody(f5_site: Site, device: Bigip) -> None:
     fault(f5_site, "unavailable", "*", times=0)
     assert f5_site.ask("act", {"method": "POST", "path": LISTS, "body": NEW})["ok"] is True

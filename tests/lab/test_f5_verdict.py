@@ -217,6 +217,28 @@ def test_the_management_port_has_its_own_rules_only(f5_site: Site, device: Bigip
     assert why(ask(f5_site, "203.0.113.1", "10.60.250.11")) == ("denied", "management", "rest")
 
 
+def test_a_virtual_address_answers_pings(f5_site: Site, device: Bigip) -> None:
+    ping: dict[str, Any] = {"protocol": "icmp", "icmp_type": 8}
+    assert why(ask(f5_site, **ping)) == ("allowed", "route-domain", "default")
+    assert ask(f5_site, protocol="icmp", icmp_type=13)["context"] == "listener"
+    policy(device, "quiet", rule("no", "drop", protocol="icmp"))
+    attach(device, "quiet", "/mgmt/tm/net/route-domain/0")
+    assert why(ask(f5_site, **ping)) == ("denied", "route-domain", "no")
+    attach(device, "none", "/mgmt/tm/net/route-domain/0")
+    device.ok("PATCH", "/mgmt/tm/ltm/virtual-address/192.0.2.1", {"icmpEcho": "disabled"})
+    assert why(ask(f5_site, **ping)) == ("denied", "listener", "no listener")
+
+
+def test_the_default_is_a_variable_of_the_device(f5_site: Site, device: Bigip) -> None:
+    path = "/mgmt/tm/sys/db/tm.fw.defaultaction"
+    assert device.ok("GET", path)["value"] == "accept"
+    assert device.code("PATCH", path, {"value": "maybe"}) == "400"
+    assert device.ok("PATCH", path, {"value": "drop"})["value"] == "drop"
+    assert why(ask(f5_site)) == ("denied", "virtual", "default")
+    assert [each["value"] for each in device.ok("GET", "/mgmt/tm/sys/db")["items"]] == ["drop"]
+    assert device.code("GET", "/mgmt/tm/sys/db/none.such") == "01020036"
+
+
 def test_nobody_listens(f5_site: Site, device: Bigip) -> None:
     assert why(ask(f5_site, dst="192.0.2.200")) == ("denied", "listener", "no listener")
     assert why(ask(f5_site, port=80)) == ("denied", "listener", "no listener")

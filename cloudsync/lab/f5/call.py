@@ -79,6 +79,12 @@ class Call:
         return int(skip) // int(top) + 1 if top.isdigit() and skip.isdigit() and int(top) else 1
 
     @property
+    def shown_path(self) -> str:
+        """The path without a token."""
+        head, mark, token = self.path.partition("shared/authz/tokens/")
+        return f"/mgmt/{head}{mark}{'***' + token[-6:] if token else ''}"
+
+    @property
     def shown_body(self) -> Json:
         """The body without a password."""
         if isinstance(self.body, dict):

@@ -164,6 +164,34 @@ def nested_map(entries: dict[str, Json]) -> Json:
     return {"nestedStats": {"entries": entries}}
 
 
+def database(default_action: str) -> list[Json]:
+    """Items of sys/db: the one variable that decides about packets."""
+    name = "tm.fw.defaultaction"
+    return [
+        {
+            "kind": kind("sys/db"),
+            "name": name,
+            "fullPath": name,
+            "generation": 1,
+            "selfLink": link(f"sys/db/{name}"),
+            "defaultValue": "accept",
+            "scfConfig": "true",
+            "value": default_action,
+            "valueRange": "accept drop reject",
+        }
+    ]
+
+
+def change_database(world: World, path: str, body: Json) -> Json:
+    """PATCH of a variable."""
+    shown = device_named(database(world.settings.default_action), path.removeprefix("sys/db/"))
+    value = body.get("value") if isinstance(body, dict) else None
+    if value not in ("accept", "drop", "reject"):
+        raise DeviceError(400, f'invalid property value "value":"{value}"', 26214401)
+    world.settings.default_action = value
+    return {**shown, "value": value}
+
+
 def container_stat(unit: Unit) -> Json:
     """Answer container-stat: every policy that is active in a context, since when, with how many rules."""
     words = {"virtual": "virtual", "self": "self-ip", "route-domain": "route-domain", "global": "global"}
@@ -306,4 +334,4 @@ def device_named(items: list[Json], name: str) -> Json:
     for each in items:
         if name in (each["fullPath"], each["name"]):
             return each
-    raise not_found("device", name)
+    raise not_found("object", name)

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from ..kit.faults import Json
 from . import members, references, rules, schema, virtuals
 from .config import Config, Object
+from .references import Key
 from .refusal import DeviceError, bad_property, exists, missing_property, not_found
 from .schema import RESOURCES, SHARED_NAMES, Kind
 from .settings import Settings
 from .values import OPPOSITES, camel, name_of, read
 from .words import is_address, split_domain
 
-Key = tuple[str, str]
-"""(collection, full path)"""
 EMPTY_REFUSED = {schema.ADDRESS_LIST: ("addresses", "addressLists", "fqdns", "geo"), schema.PORT_LIST: ("ports", "portLists")}
 EMPTY_REFUSED[schema.NET_ADDRESS_LIST] = EMPTY_REFUSED[schema.ADDRESS_LIST]
 
@@ -31,6 +30,7 @@ class Editor:
     """The configuration as it was: some deletes are refused for what it held."""
     touched: dict[Key, None] = field(default_factory=dict)
     deleted: dict[Key, None] = field(default_factory=dict)
+    needed_before: dict[Key, str] | None = None
 
     # --- whole objects --------------------------------------------------------------------------------------------
 
@@ -101,7 +101,9 @@ class Editor:
 
     def _deletable(self, collection: str, path: str) -> None:
         if self.settings.delete_check == "before" and path in self.before.objects[collection]:
-            for user in references.users(self.before, collection, path):
+            if self.needed_before is None:
+                self.needed_before = references.index(self.before)
+            if user := self.needed_before.get((collection, path)):
                 raise references.needed(collection, path, user)
         if collection == schema.PARTITION:
             inside = [at for held in self.draft.objects.values() for at in held if at.startswith(f"/{path}/")]
@@ -223,9 +225,11 @@ class Editor:
         for collection, path in self.touched:
             if path in self.draft.objects[collection]:
                 references.check(self.draft, collection, path, across=across)
+        needed: dict[Key, str] | None = None
         for collection, path in self.deleted:
             if path not in self.draft.objects[collection]:
-                for user in references.users(self.draft, collection, path):
+                needed = references.index(self.draft) if needed is None else needed
+                if user := needed.get((collection, path)):
                     raise references.needed(collection, path, user)
         self._no_cycles()
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from ..kit.faults import Json
 from . import virtuals, words
 from .config import Firewall, Object
-from .schema import ADDRESS_LIST, MANAGEMENT_RULES, PORT_LIST, ROUTE_DOMAIN, RULE_LIST, SELF, SNAT_POOL, VIRTUAL
+from .schema import ADDRESS_LIST, MANAGEMENT_RULES, PORT_LIST, ROUTE_DOMAIN, RULE_LIST, SELF, SNAT_POOL, VIRTUAL, VIRTUAL_ADDRESS
 from .settings import Settings
 from .unit import Unit
 from .values import path_of
@@ -184,7 +184,7 @@ def verdict(world: World, unit: Unit, seen: Packet) -> Verdict:
     found = Verdict(allowed=True, by=Step("", "", "", "", ""), listener=listener)
     domain = next((path for path, each in sorted(unit.running.objects[ROUTE_DOMAIN].items()) if each.get("id") == seen.domain), "")
     contexts = [("global", "", "global"), (ROUTE_DOMAIN, domain, "route-domain")]
-    if kind:
+    if kind in (VIRTUAL, SELF):
         contexts.append((kind, listener, kind.rpartition("/")[2]))
     decisive = False
     for where, path, word in contexts:
@@ -241,7 +241,18 @@ def _listener(unit: Unit, seen: Packet) -> tuple[str, str]:
         host, domain = words.split_domain(each["address"].partition("/")[0])
         if ip_address(host) == seen.dst and domain == seen.domain:
             return SELF, path
+    for path, each in sorted(unit.running.objects[VIRTUAL_ADDRESS].items()):
+        if seen.protocol in (1, 58) and _answers_ping(each, seen):
+            return VIRTUAL_ADDRESS, path
     return "", ""
+
+
+def _answers_ping(address: Object, seen: Packet) -> bool:
+    """Does a virtual address answer an echo request by itself?"""
+    host, domain = words.split_domain(address["address"])
+    echo = seen.icmp is None or seen.icmp[0] in (8, 128)
+    here = host not in ("any", "any6") and ip_address(host) == seen.dst and domain == seen.domain
+    return echo and here and address.get("enabled", "yes") == "yes" and address.get("icmpEcho", "enabled") != "disabled"
 
 
 def _takes(virtual: Object, seen: Packet) -> bool:
@@ -272,7 +283,8 @@ def _delivered(found: Verdict, unit: Unit, seen: Packet, kind: str) -> Verdict:
         if _locked(unit.running.objects[SELF][found.listener], seen):
             found.allowed, found.by = False, Step("listener", found.listener, "", "port lockdown", "drop")
         return found
-    found.allowed, found.by = False, Step("listener", "", "", "no listener", "drop")
+    if kind != VIRTUAL_ADDRESS:
+        found.allowed, found.by = False, Step("listener", "", "", "no listener", "drop")
     return found
 
 

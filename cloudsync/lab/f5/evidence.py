@@ -85,6 +85,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("f5-traffic", "staged policies only count", _D),
     Behaviour("f5-traffic", "the most specific virtual server listens; nobody listening drops", _D),
     Behaviour("f5-traffic", "an address without %rd in a rule means route domain 0", _A),
+    Behaviour("f5-traffic", "a virtual address answers echo requests; global and route domain decide about them", _D),
+    Behaviour("f5-traffic", "sys/db tm.fw.defaultaction holds what becomes of unmatched traffic, for both units at once", _A),
     Behaviour("f5-load", "a read or a body that is too large: 500 `AsyncContext timeout` (off by default)", _I),
     Behaviour("f5-provision", "without AFM its objects are refused, and the text", _A),
 )  # fmt: skip

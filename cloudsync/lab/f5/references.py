@@ -11,6 +11,8 @@ from .schema import NODE, PARTS, RESOURCES, ROUTE_DOMAIN, RULE, SIDES, SNAT_POOL
 from .values import path_of
 from .words import destination, split_domain
 
+Key = tuple[str, str]
+"""(collection, full path)"""
 Reference = tuple[str, str, str]
 """(collection, full path, who refers to it in words)"""
 
@@ -50,13 +52,15 @@ def _of(fields: dict[str, Field], found: Object, who: str) -> Iterator[Reference
                 pass
 
 
-def users(config: Config, collection: str, path: str) -> Iterator[str]:
-    """Who needs an object, in one order."""
+def index(config: Config) -> dict[Key, str]:
+    """Who first needs each object that somebody needs."""
+    found: dict[Key, str] = {}
     for other, held in sorted(config.objects.items()):
-        for at, found in sorted(held.items()):
-            for target, named, who in outgoing(other, at, found):
-                if (target, named) == (collection, path) and (other, at) != (collection, path):
-                    yield who
+        for at, each in sorted(held.items()):
+            for target, named, who in outgoing(other, at, each):
+                if (target, named) != (other, at):
+                    found.setdefault((target, named), who)
+    return found
 
 
 def needed(collection: str, path: str, user: str) -> DeviceError:

@@ -9,8 +9,8 @@ from ..kit.journal import Entry
 from . import device, render, static, transactions
 from .call import Call
 from .config import Config
-from .editor import Key
 from .paths import Target, target
+from .references import Key
 from .refusal import DeviceError, not_found, unauthorized, unregistered
 from .schema import RESOURCES, ROUTE_DOMAIN, SELF, VIRTUAL
 from .tokens import READ_ONLY_ROLES, USERS, User
@@ -168,8 +168,13 @@ def _tm(turn: Turn, path: str) -> Json:
         turn.entry.applied = True
         return shown
     if path == f"cm/device-group/~Common~{GROUP}" and call.method == "PATCH":
+        shown = device.change_group(turn.world, call.body)
         turn.entry.applied = True
-        return device.change_group(turn.world, call.body)
+        return shown
+    if path.startswith("sys/db/") and call.method == "PATCH":
+        shown = device.change_database(turn.world, path, call.body)
+        turn.entry.applied = True
+        return shown
     at = target(path)
     _provisioned(turn, path)
     draft, left = turn.unit.try_out([Command(call.method, path, call.body)])
@@ -291,6 +296,8 @@ def _get(turn: Turn, path: str) -> Json:
             return _picked(turn, "cm/device", path, items)
         case _ if path.split("/")[:2] == ["cm", "device-group"]:
             return _group(turn, path)
+        case _ if path.split("/")[:2] == ["sys", "db"]:
+            return _picked(turn, "sys/db", path, device.database(world.settings.default_action))
         case _ if path.split("/")[:2] == ["auth", "user"]:
             return _picked(turn, "auth/user", path, [_local_user(each) for each in USERS])
         case _:

@@ -108,7 +108,8 @@ class Site:
             call = calls.read(request)
             if call is None:
                 return Answer(404, b"")
-            entry = Entry(call.operation, name, call.mutating, call.shown_body if call.method != "GET" else None, f"/mgmt/{call.path}")
+            body = call.shown_body if call.method != "GET" else None
+            entry = Entry(call.operation, name, call.mutating, body, call.shown_path)
             return self.gate.carry(entry, lambda one, firing: self._perform(name, call, one, firing), page=call.page)
 
         return app
@@ -154,9 +155,12 @@ class Site:
         return refused(refusal, headers)
 
     def edit(self, call: Json) -> None:
-        """Let a third party do something; what is refused to them stays undone."""
+        """Let a third party do something, or the world ({"control": verb, "given"}); what is refused to them stays undone."""
         try:
-            self.act_json(call)
+            if "control" in call:
+                self.ask(str(call["control"]), call.get("given"))
+            else:
+                self.act_json(call)
         except DeviceError:
             return
 

@@ -9,8 +9,9 @@ from ..clock import LabClock
 from ..kit.faults import Json
 from .compiler import Compiler
 from .config import Config
-from .editor import Editor, Key
+from .editor import Editor
 from .paths import Target, target
+from .references import Key
 from .refusal import DeviceError
 from .schema import FOLDER, PARTITION, RESOURCES, ROUTE_DOMAIN
 from .settings import Settings

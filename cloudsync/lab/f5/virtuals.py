@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from . import static, words
@@ -52,8 +53,12 @@ def _listens(found: Object) -> tuple[object, ...]:
 
 def span(found: Object) -> words.Span:
     """The addresses a virtual server listens on."""
-    where = words.destination(found["destination"])
-    mask = found["mask"]
+    return _span(found["destination"], found["mask"])
+
+
+@lru_cache(maxsize=8192)
+def _span(destination: str, mask: str) -> words.Span:
+    where = words.destination(destination)
     if mask in ("any", "any6"):
         mask = "0.0.0.0" if mask == "any" else "::"
     length = int(ip_address(mask)).bit_count()

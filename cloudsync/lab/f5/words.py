@@ -141,6 +141,7 @@ class Destination:
         return f"{self.host}{'.' if self.address.version == 6 else ':'}{self.port or ('any' if self.address.version == 6 else 0)}"
 
 
+@lru_cache(maxsize=8192)
 def destination(text: str) -> Destination:
     """`/Common/192.0.2.1:443`, `192.0.2.1%2:https`, `2001:db8::1.443`, `any:0`."""
     bare = text.rpartition("/")[2]
