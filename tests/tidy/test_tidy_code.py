@@ -19,7 +19,7 @@ CLOCK_CALLS = {
     "datetime.date.today",
 }
 # Besides an adapter's client.py: those who come to the simulated estate as a stranger would.
-SDK_HOMES = {"client.py", "pytest_plugin.py", "demo.py"}
+SDK_HOMES = {"client.py", "pytest_plugin.py", "people.py"}
 SDKS = {"boto3", "botocore", "google", "azure", "f5"}
 
 
