@@ -106,7 +106,7 @@ class Drawer:
                 clauses.append((key, tuple(sorted(rng.sample(values, rng.choice([1, 1, 2]))))))
         return Labelled(tuple(sorted(clauses)))
 
-    def machines(self, scoped: bool) -> Base:  # noqa: FBT001
+    def machines(self, scoped: bool) -> Base:
         """Return a workload selector."""
         draw = self.rng.random()
         if draw < 0.70:

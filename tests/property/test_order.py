@@ -183,7 +183,7 @@ def _series(old_out: str, new_out: str, old_in: str, new_in: str) -> list[object
         (("22 443", "443", "443", "22 443"), True),
     ],
 )
-def test_points_in_series_cross_only_when_old_and_new_combine(tables: tuple[str, str, str, str], crosses: bool) -> None:  # noqa: FBT001
+def test_points_in_series_cross_only_when_old_and_new_combine(tables: tuple[str, str, str, str], crosses: bool) -> None:
     assert bool(_series(*tables)) is crosses
 
 

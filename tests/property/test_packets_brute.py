@@ -238,7 +238,7 @@ def test_ranges_in_any_order_make_one_form(drawn: list[tuple[int, int]]) -> None
 
 
 @given(st.frozensets(st.integers(0, 255)), st.booleans())
-def test_cidr_cover_is_exact_and_minimal(members: frozenset[int], at_the_top: bool) -> None:  # noqa: FBT001
+def test_cidr_cover_is_exact_and_minimal(members: frozenset[int], at_the_top: bool) -> None:
     base = (1 << 32) - 256 if at_the_top else 0
     cover = list(intervals.blocks(points(frozenset(base + n for n in members)), 32))
     covered: list[int] = []

@@ -31,7 +31,7 @@ def shape(node: Node | None) -> object:
 
 @settings(max_examples=200)
 @given(TREES.filter(lambda tree: tree != ""), st.booleans())
-def test_text_survives(tree: object, flow: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+def test_text_survives(tree: object, flow: bool) -> None:
     text = yaml.safe_dump(tree, default_style='"', default_flow_style=flow, width=10_000)
     node, findings = load_node("f.yaml", text.encode())
     assert not findings

@@ -174,7 +174,7 @@ def test_calls_carry_the_names_that_the_sdk_gives_them() -> None:
 
 
 @pytest.mark.parametrize(("name", "read_only"), [("aws-read.json", True), ("aws-full.json", False)])
-def test_the_committed_roles_are_the_generated_ones(name: str, read_only: bool) -> None:  # noqa: FBT001  a table's column
+def test_the_committed_roles_are_the_generated_ones(name: str, read_only: bool) -> None:
     path = ROOT / "config" / "iam" / name
     assert path.read_text("utf-8") == ADAPTER.role([target(**EXAMPLE)], owner="acme-prod", read_only=read_only)
 
@@ -353,7 +353,7 @@ def test_interfaces_that_are_not_ours_to_manage_are_skipped_with_the_reason(chan
     ("state", "kept"),
     [("running", True), ("stopped", True), ("stopping", True), ("pending", True), ("shutting-down", False), ("terminated", False)],
 )
-def test_stopped_machines_are_workloads_and_terminated_ones_are_none(state: str, kept: bool) -> None:  # noqa: FBT001  a table's column
+def test_stopped_machines_are_workloads_and_terminated_ones_are_none(state: str, kept: bool) -> None:
     one = instance(state)
     assert one.alive is kept
     assert (parse.eni(ENI, SCOPE, {"i-1": one}).skipped == "") is kept

@@ -147,7 +147,7 @@ def script() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(answer.body.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -332,7 +332,7 @@ CARRIER = (
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_group_that_an_interface_carries_is_looked_for_until_it_is_there(shown: bool, script: Script, opened: Open) -> None:  # noqa: FBT001
+def test_a_group_that_an_interface_carries_is_looked_for_until_it_is_there(shown: bool, script: Script, opened: Open) -> None:
     script.say("DescribeInstances", page("DescribeInstances", INSTANCE))
     script.say("DescribeNetworkInterfaces", page("DescribeNetworkInterfaces", CARRIER))
     script.say(
@@ -422,7 +422,7 @@ def test_a_refusal_that_may_be_an_echo_is_unknown(call: str, code: str, script: 
         ("DependencyViolation", 400, False),
     ],
 )
-def test_a_clear_refusal_has_failed(code: str, status: int, throttled: bool, script: Script, opened: Open) -> None:  # noqa: FBT001  a table's column
+def test_a_clear_refusal_has_failed(code: str, status: int, throttled: bool, script: Script, opened: Open) -> None:
     script.say("AuthorizeSecurityGroupIngress", error(code, status))
     outcome = opened().write(step("authorize_security_group_ingress"), {})
     assert (outcome.status, outcome.code, outcome.throttled, outcome.reason) == (Status.FAILED, code, throttled, "no")
