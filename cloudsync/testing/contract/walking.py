@@ -110,7 +110,7 @@ def _edit(stage: Stage, dice: Dice) -> None:
     machine = dice.choice(("web1", "db1"))
     try:
         if dice.choice((True, False)):
-            stage.widen(machine, Hole("198.51.100.0/24", *API))
+            stage.widen(machine, Hole("198.51.100.0/24", *SSH))  # which no sentence opens
         else:
             stage.narrow(machine)
     except (StopIteration, ValueError, IndexError):
