@@ -147,7 +147,7 @@ def script() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(answer.body.encode())
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
