@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloudsync.adapter import (
     Access,
@@ -39,6 +39,7 @@ from cloudsync_f5.dump import digest, dump
 from cloudsync_f5.encode import encode
 from cloudsync_f5.limits import CAPABILITIES
 from cloudsync_f5.parse import ParseError
+from cloudsync_f5.payload import Json
 from cloudsync_f5.points import entries, points, walk
 from cloudsync_f5.settings import F5Settings
 from cloudsync_f5.simulate import seen, simulate
@@ -179,7 +180,7 @@ class F5Adapter:
         assert table.scope == step.scope, "a step is for the table of its target"
         return ()
 
-    def dump(self, table: F5Table) -> Any:  # noqa: ANN401
+    def dump(self, table: F5Table) -> Json:
         """Return a table as JSON values, for plan files."""
         return dump(table)
 

@@ -20,7 +20,7 @@ from cloudsync_f5.content import Findings, Peers, Slot, Tiers, digest, readable
 from cloudsync_f5.decode import at, limit
 from cloudsync_f5.lists import Lists, choose
 from cloudsync_f5.payload import content_of_rules
-from cloudsync_f5.points import odd_rules
+from cloudsync_f5.points import Judge
 from cloudsync_f5.problems import early, quotas, unreadable
 from cloudsync_f5.table import F5Table, Mark, Policy, Rule, Virtual
 
@@ -33,6 +33,7 @@ class _Work:
     table: F5Table
     default_deny: bool
     findings: Findings
+    judge: Judge
     classes: Mapping[tuple[str, Domain], ClassIntent]
     slots: dict[Slot, list[Virtual]] = field(default_factory=dict)
     decided: dict[tuple[str, Domain], PacketSet] = field(default_factory=dict)
@@ -54,7 +55,7 @@ def encode(intent: Intent, table: F5Table, *, default_deny: bool = False) -> Enc
     if found:
         return Encoding(table, problems=found, left_out=outside.left_out, forced=outside.forced)
     classes = {(group.class_id, group.domain): group for group in intent.classes}
-    work = _Work(intent, table, default_deny, Findings(intent.target), classes)
+    work = _Work(intent, table, default_deny, Findings(intent.target), Judge(table, additive=False), classes)
     for point in intent.points:
         _place(work, point)
     drafts = {slot: _rules(work, slot, virtuals) for slot, virtuals in sorted(work.slots.items(), key=lambda one: one[1][0].path)}
@@ -90,7 +91,7 @@ def _place(work: _Work, point: PointIntent) -> None:
         _refuse_egress(work, group, point.point)
     exclusive = work.intent.mode is TargetMode.EXCLUSIVE
     if exclusive and point.mode is Mode.SELECTIVE:
-        odd = next(odd_rules(work.table, virtual), None)
+        odd = next(work.judge.odd(virtual.enforced, virtual), None)
         if odd is not None and not _ours(work.table, virtual.enforced):
             work.problems.append(unreadable(virtual, odd))
     kept = _kept(work, group, point, virtual) if exclusive and point.mode is Mode.SELECTIVE else NO_PACKETS

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cloudsync.adapter import Entry, Found, FoundInterface, Hop, Point
+from cloudsync.adapter import Entry, Found, FoundInterface, Hop, Origin, Point
 from cloudsync.model.packets import Packet, PacketSet
 from cloudsync.model.service import ServiceRange
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import words
+from cloudsync_f5.content import DEFAULT
 from cloudsync_f5.decode import Flat, Reader, at, chosen, limit
 from cloudsync_f5.table import GLOBAL, Action, Ends, F5Table, Rule, Virtual
 from cloudsync_f5.words import Span
@@ -35,32 +36,42 @@ def _ours(table: F5Table, policy: str) -> bool:
     return held is not None and held.mark is not None
 
 
-def why_skipped(table: F5Table, virtual: Virtual, *, additive: bool) -> str:
-    """Return why no policy can be enforced at a virtual server as the table stands; empty when it can be."""
-    if virtual.skipped:
-        return virtual.skipped
-    reader = Reader(table)
-    for policy, place in ((table.enforced, "the global context"), (reader.domain_policy(virtual.domain), f"route domain {virtual.domain}")):
-        odd = next(_odd_rules(table, reader, policy, virtual), None) if policy else None
-        if odd is not None:
-            return f"rule {odd[0].name} of policy {policy} on {place} depends on {odd[1]}: what it does here cannot be evaluated"
-    if additive and virtual.enforced and not _ours(table, virtual.enforced):
-        return f"carries the policy {virtual.enforced}, and a virtual server takes one: additive leaves it there and writes nothing"
-    return ""
+class Judge:
+    """Says at which virtual servers no policy can be enforced as a table stands, and why."""
 
+    def __init__(self, table: F5Table, *, additive: bool) -> None:
+        self.table, self.additive, self.reader = table, additive, Reader(table)
+        self._odd: dict[str, tuple[tuple[Rule, str], ...]] = {}
 
-def _odd_rules(table: F5Table, reader: Reader, policy: str, virtual: Virtual) -> Iterator[tuple[Rule, str]]:
-    held = table.policies.get(policy)
-    for rule in reader.rules(held.rules if held else ()):
-        lists = [path for path in sorted({*rule.source.lists, *rule.destination.lists}) if reader.odd_list(path)]
-        why = ", ".join(rule.odd) or (f"list {lists[0]}" if lists else "")
-        if why and (rule.destination.any or lists or reader.end(rule.destination, virtual.domain) & virtual.addresses):
-            yield rule, why
+    def why(self, virtual: Virtual) -> str:
+        """Return the reason; empty when a policy can be enforced there. What the virtual server itself says comes first."""
+        if virtual.skipped and not virtual.addresses:
+            return virtual.skipped
+        table, domain = self.table, virtual.domain
+        for policy, place in ((table.enforced, "the global context"), (self.reader.domain_policy(domain), f"route domain {domain}")):
+            odd = next(self.odd(policy, virtual), None) if policy else None
+            if odd is not None:
+                return f"rule {odd[0].name} of policy {policy} on {place} depends on {odd[1]}: what it does here cannot be evaluated"
+        if self.additive and virtual.enforced and not _ours(table, virtual.enforced):
+            return f"carries the policy {virtual.enforced}, and a virtual server takes one: additive leaves it there and writes nothing"
+        return ""
 
+    def odd(self, policy: str, virtual: Virtual) -> Iterator[tuple[Rule, str]]:
+        """Yield the rules of a policy that cannot be evaluated and may be about a virtual server, with what they depend on."""
+        if policy not in self._odd:
+            self._odd[policy] = tuple(self._strange(policy))
+        for rule, why in self._odd[policy]:
+            listed = any(self.reader.odd_list(path) for path in rule.destination.lists)
+            if rule.destination.any or listed or self.reader.end(rule.destination, virtual.domain) & virtual.addresses:
+                yield rule, why
 
-def odd_rules(table: F5Table, virtual: Virtual) -> Iterator[tuple[Rule, str]]:
-    """Yield the rules of the policy at a virtual server that cannot be evaluated, with what they depend on."""
-    yield from _odd_rules(table, Reader(table), virtual.enforced, virtual)
+    def _strange(self, policy: str) -> Iterator[tuple[Rule, str]]:
+        held = self.table.policies.get(policy)
+        for rule in self.reader.rules(held.rules if held else ()):
+            lists = [path for path in sorted({*rule.source.lists, *rule.destination.lists}) if self.reader.odd_list(path)]
+            why = ", ".join(rule.odd) or (f"list {lists[0]}" if lists else "")
+            if why:
+                yield rule, why
 
 
 # --- workloads -----------------------------------------------------------------------------------------------------------
@@ -114,27 +125,50 @@ _RANK = {GLOBAL: 0, "virtual": 2}
 def _entries(table: F5Table, reader: Reader, key: tuple[str, str, int], virtuals: list[Virtual]) -> Iterator[Entry]:
     context, policy, domain = key
     held = table.policies[policy]
+    name = policy if context == "virtual" else f"{policy} ({'global context' if context == GLOBAL else f'route domain {domain}'})"
+    every = _Touched(virtuals)
     for rule in reader.rules(held.rules):
         flat = reader.flat(rule, domain)
-        if flat is None:
+        touched = None if flat is None else every.by(flat)
+        if flat is None or touched is None:
             continue
-        touched = [one for one in virtuals if flat.destination is None or flat.destination & one.addresses]
-        if not touched:
-            continue
-        within = PacketSet.union_all({limit(one.listener.peers, one.listener.services) for one in touched})
-        name = policy if context == "virtual" else f"{policy} ({'global context' if context == GLOBAL else 'route domain ' + str(domain)})"
         yield Entry(
             object=policy,
             object_name=name,
             native=native_text(rule),
             direction="inbound",
-            packets=PacketSet.of(flat.source, flat.services) & within,
+            packets=PacketSet.of(flat.source, flat.services) & touched[1],
             ours=held.mark is not None,
-            points=tuple(one.point for one in touched),
-            origins=rule.origins,
+            points=touched[0],
+            origins=rule.origins or _written(rule, ours=held.mark is not None),
             note=rule.description or (f"depends on {', '.join(rule.odd)}" if rule.odd else ""),
             denies=not flat.action.opens,
         )
+
+
+class _Touched:
+    """Which of some virtual servers a rule is about, and what they take in together."""
+
+    def __init__(self, virtuals: list[Virtual]) -> None:
+        self.virtuals = virtuals
+        self._all = self._of(virtuals)
+
+    def by(self, flat: Flat) -> tuple[tuple[PointId, ...], PacketSet] | None:
+        """Return points and packets; None for nobody."""
+        if flat.destination is None:
+            return self._all
+        touched = [one for one in self.virtuals if flat.destination & one.addresses]
+        return self._of(touched) if touched else None
+
+    @staticmethod
+    def _of(virtuals: list[Virtual]) -> tuple[tuple[PointId, ...], PacketSet]:
+        packets = PacketSet.union_all({limit(one.listener.peers, one.listener.services) for one in virtuals})
+        return tuple(one.point for one in virtuals), packets
+
+
+def _written(rule: Rule, *, ours: bool) -> tuple[Origin, ...]:
+    """Return the policy rules that the description of a rule of ours names."""
+    return tuple(Origin(one) for one in rule.description.split(", ")) if ours and rule.name != DEFAULT and rule.description else ()
 
 
 def native_text(rule: Rule) -> str:
@@ -179,7 +213,7 @@ def walk(table: F5Table, point: PointId, direction: str, packet: Packet) -> tupl
         rule, flat = hop
         decisive = flat.action is Action.DECISIVELY
         verdict = "allow" if decisive else ("pass" if flat.action.opens else "deny")
-        hops.append(Hop(f"{where}, policy {policy}", verdict, native_text(rule), _ours(table, policy), rule.origins))
+        hops.append(Hop(f"{where}, policy {policy}", verdict, native_text(rule), _ours(table, policy), _origins(table, policy, rule)))
         if verdict != "pass":
             return tuple(hops)
     hops.append(_last(table, reader, virtual, packet))
@@ -194,7 +228,17 @@ def _last(table: F5Table, reader: Reader, virtual: Virtual, packet: Packet) -> H
         why = f"no rule of {policy} matches" if policy else "no policy"
         return Hop(where, verdict, f"{why}: the device's default is to {'accept' if table.open_by_default else 'drop'}")
     rule, flat = hit
-    return Hop(f"{where}, policy {policy}", "allow" if flat.action.opens else "deny", native_text(rule), _ours(table, policy), rule.origins)
+    return Hop(
+        f"{where}, policy {policy}",
+        "allow" if flat.action.opens else "deny",
+        native_text(rule),
+        _ours(table, policy),
+        _origins(table, policy, rule),
+    )
+
+
+def _origins(table: F5Table, policy: str, rule: Rule) -> tuple[Origin, ...]:
+    return rule.origins or _written(rule, ours=_ours(table, policy))
 
 
 def _hop(table: F5Table, reader: Reader, virtual: Virtual, context: tuple[str, str], packet: Packet) -> tuple[Rule, Flat] | None:

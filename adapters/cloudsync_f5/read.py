@@ -14,7 +14,7 @@ from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
 from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S
 from cloudsync_f5.parse import ParseError, Raw
-from cloudsync_f5.points import why_skipped, workloads
+from cloudsync_f5.points import Judge, workloads
 from cloudsync_f5.settings import F5Settings
 from cloudsync_f5.table import GLOBAL, AddressList, F5Table, Policy, PortList, RuleList, Virtual
 from cloudsync_f5.words import Span
@@ -272,13 +272,12 @@ class Reading:
 
 def judged(table: F5Table, *, additive: bool) -> F5Table:
     """Return a table whose virtual servers know whether a policy can be enforced at them."""
-    virtuals = {path: _judged(table, one, additive=additive) for path, one in table.virtuals.items()}
+    judge = Judge(table, additive=additive)
+    virtuals: dict[str, Virtual] = {}
+    for path, virtual in table.virtuals.items():
+        why = judge.why(virtual)
+        virtuals[path] = virtual if why == virtual.skipped else replace(virtual, skipped=why)
     return replace(table, virtuals=virtuals)
-
-
-def _judged(table: F5Table, virtual: Virtual, *, additive: bool) -> Virtual:
-    why = why_skipped(table, virtual, additive=additive)
-    return virtual if why == virtual.skipped else replace(virtual, skipped=why)
 
 
 def standing(device: Device) -> tuple[str, str]:
