@@ -37,11 +37,14 @@ class Resource:
     """As it was before the last write; for reads that come from a replica that lags."""
     hidden: Json = field(default_factory=dict)
     """What the service itself knows: GUID, MAC address, power state."""
+    _id: str = field(default="", repr=False, compare=False)
 
     @property
     def id(self) -> str:
         """The canonical id."""
-        return self.path.text
+        if not self._id:
+            self._id = self.path.text
+        return self._id
 
     @property
     def kind(self) -> str:
