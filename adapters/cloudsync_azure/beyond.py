@@ -11,7 +11,7 @@ from cloudsync.model.address import Family
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
-from cloudsync_azure.decode import EVERYTHING, Reader
+from cloudsync_azure.decode import EVERYTHING, Reader, pair
 from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import AzureTable, Nic
 from cloudsync_azure.tiers import Want
@@ -19,23 +19,24 @@ from cloudsync_azure.tiers import Want
 if TYPE_CHECKING:
     from cloudsync_azure.mend import Held
 
+_MISSING = {
+    (four, six): PacketSet.union_all(EVERYTHING[family] for family, there in ((Family.V4, four), (Family.V6, six)) if not there)
+    for four in (False, True)
+    for six in (False, True)
+}
+"""What cannot be, by whether there is an address of each family."""
 _PLATFORM = PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
 _INBOUND, _BOTH = Access(_PLATFORM), Access(_PLATFORM, _PLATFORM)
 
 
-@lru_cache(maxsize=4096)
-def _access(inbound: PacketSet, outbound: PacketSet) -> Access:
-    return Access(inbound, outbound)
-
-
 def unreachable(reader: Reader, nic: Nic) -> Access:
     """Return what cannot pass at an interface whatever is written into managed NSGs. Equal ones are one object."""
-    return _access(_cut(reader, nic, egress=False), _cut(reader, nic, egress=True))
+    return pair(_cut(reader, nic, egress=False), _cut(reader, nic, egress=True))
 
 
 def _cut(reader: Reader, nic: Nic, *, egress: bool) -> PacketSet:
-    missing = PacketSet.union_all(EVERYTHING[family] for family in Family if not nic.private.family(family))
-    unmanaged = [nsg for nsg in reader.series(nic) if not reader.table.nsgs[nsg].managed]
+    missing = _MISSING[bool(nic.private.v4), bool(nic.private.v6)]
+    unmanaged = frozenset(nsg for nsg in reader.series(nic) if not reader.table.nsgs[nsg].managed)
     if not unmanaged:
         return missing
     passes = NO_PACKETS
@@ -45,7 +46,17 @@ def _cut(reader: Reader, nic: Nic, *, egress: bool) -> PacketSet:
             if nsg in unmanaged:
                 piece &= reader.chain(nsg, nic.vnet, egress=egress).packets(mask, family)
         passes |= piece
+    return _cut_beside(passes, missing)
+
+
+@lru_cache(maxsize=4096)
+def _cut_beside(passes: PacketSet, missing: PacketSet) -> PacketSet:
     return missing | (ALL_PACKETS - passes)
+
+
+@lru_cache(maxsize=4096)
+def _united(inbound: PacketSet, outbound: PacketSet) -> Access:
+    return Access(inbound, outbound)
 
 
 def beyond(
@@ -58,12 +69,15 @@ def beyond(
     for one in held:
         point = one.nic.point
         found = unreachable(reader, one.nic)
-        inbound, outbound = (
-            PacketSet.union_all((side, *(want.packets for want in cut.get((point, egress), ()))))
-            for side, egress in ((found.inbound, False), (found.outbound, True))
-        )
-        if inbound or outbound:
-            left_out[point] = _access(inbound, outbound)
+        more = [cut.get((point, egress), ()) for egress in (False, True)]
+        if any(more):
+            inbound, outbound = (
+                PacketSet.union_all((side, *(want.packets for want in some)))
+                for side, some in zip((found.inbound, found.outbound), more, strict=True)
+            )
+            left_out[point] = _united(inbound, outbound)
+        elif found.inbound or found.outbound:
+            left_out[point] = found
         if one.nic.private.v4:
             forced[point] = _BOTH if one.both else _INBOUND
     return left_out, forced

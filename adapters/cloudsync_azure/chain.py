@@ -11,12 +11,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from cloudsync.adapter import Whose
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
-from cloudsync.model.packets import NO_PACKETS, PacketSet
-from cloudsync.model.service import AH, ANY_SERVICE, BLOCK, ESP, ICMP, ICMPV6, TCP, UDP, ServiceSet
+from cloudsync.model.intervals import Points
+from cloudsync.model.packets import NO_PACKETS, Band, PacketSet
+from cloudsync.model.service import AH, ANY_SERVICE, BLOCK, ESP, ICMP, ICMPV6, NO_SERVICE, TCP, UDP, ServiceSet, possible
 from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import ALL_PORTS, ANY_SIDE, Protocol, Rule, Side, Tier
 
@@ -100,8 +102,13 @@ class Line:
     rule: Rule
     own: AddressSet
     peers: AddressSet
-    packets: PacketSet
+    services: ServiceSet
     uncertain: str = ""
+
+    @property
+    def packets(self) -> PacketSet:
+        """What it decides where it is reached."""
+        return _box(self.peers, self.services)
 
 
 @lru_cache(maxsize=65536)
@@ -112,13 +119,13 @@ def _box(peers: AddressSet, services: ServiceSet) -> PacketSet:
 def _line(rule: Rule, ground: Ground) -> Line:
     own, peers = ground.addresses(rule.own), ground.addresses(rule.peer)
     if rule.unclear:
-        return Line(rule, ANYWHERE, NOWHERE, NO_PACKETS, rule.unclear)
+        return Line(rule, ANYWHERE, NOWHERE, NO_SERVICE, rule.unclear)
     if peers is None or own is None:
         tag = rule.peer.tag if peers is None else rule.own.tag
-        return Line(rule, ANYWHERE if own is None else own, NOWHERE, NO_PACKETS, f"the addresses of service tag {tag} are not known here")
+        return Line(rule, ANYWHERE if own is None else own, NOWHERE, NO_SERVICE, f"the addresses of service tag {tag} are not known here")
     wordless = rule.protocol in (Protocol.ICMP, Protocol.ESP, Protocol.AH) and rule.ports != ALL_PORTS
     uncertain = "it looks at source ports" if rule.limited else "it names ports for a protocol without any" if wordless else ""
-    return Line(rule, own, peers, _box(peers, services_of(rule.protocol, rule.ports)), uncertain)
+    return Line(rule, own, peers, services_of(rule.protocol, rule.ports), uncertain)
 
 
 @dataclass(slots=True)
@@ -128,6 +135,8 @@ class Chain:
     lines: tuple[Line, ...]
     _cuts: dict[Family, tuple[list[int], list[int]]] = field(default_factory=dict)
     _said: dict[tuple[int, Family], PacketSet] = field(default_factory=dict)
+    _segments: dict[Family, list[tuple[int, int, int]]] = field(default_factory=dict)
+    _peers: dict[tuple[int, Family], Points] = field(default_factory=dict)
     ours: int = 0
     """Bits of our rules."""
     kept: int = 0
@@ -180,11 +189,60 @@ class Chain:
                 return mask & (~self.ours | self.kept)
 
     def packets(self, mask: int, family: Family) -> PacketSet:
-        """Return what these rules let through to an address of a family: the first that matches decides, nothing that none matches."""
+        """Return what these rules let through to an address of a family: the first that matches decides, nothing that none matches.
+
+        The line of services is cut where a rule begins or ends; between two cuts only few rules are left, and many masks share them.
+        """
         key = (mask, family)
         found = self._said.get(key)
         if found is None:
-            found = self._said[key] = _same(_only(_folded(self.picked(mask)), family))
+            bands: list[Band] = []
+            for first, end, some in self._cut_services(family):
+                points = self._folded(some & mask, family)
+                if not points:
+                    continue
+                if bands and bands[-1][1] == first and bands[-1][2] == points:
+                    bands[-1] = (bands[-1][0], end, points)
+                else:
+                    bands.append((first, end, points))
+            whole = PacketSet(v4=tuple(bands)) if family is Family.V4 else PacketSet(v6=tuple(bands))
+            found = self._said[key] = _same(whole)
+        return found
+
+    def _cut_services(self, family: Family) -> list[tuple[int, int, int]]:
+        """Return `(first, end, rules as bits)` over the line of services."""
+        found = self._segments.get(family)
+        if found is None:
+            flips: dict[int, int] = {}
+            for at, line in enumerate(self.lines):
+                # What decides only part of its packets counts as open: an allow lets in all of them, a deny cuts none.
+                if not line.peers.family(family) or (line.uncertain and line.rule.deny):
+                    continue
+                for point in (line.services & possible(family)).points:
+                    flips[point] = flips.get(point, 0) ^ (1 << at)
+            places = sorted(flips)
+            found, now = [], 0
+            for first, end in pairwise(places):
+                now ^= flips[first]
+                if now:
+                    found.append((first, end, now))
+            self._segments[family] = found
+        return found
+
+    def _folded(self, some: int, family: Family) -> Points:
+        """Fold a few rules from the last to the first: the peers that get through on services that all of them are about."""
+        key = (some, family)
+        found = self._peers.get(key)
+        if found is None:
+            found = intervals.EMPTY
+            left = some
+            while left:
+                at = left.bit_length() - 1
+                left ^= 1 << at
+                line = self.lines[at]
+                points = line.peers.family(family)
+                found = intervals.difference(found, points) if line.rule.deny else intervals.union(found, points)
+            self._peers[key] = found
         return found
 
     def effective(self, mask: int) -> dict[int, PacketSet]:
@@ -210,29 +268,6 @@ class Chain:
 def _same(packets: PacketSet) -> PacketSet:
     """Equal sets are one object."""
     return packets
-
-
-def _only(packets: PacketSet, family: Family) -> PacketSet:
-    return PacketSet(v4=packets.v4) if family is Family.V4 else PacketSet(v6=packets.v6)
-
-
-def _folded(lines: Iterable[Line]) -> PacketSet:
-    """Fold rules from the last to the first, neighbours with the same action in one turn.
-
-    What decides only part of its packets counts as open: an allow lets in all of them, a deny cuts none.
-    """
-    blocks: list[tuple[bool, list[PacketSet]]] = []
-    for line in lines:
-        if not line.packets or (line.uncertain and line.rule.deny):
-            continue
-        if not blocks or blocks[-1][0] is not line.rule.deny:
-            blocks.append((line.rule.deny, []))
-        blocks[-1][1].append(line.packets)
-    found = NO_PACKETS
-    for deny, sets in reversed(blocks):
-        united = PacketSet.union_all(sets)
-        found = found - united if deny else found | united
-    return found
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,6 @@ from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, Packet, PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync_azure.chain import Chain, Ground, Line, Members, asgs_of, chain
 from cloudsync_azure.parse import canonical
-from cloudsync_azure.payload import rule_json
 from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Side, mark_text
 
 EVERYTHING = {Family.V4: PacketSet(v4=ALL_PACKETS.v4), Family.V6: PacketSet(v6=ALL_PACKETS.v6)}
@@ -34,9 +33,19 @@ def _join(sets: tuple[PacketSet, ...]) -> PacketSet:
     return PacketSet.union_all(sets)
 
 
-@lru_cache(maxsize=8192)
-def _access(inbound: PacketSet, outbound: PacketSet) -> Access:
-    return Access(inbound, outbound)
+_PAIRS: dict[tuple[int, int], Access] = {}
+PAIRS_MOST = 65536
+
+
+def pair(inbound: PacketSet, outbound: PacketSet) -> Access:
+    """Return the two as one; the same two objects give the same object. It holds them, so their ids are not given to others."""
+    key = (id(inbound), id(outbound))
+    found = _PAIRS.get(key)
+    if found is None:
+        if len(_PAIRS) >= PAIRS_MOST:
+            _PAIRS.clear()
+        found = _PAIRS[key] = Access(inbound, outbound)
+    return found
 
 
 @dataclass(slots=True)
@@ -46,6 +55,7 @@ class Reader:
     table: AzureTable
     _chains: dict[tuple[str, bool, str], Chain] = field(default_factory=dict)
     _members: dict[str, AddressSet] | None = None
+    _kept: dict[tuple[str, str], str] = field(default_factory=dict)
     _pieces: dict[tuple[PointId, bool], tuple[Piece, ...]] = field(default_factory=dict)
     _said: dict[tuple[tuple[Piece, ...], str, bool, Whose], PacketSet] = field(default_factory=dict)
 
@@ -69,6 +79,10 @@ class Reader:
                     held.setdefault(one, []).append(nic.private)
             self._members = {one: AddressSet.union_all(sets) for one, sets in held.items()}
         return tuple((one, self._members.get(one, AddressSet())) for one in sorted(wanted))
+
+    def keepsake(self, nsg: Nsg, rule: Rule) -> str:
+        """Return what is stored of a foreign rule; one text however many points it acts on."""
+        return self._kept.setdefault((nsg.id, rule.name), keepsake(nsg, rule))
 
     def series(self, nic: Nic) -> tuple[str, ...]:
         """Return the NSGs before an interface that were read."""
@@ -101,7 +115,8 @@ class Reader:
         key = (pieces, nic.vnet, egress, whose)
         found = self._said.get(key)
         if found is None:
-            found = self._said[key] = _join(tuple(dict.fromkeys(self._piece(one, nic.vnet, whose, egress=egress) for one in pieces)))
+            sets = [self._piece(one, nic.vnet, whose, egress=egress) for one in pieces]
+            found = self._said[key] = sets[0] if len(sets) == 1 else _join(tuple(dict.fromkeys(sets)))
         return found
 
     def _piece(self, piece: Piece, vnet: str, whose: Whose, *, egress: bool) -> PacketSet:
@@ -114,11 +129,11 @@ class Reader:
             sets.append(line.packets(line.seen(mask, whose), family))
         if not sets:
             return NO_PACKETS if whose is Whose.OURS else EVERYTHING[family]
-        return _meet(tuple(sets))
+        return sets[0] if len(sets) == 1 else _meet(tuple(sets))
 
     def access(self, nic: Nic, whose: Whose) -> Access:
         """Return what an interface lets through."""
-        return _access(self.packets(nic, whose, egress=False), self.packets(nic, whose, egress=True))
+        return pair(self.packets(nic, whose, egress=False), self.packets(nic, whose, egress=True))
 
 
 def _cut(chains: list[tuple[str, Chain]], family: Family, first: int, end: int) -> set[Piece]:
@@ -155,7 +170,7 @@ class _Attached:
 
 def keepsake(nsg: Nsg, rule: Rule) -> str:
     """Return what is stored of a foreign rule, so that it can be given back byte for byte."""
-    return canonical({"nsg": nsg.id, "rule": rule_json(rule)})
+    return f'{{"nsg":{canonical(nsg.id)},"rule":{rule.raw}}}'
 
 
 def points(table: AzureTable) -> tuple[Point, ...]:
@@ -189,7 +204,7 @@ def _attached(reader: Reader, nic: Nic) -> _Attached:
             if mask & ~line.ours:
                 foreign.append(nsg.short)
             if nsg.managed:
-                kept.extend(keepsake(nsg, one.rule) for one in line.picked(mask & ~line.ours))
+                kept.extend(reader.keepsake(nsg, one.rule) for one in line.picked(mask & ~line.ours))
     return _Attached(tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(foreign)), tuple(kept))
 
 

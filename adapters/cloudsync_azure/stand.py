@@ -6,11 +6,13 @@ them. Exclusive: everything of ours above every foreign rule that acts on held p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cloudsync.model.address import AddressSet
-from cloudsync_azure.chain import Line, overlap
+from cloudsync.model import intervals
+from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.service import possible
+from cloudsync_azure.chain import Line, overlap, services_of
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.table import Rule, Tier
 from cloudsync_azure.tiers import Want
@@ -39,25 +41,34 @@ def stand(wanted: Iterable[Want], stay: Iterable[Rule], terms: Stand) -> list[tu
     if terms.exclusive:
         below = min((line.rule.priority for line in lines if line.rule.priority > first and overlap(line.own, terms.own)), default=NONE[1])
         return [(0, below) for _ in wanted]
-    return [_additive(want, lines, terms) for want in wanted]
+    by_action = {deny: [line for line in lines if line.rule.deny is deny] for deny in (False, True)}
+    return [_additive(want, by_action, terms) for want in wanted]
 
 
-def _additive(want: Want, lines: list[Line], terms: Stand) -> tuple[int, int]:
+def _additive(want: Want, lines: dict[bool, list[Line]], terms: Stand) -> tuple[int, int]:
     above, below = NONE
+    first = terms.band[0]
     if want.tier is Tier.NEVER:
-        below = min((line.rule.priority for line in _met(want, lines, deny=False) if line.rule.priority > terms.band[0]), default=below)
+        below = min((number for number in _met(want, lines[False]) if number > first), default=below)
     elif want.tier is Tier.ALLOW and terms.outrank:
-        below = min((line.rule.priority for line in _met(want, lines, deny=True) if line.rule.priority > terms.band[0]), default=below)
+        below = min((number for number in _met(want, lines[True]) if number > first), default=below)
     elif want.tier is Tier.ALLOW:
-        above = max((line.rule.priority for line in _met(want, lines, deny=True)), default=above)
+        above = max(_met(want, lines[True]), default=above)
     return above, below
 
 
-def _met(want: Want, lines: list[Line], *, deny: bool) -> list[Line]:
-    """Return the foreign rules of one action that meet a rule of ours in some packet; what cannot be read is taken to."""
-    packets = want.packets
-    return [
-        line
-        for line in lines
-        if line.rule.deny is deny and overlap(line.own, want.own) and (bool(line.uncertain) or bool(line.packets & packets))
-    ]
+def _met(want: Want, lines: Iterable[Line]) -> Iterator[int]:
+    """Yield the priorities of foreign rules that meet a rule of ours in some packet; what cannot be read is taken to."""
+    family = Family.V4 if want.own.v4 else Family.V6
+    services = (services_of(want.protocol, want.ports) & possible(family)).points
+    peers, own = want.peer.addresses.family(family), want.own.family(family)
+    for line in lines:
+        if line.uncertain and not line.services:
+            if intervals.intersection(own, line.own.family(family)):
+                yield line.rule.priority
+        elif (
+            intervals.intersection(services, line.services.points)
+            and intervals.intersection(own, line.own.family(family))
+            and intervals.intersection(peers, line.peers.family(family))
+        ):
+            yield line.rule.priority
