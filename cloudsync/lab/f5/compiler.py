@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..clock import LabClock
 from .config import Config, Firewall
+from .program import Programs
 from .settings import Settings
 
 NOTHING = Config().firewall()
@@ -29,6 +30,18 @@ class Compiler:
     failed: str = ""
     hits: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
     """(kind, path, `Enforced` or `Staged`, policy, rule) -> packets of the control verb `verdict`."""
+
+    _programs: Programs | None = None
+
+    def programs(self) -> Programs:
+        """What is active, ready for packets."""
+        if self._programs is None or self._programs.firewall is not self.active:
+            self._programs = Programs(self.active, self.settings)
+        return self._programs
+
+    def forget(self) -> None:
+        """Resolve names and countries anew with the next packet."""
+        self._programs = None
 
     def changed(self, config: Config) -> None:
         """Take notice of a commit."""

@@ -34,6 +34,8 @@ def _clock(site: Site, given: Json) -> Json:
 
 def _settings(site: Site, given: Json) -> Json:
     site.world.settings.change(given)
+    for unit in site.world.units.values():
+        unit.compiler.forget()
     return site.world.settings.as_json()
 
 
@@ -98,7 +100,7 @@ def _dump(site: Site, unit: Unit, *, saved: bool) -> Json:
 
 def _verdict(site: Site, given: Json) -> Json:
     packets = given if isinstance(given, list) else [given]
-    found = [evaluate.verdict(site.world, site.unit(each), evaluate.packet(each)).as_json() for each in packets]
+    found = [evaluate.verdict(site.unit(each), evaluate.packet(each)).as_json() for each in packets]
     return found if isinstance(given, list) else found[0]
 
 

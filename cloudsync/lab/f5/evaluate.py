@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from ..kit.faults import Json
 from . import virtuals, words
-from .config import Firewall, Object
-from .schema import ADDRESS_LIST, MANAGEMENT_RULES, PORT_LIST, ROUTE_DOMAIN, RULE_LIST, SELF, SNAT_POOL, VIRTUAL, VIRTUAL_ADDRESS
-from .settings import Settings
+from .config import Object
+from .program import Packet
+from .schema import ROUTE_DOMAIN, SELF, SNAT_POOL, VIRTUAL, VIRTUAL_ADDRESS
 from .unit import Unit
-from .values import path_of
-from .world import World
 
-Ip = words.Ip
 DEFAULT_SERVICES = frozenset({(17, 53), (6, 53), (17, 161), (6, 161), (6, 22), (6, 443), (6, 4353), (17, 4353), (17, 520), (17, 1026)})
 """What a self IP with `allowService default` answers, as F5 documents it; ICMP always."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """The first packet of a flow, as it arrives at the device."""
-
-    src: Ip
-    dst: Ip
-    protocol: int
-    port: int = 0
-    src_port: int = 40000
-    icmp: tuple[int, int | None] | None = None
-    domain: int = 0
-    vlan: str | None = None
-    count: bool = False
 
 
 def packet(given: Json) -> Packet:
@@ -94,92 +75,11 @@ def _shown(step: Step) -> Json:
     return {"context": step.context, "path": step.path, "policy": step.policy, "rule": step.rule, "action": step.action}
 
 
-@dataclass(frozen=True, slots=True)
-class _Matcher:
-    firewall: Firewall
-    settings: Settings
-    packet: Packet
-
-    def first(self, rules: tuple[Object, ...]) -> tuple[str, Object] | None:
-        """Return the first rule that matches, with its name; rules of a list stand where the list does."""
-        return next(self._matching(rules, ""), None)
-
-    def _matching(self, rules: tuple[Object, ...], prefix: str) -> Iterator[tuple[str, Object]]:
-        for rule in rules:
-            if rule.get("status", "enabled") == "disabled":
-                continue
-            if "ruleList" in rule:
-                inside = self.firewall.objects[RULE_LIST].get(rule["ruleList"], {}).get("rules", ())
-                yield from self._matching(inside, f"{rule['name']}/")
-            elif self._matches(rule):
-                yield f"{prefix}{rule['name']}", rule
-
-    def _matches(self, rule: Object) -> bool:
-        wanted = words.protocol(rule.get("ipProtocol", "any"))
-        if wanted is not None and wanted != self.packet.protocol:
-            return False
-        if rule.get("icmp") and not any(self._icmp(each["name"]) for each in rule["icmp"]):
-            return False
-        source, destination = rule.get("source", {}), rule.get("destination", {})
-        if source.get("vlans") and self.packet.vlan not in source["vlans"]:
-            return False
-        return (
-            self._address(source, self.packet.src)
-            and self._address(destination, self.packet.dst)
-            and self._port(source, self.packet.src_port)
-            and self._port(destination, self.packet.port)
-        )
-
-    def _icmp(self, text: str) -> bool:
-        kind, code = words.icmp(text)
-        seen = self.packet.icmp
-        return seen is not None and seen[0] == kind and code in (None, seen[1])
-
-    def _address(self, side: Object, address: Ip) -> bool:
-        if not any(side.get(name) for name in ("addresses", "addressLists", "fqdns", "geo")):
-            return True
-        return self._in_list(side, address) or any(
-            self._in_list(self.firewall.objects[ADDRESS_LIST].get(path, {}), address, {path}) for path in side.get("addressLists", ())
-        )
-
-    def _in_list(self, held: Object, address: Ip, seen: set[str] | None = None) -> bool:
-        """Is it among the entries, resolved names and lists of a list?"""
-        known = seen or set()
-        texts = [each["name"] for each in held.get("addresses", ())]
-        texts += [text for each in held.get("fqdns", ()) for text in self.settings.fqdns.get(each["name"], ())]
-        texts += [text for each in held.get("geo", ()) for text in self.settings.geo.get(each["name"], ())]
-        if any(words.entry(text, "keep").span.holds(address, self.packet.domain) for text in texts):
-            return True
-        for each in held.get("addressLists", ()):
-            path = path_of(each) if isinstance(each, dict) else ""
-            if path and path not in known:
-                known.add(path)
-                if self._in_list(self.firewall.objects[ADDRESS_LIST].get(path, {}), address, known):
-                    return True
-        return False
-
-    def _port(self, side: Object, port: int) -> bool:
-        if not side.get("ports") and not side.get("portLists"):
-            return True
-        waiting, seen = list(side.get("portLists", ())), set()
-        texts = [each["name"] for each in side.get("ports", ())]
-        while waiting:
-            path = waiting.pop()
-            if path in seen:
-                continue
-            seen.add(path)
-            held = self.firewall.objects[PORT_LIST].get(path, {})
-            texts += [each["name"] for each in held.get("ports", ())]
-            waiting += [path_of(each) for each in held.get("portLists", ())]
-        return any(low <= port <= high for low, high in map(words.ports, texts))
-
-
-def verdict(world: World, unit: Unit, seen: Packet) -> Verdict:
+def verdict(unit: Unit, seen: Packet) -> Verdict:
     """Follow a packet through global, route domain and virtual server or self IP; the management port stands apart."""
-    firewall, settings = unit.compiler.active, world.settings
-    matcher = _Matcher(firewall, settings, seen)
+    firewall = unit.compiler.active
     if str(seen.dst) == unit.identity.management:
-        return _management(matcher, unit)
+        return _management(unit, seen)
     kind, listener = _listener(unit, seen)
     found = Verdict(allowed=True, by=Step("", "", "", "", ""), listener=listener)
     domain = next((path for path, each in sorted(unit.running.objects[ROUTE_DOMAIN].items()) if each.get("id") == seen.domain), "")
@@ -190,10 +90,10 @@ def verdict(world: World, unit: Unit, seen: Packet) -> Verdict:
     for where, path, word in contexts:
         enforced, staged = firewall.attached.get((where, path), (None, None))
         if staged:
-            found.staged.append(_judge(matcher, unit, (where, path, word), staged, "Staged"))
+            found.staged.append(_judge(unit, seen, (where, path, word), staged, "Staged"))
         if decisive or (found.steps and not found.allowed):
             continue
-        step = _judge(matcher, unit, (where, path, word), enforced, "Enforced")
+        step = _judge(unit, seen, (where, path, word), enforced, "Enforced")
         found.steps.append(step)
         found.by = step
         found.allowed = step.action in ("accept", "accept-decisively")
@@ -203,22 +103,21 @@ def verdict(world: World, unit: Unit, seen: Packet) -> Verdict:
     return _delivered(found, unit, seen, kind)
 
 
-def _judge(matcher: _Matcher, unit: Unit, context: tuple[str, str, str], policy: str | None, word: str) -> Step:
+def _judge(unit: Unit, seen: Packet, context: tuple[str, str, str], policy: str | None, word: str) -> Step:
     where, path, name = context
-    held = matcher.firewall.policy(policy)
-    hit = matcher.first(held.get("rules", ())) if held else None
+    hit = unit.compiler.programs().first(policy, seen) if policy else None
     if hit is None:
-        ends = matcher.settings.default_action if where in (VIRTUAL, SELF) and word == "Enforced" else "accept"
+        ends = unit.settings.default_action if where in (VIRTUAL, SELF) and word == "Enforced" else "accept"
         return Step(name, path, policy or "", "default", ends)
-    if matcher.packet.count:
-        unit.compiler.hits[where, path, word, policy or "", hit[0].partition("/")[0]] += 1
-    return Step(name, path, policy or "", hit[0], str(hit[1]["action"]))
+    if seen.count:
+        unit.compiler.hits[where, path, word, policy or "", hit.name.partition("/")[0]] += 1
+    return Step(name, path, policy or "", hit.name, hit.action)
 
 
-def _management(matcher: _Matcher, unit: Unit) -> Verdict:
-    hit = matcher.first(matcher.firewall.objects[MANAGEMENT_RULES][""].get("rules", ()))
-    action = str(hit[1]["action"]) if hit else "accept"
-    step = Step("management", unit.identity.management, "management-ip-rules", hit[0] if hit else "default", action)
+def _management(unit: Unit, seen: Packet) -> Verdict:
+    hit = unit.compiler.programs().management(seen)
+    action = hit.action if hit else "accept"
+    step = Step("management", unit.identity.management, "management-ip-rules", hit.name if hit else "default", action)
     return Verdict(action in ("accept", "accept-decisively"), step, [step], listener=unit.identity.management)
 
 
