@@ -34,6 +34,6 @@ def test_every_user_is_on_the_page() -> None:
 
 def test_the_section_of_lab_json_is_as_the_page_says(f5_site: Site) -> None:
     for unit in f5_site.section():
-        assert set(unit) == {"name", "hostname", "serial", "endpoint", "ca_file", "user", "password", "users"}
+        assert set(unit) == {"name", "hostname", "serial", "endpoint", "ca_file", "user", "password", "users", "device_group"}
         assert unit["endpoint"].startswith("https://127.0.0.1:")
         assert Path(unit["ca_file"]).is_file()
