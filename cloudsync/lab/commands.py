@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import state
 from .kit import faults as kit_faults
+from .sites import BUNDLE
 from .state import LabError, LabState
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ def _beside(folder: Path, found: LabState) -> dict[str, str]:
             "AZURE_CLIENT_SECRET": azure["client_secret"],
             "AZURE_SUBSCRIPTION_ID": azure["subscription"],
             "AZURE_AUTHORITY_HOST": azure["authority"],
+            "AZURE_CONFIG_DIR": str(folder / "az"),
+            "AZURE_CORE_INSTANCE_DISCOVERY": "false",
+            "REQUESTS_CA_BUNDLE": str(folder / BUNDLE),
         }
     if units:
         exports |= {"F5_USER": units[0]["user"], "F5_PASSWORD": units[0]["password"]}

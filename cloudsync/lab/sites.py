@@ -11,6 +11,8 @@ from .kit.faults import Json
 from .kit.site import Site
 
 NAMES = ("azure", "f5", "gcp")
+BUNDLE = "ca-bundle.pem"
+"""The authorities of all vendors together, for clients that take one file."""
 ESTATES: Mapping[str, str] = {
     "empty": "nothing but what a new account has",
     "small": "40 instances in AWS alone, with groups as years of hurry leave them",
@@ -40,6 +42,8 @@ class Sites:
         for site in self.sites.values():
             site.start()
             site.reset(estate, seed)
+        bundle = self.folder / BUNDLE
+        bundle.write_bytes(b"".join(found.read_bytes() for found in sorted(self.folder.glob("*/ca.pem"))))
 
     def reset(self, estate: str, seed: int) -> None:
         """Empty every world and build the estate again."""
@@ -51,6 +55,7 @@ class Sites:
         for name, site in self.sites.items():
             site.stop()
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / BUNDLE).unlink(missing_ok=True)
 
     def sections(self) -> dict[str, Json]:
         """Return what lab.json says of each."""
