@@ -67,7 +67,8 @@ def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encodi
         more = mend(desired, held, settings.quotas.ports_per_rule)
         if more:
             desired = replace(table, nsgs={key: _nsg(work, nsg, more) for key, nsg in table.nsgs.items()})
-        for problem in outranked(desired, held):
+        # What cannot be said at all is missing for that reason, whoever stands above.
+        for problem in () if findings.problems else tuple(outranked(desired, held)):
             findings.problem(problem)
     for problem in quota_problems(table, desired, settings):
         findings.problem(problem)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
 
-from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Intent, Origin, PointIntent, Term, Whose
+from cloudsync.adapter import Access, AddressPeer, Allowed, ClassIntent, ClassPeer, Intent, Origin, PointIntent, Term, Whose
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import Egress, Mode, TargetMode
@@ -16,6 +16,7 @@ from cloudsync.model.service import ANY_SERVICE, BLOCK, ICMP, ICMPV6, TCP, UDP, 
 from cloudsync.model.workload import Domain, Labels, PointId
 from cloudsync_azure.decode import decode, points
 from cloudsync_azure.parse import rule
+from cloudsync_azure.payload import rule_json
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Subnet, order
 
@@ -156,22 +157,19 @@ def intent(random: Random, table: AzureTable, mode: TargetMode, past: Past, *, m
         outbound = allowed(random, names, addresses, "out") if chosen.enforced and egress is Egress.ENFORCE else Allowed()
         classes[name] = ClassIntent(name, DOMAIN, Labels(), chosen, egress, addresses[name], inbound, outbound)
     now = decode(table, Whose.FOREIGN)
-    wishes: list[PointIntent] = []
-    for name in names:
-        for nic in members[name]:
-            if not nic.skipped:
-                wishes.append(_point(classes[name], nic.point, mode, past, now[nic.point].inbound, now[nic.point].outbound))
+    wishes = [_point(classes[name], nic.point, mode, past, now[nic.point]) for name in names for nic in members[name] if not nic.skipped]
     ordered = tuple(sorted(wishes, key=lambda one: one.point))
     return Intent("azure", "acme", mode, tuple(classes[name] for name in names), ordered)
 
 
-def _point(group: ClassIntent, point: PointId, mode: TargetMode, past: Past, inbound: PacketSet, outbound: PacketSet) -> PointIntent:
+def _point(group: ClassIntent, point: PointId, mode: TargetMode, past: Past, now: Access) -> PointIntent:
     original = past.original.get(point, ())
     plain = PointIntent(point, group.class_id, DOMAIN, group.mode, group.egress, original=original)
     if not group.mode.enforced or mode is not TargetMode.EXCLUSIVE:
         return plain if not group.mode.enforced else replace(plain, original=())
     selective = group.mode is Mode.SELECTIVE
     closed = group.inbound.closed | group.inbound.never
+    inbound, outbound = now.inbound, now.outbound
     kept_in = (past.inbound.get(point, inbound) & inbound) - closed if selective else NO_PACKETS
     if group.egress is Egress.LEAVE:
         kept_out = outbound
@@ -215,9 +213,7 @@ def passes(table: AzureTable, nic: Nic, packet: Packet, direction: str) -> bool:
     return any(all(_allows(table, table.nsgs[one], packet, str(mine), direction) for one in groups if one) for mine in own)
 
 
-def _six(value: int) -> object:
-    from ipaddress import IPv6Address
-
+def _six(value: int) -> IPv6Address:
     return IPv6Address(value)
 
 
@@ -228,8 +224,6 @@ def _pairs(flips: tuple[int, ...]) -> list[tuple[int, int]]:
 def _allows(table: AzureTable, group: Nsg, packet: Packet, own: str, direction: str) -> bool:
     peer = str(_six(packet.peer)) if packet.family is Family.V6 else str(ip_address(packet.peer))
     source, destination = (own, peer) if direction == "Outbound" else (peer, own)
-    from cloudsync_azure.payload import rule_json
-
     for one in sorted(group.rules, key=lambda each: each.priority):
         inner = rule_json(one)["properties"]
         if inner["direction"] == direction and _hit(inner, packet, source, destination):
