@@ -96,6 +96,10 @@ class Tracked:
     """Owners of the rulesets concerned, for routing."""
     natives: tuple[str, ...] = ()
     """The native rules behind it, in words."""
+    flapping: bool = False
+    """It came back so often within a day that somebody, or something, fights."""
+    quiet: bool = False
+    """Its state is no news: told before as restored or acknowledged, or one more round of a fight that was told as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ class Mark:
     """Workloads open to the internet or anywhere beyond the policy."""
     enforced: int
     workloads: int
+    found: int = 0
+    """Findings that were new on that day: what was restored at once is in no count of what is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +187,5 @@ class Story:
     @property
     def newsworthy(self) -> bool:
         """Tell whether anything happened that a person has not been told yet."""
-        fresh = any(one.state in (State.NEW, State.CHANGED, State.RESOLVED) for one in self.findings)
+        fresh = any(one.state in (State.NEW, State.CHANGED, State.RESOLVED) and not one.quiet for one in self.findings)
         return fresh or any(one.new for one in self.troubles)
