@@ -1,4 +1,4 @@
-"""What runs leave behind for the next one and for people: runs, plans, approvals, holds, verified inventories, originals, findings."""
+"""What runs leave behind for the next one and for people: runs, plans, approvals, holds, verified inventories, originals."""
 
 from __future__ import annotations
 
@@ -62,27 +62,6 @@ class VerifiedScope:
     scope: str
     document: Json
     at: float
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRecord:
-    """One finding over time; `gone` is None while it is there."""
-
-    target: str
-    key: str
-    document: Json
-    first_seen: float
-    last_seen: float
-    gone: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FindingChanges:
-    """What `observe` saw: findings that are new, that are still there, that went away."""
-
-    new: tuple[FindingRecord, ...]
-    still: tuple[FindingRecord, ...]
-    gone: tuple[FindingRecord, ...]
 
 
 class Records:
@@ -220,39 +199,7 @@ class Records:
                 if connection.execute("DELETE FROM original WHERE target = ? AND point = ?", (target, point)).rowcount:
                     audit.append(connection, "release", at, {"target": target, "point": point})
 
-    # --- findings and notes ------------------------------------------------------------------------------------------
-
-    def observe(self, target: str, findings: Mapping[str, Json], at: float) -> FindingChanges:
-        """Record what a run found in a target, by a stable key; a finding that comes back after it was gone is new."""
-        with self._database.transaction() as connection:
-            known = {row["key"]: row for row in connection.execute("SELECT * FROM finding WHERE target = ? AND gone IS NULL", (target,))}
-            new: list[FindingRecord] = []
-            still: list[FindingRecord] = []
-            for key in sorted(findings):
-                first = known[key]["first_seen"] if key in known else at
-                record = FindingRecord(target, key, findings[key], first, at)
-                (still if key in known else new).append(record)
-                connection.execute(
-                    "INSERT OR REPLACE INTO finding (target, key, document, first_seen, last_seen) VALUES (?, ?, ?, ?, ?)",
-                    (target, key, canonical(findings[key]), first, at),
-                )
-            gone = [
-                FindingRecord(target, key, json.loads(row["document"]), row["first_seen"], row["last_seen"], at)
-                for key, row in sorted(known.items())
-                if key not in findings
-            ]
-            connection.executemany(
-                "UPDATE finding SET gone = ? WHERE target = ? AND key = ?", [(at, target, record.key) for record in gone]
-            )
-        return FindingChanges(tuple(new), tuple(still), tuple(gone))
-
-    def findings(self, target: str) -> tuple[FindingRecord, ...]:
-        """Return every finding of a target that is on record, gone ones included, oldest first."""
-        rows = self._database.rows("SELECT * FROM finding WHERE target = ? ORDER BY first_seen, key", target)
-        return tuple(
-            FindingRecord(row["target"], row["key"], json.loads(row["document"]), row["first_seen"], row["last_seen"], row["gone"])
-            for row in rows
-        )
+    # --- notes -------------------------------------------------------------------------------------------------------
 
     def note(self, key: str) -> Json:
         """Return a small document kept under a key, None when there is none."""

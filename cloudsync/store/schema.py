@@ -41,4 +41,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             gone REAL, PRIMARY KEY (target, key))""",
         "CREATE TABLE note (key TEXT PRIMARY KEY, document TEXT NOT NULL)",
     ),
+    (
+        # Nothing was ever kept in the first table of findings.
+        "DROP TABLE finding",
+        """CREATE TABLE finding (
+            target TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, packets TEXT NOT NULL, first_seen REAL NOT NULL,
+            last_seen REAL NOT NULL, seen INTEGER NOT NULL, returns INTEGER NOT NULL, document TEXT NOT NULL, back TEXT NOT NULL,
+            resolved REAL, accepted TEXT NOT NULL, PRIMARY KEY (target, key))""",
+        """CREATE TABLE health (
+            target TEXT PRIMARY KEY, platform TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, since REAL NOT NULL, good REAL,
+            applied REAL, read REAL NOT NULL, run TEXT NOT NULL, verb TEXT NOT NULL, why TEXT NOT NULL, codes TEXT NOT NULL,
+            overdue INTEGER NOT NULL)""",
+        """CREATE TABLE mark (
+            day TEXT NOT NULL, target TEXT NOT NULL, label TEXT NOT NULL, findings INTEGER NOT NULL, critical INTEGER NOT NULL,
+            exposed INTEGER NOT NULL, enforced INTEGER NOT NULL, workloads INTEGER NOT NULL, found INTEGER NOT NULL,
+            PRIMARY KEY (day, target, label))""",
+        """CREATE TABLE restore (
+            day TEXT NOT NULL, target TEXT NOT NULL, object TEXT NOT NULL, count INTEGER NOT NULL, at REAL NOT NULL,
+            PRIMARY KEY (day, target, object))""",
+    ),
 )

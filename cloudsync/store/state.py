@@ -12,6 +12,7 @@ from cloudsync.model.finding import Finding, Where
 from cloudsync.store.audit import AuditTrail
 from cloudsync.store.database import Database
 from cloudsync.store.files import DirectoryLock
+from cloudsync.store.findings import FindingTable
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, StoreLease
 from cloudsync.store.records import Records
@@ -48,6 +49,7 @@ class State:
             self._database = Database(path)
             self.journal = JournalTable(self._database, clock)
             self.records = Records(self._database)
+            self.findings = FindingTable(self._database)
             self.audit = AuditTrail(self._database)
             self.lease = StoreLease(self._database, clock, self._lock.lost, life_s)
             if writer:

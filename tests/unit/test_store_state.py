@@ -451,20 +451,6 @@ def test_verified_inventories_are_replaced_scope_by_scope(path: Path, clock: Sim
         assert [(scope.scope, scope.document, scope.at) for scope in state.records.verified()] == [("a", ["i-3"], 2.0), ("b", ["i-2"], 1.0)]
 
 
-def test_findings_remember_when_they_came_and_went(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock) as state:
-        records = state.records
-        assert [one.key for one in records.observe("mem", {"ssh": {"n": 1}, "rdp": {}}, 10.0).new] == ["rdp", "ssh"]
-        second = records.observe("mem", {"ssh": {"n": 2}}, 20.0)
-        assert [(one.key, one.first_seen, one.document) for one in second.still] == [("ssh", 10.0, {"n": 2})]
-        assert [(one.key, one.gone) for one in second.gone] == [("rdp", 20.0)]
-        assert records.observe("other", {}, 20.0).gone == ()
-        third = records.observe("mem", {"ssh": {}, "rdp": {}}, 30.0)
-        assert [(one.key, one.first_seen) for one in third.new] == [("rdp", 30.0)]
-        assert third.gone == ()
-        assert len(records.findings("mem")) == 2
-
-
 def test_small_notes_are_kept(path: Path, clock: SimulatedClock) -> None:
     with State(path, clock) as state:
         assert state.records.note("mail") is None
