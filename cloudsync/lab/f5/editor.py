@@ -203,7 +203,7 @@ class Editor:
             case _ if collection == schema.POOL:
                 members.make_nodes(self.draft, found.get("members", ()), self.generation)
             case _ if collection == schema.SNAT_POOL:
-                self.draft.objects[collection][path] = {**found, "members": [members.address_path(each) for each in found["members"]]}
+                self.draft.objects[collection][path] = {**found, "members": members.address_paths(found["members"])}
             case _ if collection == schema.ROUTE_DOMAIN:
                 self._unique(collection, path, "id")
             case _ if collection == schema.SELF:

@@ -15,6 +15,11 @@ from .values import camel, read
 Members = tuple[Object, ...]
 
 
+def address_paths(value: Json) -> list[str]:
+    """Read the addresses of a SNAT pool."""
+    return [address_path(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def address_path(text: Json) -> str:
     """`10.60.2.9` or `/Common/10.60.2.9` -> `/Common/10.60.2.9`. 400 for what is no address."""
     head, _, bare = str(text).rpartition("/")

@@ -37,6 +37,8 @@ class Kind(Enum):
     """One address with a prefix length."""
     ADDRESS = "address"
     METADATA = "metadata"
+    SERVICES = "services"
+    """What a self IP answers: all, none, or a list of default and `protocol:port`."""
     FREE = "free"
     """Kept as it came."""
 
@@ -290,7 +292,7 @@ RESOURCES: dict[str, Resource] = {
             "description": TEXT,
             "address": Field(Kind.NETWORK),
             "vlan": _ref(VLAN),
-            "allowService": FREE,
+            "allowService": Field(Kind.SERVICES),
             "floating": _word("enabled", "disabled", default="disabled"),
             "trafficGroup": Field(Kind.TEXT, default="/Common/traffic-group-local-only"),
             "inheritedTrafficGroup": _word("true", "false", default="false"),

@@ -135,6 +135,8 @@ def carry_out(editor: Editor, command: Command) -> Key | None:
             if at.part:
                 editor.change_part(at.collection, _path(at), at.part, command.body, whole=command.method == "PUT")
                 return at.collection, _path(at)
+            if at.sub:
+                raise DeviceError(400, "A collection cannot be changed as a whole.", 1)
             return editor.modify(at.collection, _path(at), command.body, whole=command.method == "PUT")
         case "DELETE":
             if at.part:

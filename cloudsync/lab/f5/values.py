@@ -49,7 +49,7 @@ def read(fields: dict[str, Field], body: dict[str, Json], settings: Settings, pa
             raise unknown_property(name)
         try:
             found[name] = _value(name, field, value, settings, partition)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise bad_property(name, _culprit(value)) from None
     return found
 
@@ -85,6 +85,8 @@ def _value(name: str, field: Field, value: Json, settings: Settings, partition: 
             return [_metadata(each) for each in _list(value)]
         case Kind.TRANSLATION:
             return _translation(value, partition)
+        case Kind.SERVICES:
+            return _services(value)
         case Kind.FREE:
             return value
         case _:
@@ -218,6 +220,17 @@ def _translation(value: Json, partition: str) -> Json:
     if (kind in ("snat", "lsn")) != (pool not in (None, "none", "")):
         raise DeviceError(400, "01070318:3: A source address translation of type snat needs a pool, and no other type has one.")
     return {"type": kind, **({"pool": full_path(_text(pool), partition)} if kind in ("snat", "lsn") else {})}
+
+
+def _services(value: Json) -> Json:
+    if value in ("all", "none"):
+        return value
+    found = [_text(each) for each in _list(value)]
+    for each in found:
+        protocol, _, port = each.partition(":")
+        if each != "default" and (words.protocol(protocol) is None or words.ports(port)[0] != words.ports(port)[1]):
+            raise ValueError(each)
+    return found
 
 
 def mask_of(destination: str) -> str:
