@@ -203,9 +203,11 @@ class AzureStage:
         rules = self._act("GET", self._nsg(workload))["properties"]["securityRules"]
         opened = [one for one in rules if marked(one) and one["properties"]["access"] == "Allow"]
         opened = [one for one in opened if one["properties"]["direction"] == "Inbound" and self._acts_on(one, (workload,))]
+        opened = [one for one in opened if not any(":" in text for name in ENDS for text in many(one["properties"], name))]
         return min(opened, key=lambda one: int(one["properties"]["priority"]))
 
 
+ENDS = ("sourceAddressPrefix", "destinationAddressPrefix")
 SIDES = {"sourceAddressPrefix", "sourceAddressPrefixes", "destinationPortRange", "destinationPortRanges"}
 
 
