@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from cloudsync.adapter import Fidelity
+from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import Labels, PointId
 from cloudsync.proof.drift import Kind, Severity
+from cloudsync.report.matrix import Matrix
 from cloudsync.report.values import RunReport, Unchecked
 
 
@@ -96,6 +99,8 @@ class Tracked:
     """Owners of the rulesets concerned, for routing."""
     natives: tuple[str, ...] = ()
     """The native rules behind it, in words."""
+    content: PacketSet | None = None
+    """The packets themselves, as seen from the points; None where the records no longer have them."""
     flapping: bool = False
     """It came back so often within a day that somebody, or something, fights."""
     quiet: bool = False
@@ -160,6 +165,24 @@ class TargetState:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """One change that a run brought about at one class, in words of packets. A run's changes follow each other, the latest run first."""
+
+    run_id: str
+    at: float
+    target: str
+    direction: str
+    labels: Labels
+    workloads: tuple[str, ...]
+    opens: tuple[str, ...]
+    closes: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    """The policy rules behind it, `rule (file:line)`."""
+    policy: str = ""
+    """The policy's version in words: commit, author and subject, or a digest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """One run as told to people, with what came before it."""
 
@@ -178,6 +201,12 @@ class Story:
     unchecked: tuple[Unchecked, ...] = ()
     trend: tuple[Mark, ...] = ()
     audit_head: str = ""
+    history: tuple[Made, ...] = ()
+    """What earlier runs opened and closed, and this one; the latest first."""
+    matrix: Matrix | None = None
+    """Who may talk to whom; None where nobody worked it out."""
+    inexact: tuple[Fidelity, ...] = ()
+    """Rules that a platform cannot say exactly."""
 
     @property
     def open(self) -> tuple[Tracked, ...]:
