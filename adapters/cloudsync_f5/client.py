@@ -103,22 +103,13 @@ class Device:
         """Read one resource, again if the device was busy or the answer was lost (at most READ_ATTEMPTS times). Raises CallFailedError."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
-                return self._get(path, params)
+                return self._send("GET", path, params=params)
             except CallFailedError as failure:
                 if not failure.retryable or attempt == READ_ATTEMPTS:
                     raise
                 wait = max(self.jitter() * min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt), min(failure.retry_after, BACKOFF_MOST_S))
             self.clock.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
-
-    def _get(self, path: str, params: Mapping[str, str]) -> Mapping[str, Json]:
-        try:
-            return self._send("GET", path, params=params)
-        except CallFailedError as failure:
-            if failure.status != 401:
-                raise
-        self._login.end()  # the token ran out or was taken away: once more, with a new one
-        return self._send("GET", path, params=params)
 
     def collection(self, path: str, kind: str, **params: str) -> Iterator[Mapping[str, Json]]:
         """Yield the members of a collection over all its pages. Any doubt about completeness raises CallFailedError."""
@@ -163,6 +154,18 @@ class Device:
         return self._send("DELETE", path, transaction=transaction)
 
     def _send(
+        self, method: str, path: str, body: Json = None, *, transaction: str = "", params: Mapping[str, str] | None = None
+    ) -> Mapping[str, Json]:
+        try:
+            return self._once(method, path, body, transaction=transaction, params=params)
+        except CallFailedError as failure:
+            if failure.status != 401 or transaction:
+                raise
+        # The token ran out or was taken away: the device did nothing. Inside a transaction it would be the end of that.
+        self._login.end()
+        return self._once(method, path, body, params=params)
+
+    def _once(
         self, method: str, path: str, body: Json = None, *, transaction: str = "", params: Mapping[str, str] | None = None
     ) -> Mapping[str, Json]:
         call = f"{method} {path}"
