@@ -194,7 +194,7 @@ def _ended(found: LabState, patience_s: float) -> bool:
         if child is not None and child.poll() is not None:
             del _STARTED[found.pid]
             return True
-        if not state.is_running(found):
+        if child is None and not state.is_running(found):  # a child that is dead but not yet waited for is a zombie, and ours to take
             return True
         time.sleep(0.01)
     return False
