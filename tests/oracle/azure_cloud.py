@@ -73,6 +73,8 @@ class Estate:
     vnets: dict[str, Json]
     vms: dict[str, Json]
     publics: dict[str, Json]
+    top: int = 1000
+    """The smallest number of the target's band: an allow of somebody else above it outranks everything of ours."""
     owner: str = "oracle"
     _nics: dict[str, Nic] = field(default_factory=dict)
 
@@ -108,21 +110,21 @@ class Estate:
         return bool(tags.get("cloudsync-managed") == self.owner)
 
     def machines(self, vocabulary: Vocabulary) -> list[Machine]:
-        """Return every virtual machine with its interfaces, and every interface that belongs to none."""
+        """Return every virtual machine with its interfaces."""
         nics = self.interfaces()
-        found, taken = [], set()
+        found = []
         for key, vm in self.vms.items():
             mine = [_id(one) for one in vm["properties"]["networkProfile"]["networkInterfaces"]]
-            taken.update(mine)
             tags = _lowered(vm)
             for one in mine:
                 tags = {**_lowered(self.nics[one]), **tags}
             found.append(Machine(vm["name"], key, mapped(tags, vocabulary), tuple(self._card(nics[one]) for one in mine)))
-        for key, raw in self.nics.items():
-            if key not in taken:
-                labels = mapped(_lowered(raw), vocabulary)
-                found.append(Machine(raw["name"], key, labels, (self._card(nics[key]),)))
         return sorted(found, key=lambda one: one.ref)
+
+    def bystanders(self) -> list[str]:
+        """Return interfaces that belong to no machine."""
+        taken = {_id(one) for vm in self.vms.values() for one in vm["properties"]["networkProfile"]["networkInterfaces"]}
+        return sorted(set(self.nics) - taken)
 
     def _card(self, nic: Nic) -> Card:
         return Card(nic.ref, frozenset(nic.own + nic.public), "default", self.enforced(nic))
@@ -177,13 +179,13 @@ def texts(properties: Json, side: str, one: str, many: str) -> list[str]:
     return ([single] if single else []) + list(properties.get(f"{side}{many}", ()))
 
 
-def read(get: Get, subscription: str, managed: Iterable[str], owner: str = "oracle") -> Estate:
+def read(get: Get, subscription: str, managed: Iterable[str], top: int = 1000) -> Estate:
     """Read one subscription."""
     base = f"/subscriptions/{subscription}/providers/"
     kinds = ("networkSecurityGroups", "networkInterfaces", "virtualNetworks", "publicIPAddresses")
     nsgs, nics, vnets, publics = ({one["id"].lower(): one for one in pages(get, f"{base}{NETWORK}/{kind}")} for kind in kinds)
     vms = {one["id"].lower(): one for one in pages(get, f"{base}Microsoft.Compute/virtualMachines")}
-    return Estate(frozenset(name.lower() for name in managed), nsgs, nics, vnets, vms, publics, owner)
+    return Estate(frozenset(name.lower() for name in managed), nsgs, nics, vnets, vms, publics, top)
 
 
 def _id(reference: Json | None) -> str:

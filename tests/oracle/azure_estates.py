@@ -84,7 +84,7 @@ class Builder:
         properties: Json = {
             "direction": "Inbound" if inbound else "Outbound",
             "access": rng.choices(["Allow", "Deny"], [3, 1])[0],
-            "priority": rng.choice([100, 150, 300, 700, 990, 4096]) if rng.random() < 0.85 else rng.randint(100, 999),
+            "priority": rng.choice([100, 150, 300, 700, 990, 4000]) if rng.random() < 0.85 else rng.randint(100, 999),
             "protocol": rng.choice(["Tcp", "TCP", "Tcp", "Udp", "*", "Icmp", "Esp"]),
             "sourcePortRange": "*",
         }
@@ -213,4 +213,4 @@ def small(site: Act, seed: int, *, group: str, machines: tuple[int, int] = (3, 7
     pool = []
     for net in builder.nets:
         pool += [f"{net.prefix}.0.0/28", f"!{net.prefix}.0.12", f"{net.prefix}.0.0/16", f"{net.prefix}.0.11-{net.prefix}.0.14"]
-    return Built(builder.names, pool, {"nsgs": builder.managed})
+    return Built(builder.names, pool, {"nsgs": builder.managed, "band": rng.choice([[1000, 4096], [200, 4096]])})

@@ -10,8 +10,6 @@ from tests.oracle.four_ground import NOTHING, Json, Row, canonical, host, mask, 
 from tests.oracle.reading import Address, Service
 
 PROBE = host("168.63.129.16")
-TOP = 1000
-"""The smallest number of the product's default band."""
 NUMBERS = {"tcp": (6,), "udp": (17,), "icmp": (1, 58), "esp": (50,), "ah": (51,), "*": ()}
 TAGS = {
     "azureloadbalancer": ("168.63.129.16/32",),
@@ -102,7 +100,7 @@ class Reach:
             left &= ~hit
             if allow:
                 opened |= mine
-                above |= mine if foreign and int(properties["priority"]) < TOP else 0
+                above |= mine if foreign and int(properties["priority"]) < self.estate.top else 0
             elif foreign:
                 denied |= hit
         return _Said(opened, denied, above)

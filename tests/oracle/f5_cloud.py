@@ -136,6 +136,10 @@ class Estate:
         """Tell whether an object carries the product's mark."""
         return str(thing.get("description", "")).startswith(f"cloudsync:{self.owner}:")
 
+    def bystanders(self) -> list[str]:
+        """Return interfaces of no workload: none here."""
+        return []
+
     def blocks(self) -> Iterable[str]:
         """Return every block and range that rules and lists name, without route domains."""
         for thing in self.address_lists.values():

@@ -52,6 +52,10 @@ class AwsEstate:
         for group in self.raw.groups.values():
             yield from (*group["IpPermissions"], *group["IpPermissionsEgress"])
 
+    def bystanders(self) -> list[str]:
+        """Return interfaces of no workload: none here."""
+        return []
+
     def blocks(self) -> Iterable[str]:
         """Return every block that a rule or a list names."""
         for permission in self._permissions():
@@ -100,6 +104,7 @@ class AwsGround:
     def build(self, seed: int, mode: str) -> Built:
         self.mode = mode
         self.lab.control.reset("empty", seed)
+        self.lab.control.ask("quotas", {"rules_per_group": 200})
         built = estates.small(self.access(), seed, machines=(3, 6))
         client: Any = self.access().client()
         client.create_tags(Resources=built.instances, Tags=[{"Key": "Loc", "Value": "aws"}])

@@ -12,7 +12,7 @@ from tests.oracle.four_draw import COARSE, VOCABULARY4
 from tests.oracle.four_ground import Estate, Reach, Row
 from tests.oracle.four_rig import FourRig
 from tests.oracle.language import Book
-from tests.oracle.reading import NAMED, Address, Card, Machine, Reading, Service
+from tests.oracle.reading import LOOSE, NAMED, Address, Card, Machine, Reading, Service
 
 Key = tuple[str, bool, Address]
 """An interface, whether inbound, and a peer."""
@@ -36,6 +36,7 @@ class Lens:
     services: list[Service]
     addresses: list[Address]
     home: dict[str, str]
+    bystanders: list[str]
     rows: dict[tuple[bool, str, str], list[Row]] = field(default_factory=dict)
     """Answers for interfaces whose rules are the same as before."""
 
@@ -47,15 +48,15 @@ class Lens:
         """Return what becomes of every packet now."""
         found: World = {}
         reaches = {name: REACHES[name](estate, self.services) for name, estate in estates.items()}
-        for _, card in self.cards():
-            name = self.home[card.ref]
+        for ref in (*(card.ref for _, card in self.cards()), *self.bystanders):
+            name = self.home[ref]
             if name not in reaches:
                 continue
             for inbound in (True, False):
-                key = (inbound, card.ref, reaches[name].rules(card.ref, inbound=inbound))
+                key = (inbound, ref, reaches[name].rules(ref, inbound=inbound))
                 if key not in self.rows:
-                    self.rows[key] = [reaches[name].row(card.ref, address, inbound=inbound) for address in self.addresses]
-                found.update(zip(((card.ref, inbound, address) for address in self.addresses), self.rows[key], strict=True))
+                    self.rows[key] = [reaches[name].row(ref, address, inbound=inbound) for address in self.addresses]
+                found.update(zip(((ref, inbound, address) for address in self.addresses), self.rows[key], strict=True))
         return found
 
     def words(self, bits: int) -> str:
@@ -69,10 +70,13 @@ def lens(rig: FourRig, book: Book, seed: int, *, limit: int = 150) -> Lens:
     estates = rig.estates()
     machines: list[Machine] = []
     home: dict[str, str] = {}
+    bystanders: list[str] = []
     for name, estate in estates.items():
         for machine in estate.machines(VOCABULARY4):
             machines.append(machine)
             home.update((card.ref, name) for card in machine.cards)
+        bystanders += estate.bystanders()
+        home.update((ref, name) for ref in estate.bystanders())
     addresses = set(probes.addresses(book, machines, []))
     for estate in estates.values():
         for text in estate.blocks():
@@ -84,7 +88,7 @@ def lens(rig: FourRig, book: Book, seed: int, *, limit: int = 150) -> Lens:
     for estate in estates.values():
         for protocol, low, high in estate.ports():
             services |= {Service(protocol, one) for one in (low - 1, low, high, high + 1) if 0 <= one <= 65535}
-    return Lens(book, machines, sorted(services), sorted(picked, key=_order), home)
+    return Lens(book, machines, sorted(services), sorted(picked, key=_order), home, bystanders)
 
 
 def _order(address: Address) -> tuple[int, int]:
@@ -122,27 +126,34 @@ def differences(look: Lens, now: World, before: World, modes: Mapping[str, str],
                 if key not in now:
                     continue
                 row, was = now[key], before[key]
-                least, most = expected(reading, (machine, card), key, (row, was), modes[name], outrank=outrank)
+                least, most = expected(reading, (machine, card), key, (row, was), (name, modes[name]), outrank=outrank)
                 least &= row.there & was.there & (named if name == "aws" else -1)
                 for what, bits in (("blocked, must be open", least & ~row.every), ("open, must be closed", row.some & row.there & ~most)):
                     if bits:
                         found.append(Differing(name, machine.name, card.ref, inbound, address, what, bits))
+    for key, was in before.items():
+        if key[0] in look.bystanders and (now[key].some, now[key].every) != (was.some, was.every):
+            bits = now[key].some ^ was.some or now[key].every ^ was.every
+            found.append(Differing(look.home[key[0]], "nobody", *key, "changed at an interface of nobody", bits))
     return found
 
 
-def expected(reading: Reading, who: tuple[Machine, Card], key: Key, rows: tuple[Row, Row], mode: str, *, outrank: bool) -> tuple[int, int]:
-    """Return `(least, most)`: what must be open at every address of an interface, and what may be open at any."""
-    (machine, card), (_, inbound, address), (row, was) = who, key, rows
+def expected(
+    reading: Reading, who: tuple[Machine, Card], key: Key, rows: tuple[Row, Row], where: tuple[str, str], *, outrank: bool
+) -> tuple[int, int]:
+    """Return `(least, most)`: what must be open at every address of an interface, and what may be open at any. `where`: platform, mode."""
+    (machine, card), (_, inbound, address), (row, was), (platform, mode) = who, key, rows, where
     line = reading.held(machine)
-    platform = "azure" if card.ref.startswith("/subscriptions/") else card.ref.partition("/")[0]
+    if platform == "aws" and line.mode not in ENFORCED:
+        return 0, -1  # a group that its rules refer to may have lost members; that its own groups stay is looked at elsewhere
     if not card.managed or line.mode not in ENFORCED or (not inbound and line.egress == "leave"):
         return was.every, was.some
-    may = frozenset({"any-type"}) if platform in COARSE else frozenset()
+    may = frozenset({"any-type"}) if platform in COARSE else LOOSE if platform == "aws" else frozenset()
     allow, never = (reading.tier(word, card, machine, address, inbound=inbound) for word in ("allow", "never allow"))
     wide = reading.tier("allow", card, machine, address, inbound=inbound, loose=may) & ~never
     exact = allow & ~never
     if mode == "additive":
-        kept = was.some & ~(never & ~was.above)
+        kept = was.some if platform == "aws" else was.some & ~(never & ~was.above)  # AWS has no order and no denies
         return exact & ~row.cut & ~(0 if outrank else was.denied), wide | kept | row.forced
     stays_every = stays_some = 0
     if line.mode == "selective":
@@ -186,7 +197,9 @@ class Watch:
 def moments(look: Lens, old: World, new: World, worlds: Iterable[tuple[str, World]]) -> list[str]:
     """Return every moment at which something was open that neither end opens, or cut that both let through, at a point or along a path."""
     found: list[str] = []
-    own = {card.ref: frozenset().union(*(one.addresses for one in machine.cards)) for machine, card in look.cards()}
+    own: dict[str, frozenset[Address]] = dict.fromkeys(look.bystanders, frozenset())
+    for machine, card in look.cards():
+        own[card.ref] = frozenset().union(*(one.addresses for one in machine.cards))
     ways = _ways(look, old)
     for number, (operation, world) in enumerate(worlds, 1):
         for key, was in old.items():

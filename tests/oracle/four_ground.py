@@ -64,6 +64,9 @@ class Estate(Protocol):
     def machines(self, vocabulary: Vocabulary) -> list[Machine]:
         """Return its workloads, labels mapped, ordered by reference."""
 
+    def bystanders(self) -> list[str]:
+        """Return interfaces of no workload: what they let through is nobody's to change."""
+
     def blocks(self) -> Iterable[str]:
         """Return every address, block and range that any rule names."""
 

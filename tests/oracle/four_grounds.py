@@ -129,6 +129,7 @@ class AzureGround:
     name: str = "azure"
     mode: str = ""
     nsgs: list[str] = field(default_factory=list)
+    band: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.site = AzureSite(self.folder)
@@ -140,12 +141,12 @@ class AzureGround:
         self.mode = mode
         self.site.reset("empty", seed)
         built = azure_estates.small(self.site, seed, group=f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}")
-        self.nsgs = list(built.settings["nsgs"])
+        self.nsgs, self.band = list(built.settings["nsgs"]), list(built.settings["band"])
         self.gate.reset()
         return built
 
     def read(self) -> Estate:
-        return azure_cloud.read(azure_cloud.wire(self.site.section()), SUBSCRIPTION, self.nsgs)
+        return azure_cloud.read(azure_cloud.wire(self.site.section()), SUBSCRIPTION, self.nsgs, self.band[0])
 
     def peek(self) -> Estate:
         """NSGs show new rules while a PUT is under way; packets meet them at its end, so these are put in their place."""
@@ -153,7 +154,7 @@ class AzureGround:
         def get(path: str) -> Any:
             return self.site.ask("act", {"method": "GET", "path": path.removeprefix(self.site.arm.base), "finish": False})["body"]
 
-        found = azure_cloud.read(get, SUBSCRIPTION, self.nsgs)
+        found = azure_cloud.read(get, SUBSCRIPTION, self.nsgs, self.band[0])
         settled = {key.lower(): value for key, value in self.site.ask("state", {})["settled"].items()}
         for key, nsg in found.nsgs.items():
             rules = (settled.get(key) or {}).get("securityRules", [])
@@ -162,7 +163,13 @@ class AzureGround:
 
     def target(self, more: Json) -> Json:
         section = self.site.section()
-        wanted: Json = {"adapter": "azure", "subscription": SUBSCRIPTION, "settle": "0s", "endpoint": section["endpoint"]}
+        wanted: Json = {
+            "adapter": "azure",
+            "subscription": SUBSCRIPTION,
+            "settle": "0s",
+            "endpoint": section["endpoint"],
+            "band": self.band,
+        }
         wanted |= {"authority": section["authority"], "ca_file": section["ca_file"]}
         return {**wanted, **({"nsgs": self.nsgs} if self.nsgs else {}), **more}
 

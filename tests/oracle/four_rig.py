@@ -130,8 +130,3 @@ class FourRig:
     def policy(self) -> str:
         """Return the text of the policy."""
         return (self.root / "policy" / "drawn.yaml").read_text(encoding="utf-8")
-
-
-def refusals(ran: Ran) -> list[str]:
-    """Return the codes with which a run was refused."""
-    return sorted(set(re.findall(r"REFUSED (\S+)", ran.out)) | set(re.findall(r":\d+(?::\d+)? ([A-Z][A-Z-]+) ", ran.out + ran.err)))

@@ -72,9 +72,9 @@ class Estate:
         return {one.ref: one for machine in self.instances for one in _nics(machine)}
 
     def machines(self, vocabulary: Vocabulary) -> list[Machine]:
-        """Return every machine with all its interfaces; those that are stopped too."""
+        """Return every machine with an interface in a network of the target, with all its interfaces; those that are stopped too."""
         found = []
-        for machine in self.instances:
+        for machine in self._taken_in():
             cards = tuple(Card(nic.ref, frozenset(nic.own + nic.public), "default", self.enforced(nic.network)) for nic in _nics(machine))
             labels = mapped(machine.get("labels", {}), vocabulary)
             found.append(Machine(machine["name"], "gcp/" + _path(machine["selfLink"]), labels, cards))
@@ -87,6 +87,14 @@ class Estate:
     def ours(self, rule: Json) -> bool:
         """Tell whether a rule carries the product's mark."""
         return str(rule.get("description", "")).startswith(f"{OWNER_MARK}{self.owner} ")
+
+    def bystanders(self) -> list[str]:
+        """Return interfaces of machines that are in none of the target's networks."""
+        inside = {machine["selfLink"] for machine in self._taken_in()}
+        return [nic.ref for machine in self.instances if machine["selfLink"] not in inside for nic in _nics(machine)]
+
+    def _taken_in(self) -> list[Json]:
+        return [machine for machine in self.instances if any(self.enforced(nic.network) for nic in _nics(machine))]
 
     def blocks(self) -> Iterable[str]:
         """Return every block that a rule names."""

@@ -10,7 +10,7 @@ from tests.oracle.four_ground import Built, Json
 
 REGION = "europe-west1"
 PORTS = (22, 80, 443, 5432, 8443)
-NUMBERS = (100, 250, 450, 500, 600, 700, 900, 999, 1000, 1000, 1000, 2000, 65534)
+NUMBERS = (250, 450, 500, 600, 700, 900, 999, 1000, 1000, 1000, 1000, 1000, 1000, 2000, 65534, 65534)
 """Above the product's band, between and on its own numbers, the console's default, and what a new network brings."""
 
 

@@ -78,7 +78,7 @@ def compared(
     return count
 
 
-def ends(own: Address, peer: Address, *, inbound: bool) -> dict[str, str]:
+def ends(own: Address, peer: Address, *, inbound: bool) -> dict[str, Any]:
     return {"src": str(peer), "dst": str(own)} if inbound else {"src": str(own), "dst": str(peer)}
 
 
@@ -92,7 +92,7 @@ def test_gcp_is_read_as_its_data_plane_decides(gcp: GcpGround, sim_seed: int | N
         around = peers(estate, {one for nic in reach.nics.values() for one in nic.own + nic.public}, seed)
         for ref, nic in reach.nics.items():
 
-            def ask(own: Address, peer: Address, inbound: bool, network: str = nic.network) -> list[bool]:  # noqa: FBT001
+            def ask(own: Address, peer: Address, inbound: bool, network: str = nic.network) -> list[bool]:
                 side = "ingress" if inbound else "egress"
                 packets = [
                     ends(own, peer, inbound=inbound)
@@ -117,7 +117,7 @@ def test_azure_is_read_as_its_data_plane_decides(azure: AzureGround, sim_seed: i
         reach = azure_reach.Reach(estate, SERVICES)
         strangers = [one for one in peers(estate, set(), seed) if not any(one in nic.own for nic in reach.nics.values())]
 
-        def ask(own: Address, peer: Address, inbound: bool) -> list[bool]:  # noqa: FBT001
+        def ask(own: Address, peer: Address, inbound: bool) -> list[bool]:
             packets = [
                 ends(own, peer, inbound=inbound) | {"protocol": AZURE_WORDS.get(one.protocol, str(one.protocol)), "port": one.port}
                 for one in SERVICES
