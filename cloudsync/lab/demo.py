@@ -84,7 +84,7 @@ def _play(stage: Stage) -> int:
     stage.environment.update(_exports(stage))
 
     say("\n2. A config repository: settings and one policy for all four, as plain files, to be kept in git.", BOLD)
-    _write_repository(stage.repository, lab)
+    write_repository(stage.repository, lab)
     say("".join(f"   {line}\n" for line in (stage.repository / "policy/applications.yaml").read_text().splitlines()[12:21]).rstrip(), DIM)
     stage.cloudsync("validate")
 
@@ -125,7 +125,7 @@ def _exports(stage: Stage) -> dict[str, str]:
     return {name: shlex.split(value)[0] if value else "" for name, value in pairs}
 
 
-def _write_repository(root: Path, lab: Json) -> None:
+def write_repository(root: Path, lab: Json) -> None:
     """Write the demo's config repository, with the places of this lab filled in."""
     source = Path(__file__).parent / "repository"
     for path in sorted(source.rglob("*.yaml")):

@@ -47,6 +47,7 @@ class Lab:
 
     state: LabState
     control: ControlClient
+    folder: Path = Path()
 
     @property
     def endpoint(self) -> str:
@@ -207,7 +208,7 @@ def running(estate: str = "empty", *, seed: int = 1, region: str = DEFAULT_REGIO
         folder = Path(name)
         started = start(folder, Wanted(estate=estate, seed=seed, region=region, parent=os.getpid()))
         try:
-            yield Lab(started, ControlClient(started.control, started.token))
+            yield Lab(started, ControlClient(started.control, started.token), folder)
         finally:
             with contextlib.suppress(LabError):
                 stop(folder)
