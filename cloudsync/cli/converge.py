@@ -62,17 +62,20 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
 
 def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.story import tell
 
     with session.start(root, chosen.target, verb="drift", progress=bars) as run:
         found = run.plan("drift")
+        code, report = _graded(found.report, _drifted)
+        tell(run, found, report)
     bars.stop()
-    code, report = _graded(found.report, _drifted)
     show(replace(report, watched=chosen.watched), output)
     return code
 
 
 def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.story import tell
 
     saved = session.read_saved(chosen.plan) if chosen.plan is not None else None
     with session.start(root, chosen.target, verb="apply", writer=True, progress=bars) as run:
@@ -91,6 +94,7 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
                 return Exit.OK
         code, report = _graded(run.apply(found), _converged)
         run.finish(code, report)
+        tell(run, found, report)
     bars.stop()
     show(report, output)
     return code

@@ -100,6 +100,8 @@ class Told:
     """Marks before this day go."""
     targets: tuple[str, ...] = ()
     """All of the settings: what others left is dropped, except their days in the trend."""
+    frame: Json = None
+    """What else the last run is told again with; kept as the note `told`."""
 
 
 class FindingTable:
@@ -157,6 +159,10 @@ class FindingTable:
             _keep_health(connection, told)
             _keep_marks(connection, told)
             _keep_restores(connection, told)
+            connection.execute(
+                "INSERT INTO note (key, document) VALUES ('told', ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document",
+                (canonical(told.frame),),
+            )
         return True
 
 
