@@ -38,8 +38,12 @@ POLL_FIRST_S, POLL_MOST_S = 0.05, 2.0
 TIMEOUTS_S = (5, 60)
 COMPUTE, RESOURCE_MANAGER = "https://compute.googleapis.com", "https://cloudresourcemanager.googleapis.com"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+WAIT_MOST_S = 130.0
+"""`wait` answers after two minutes at the latest (compute v1, globalOperations.wait)."""
 Sdk = Any
 """An object of the SDK, which we use without its types: they are published in part."""
+Waiting = Callable[[str, float], Sdk]
+"""Waits for an operation by name, for so many seconds at most, and returns it as it is then."""
 _default: Sdk = google.auth.default
 _Token: Sdk = google.oauth2.credentials.Credentials
 _Key: Sdk = google.oauth2.service_account.Credentials
@@ -185,14 +189,15 @@ class Client:
             raise CallFailedError(request.project, request.call, "the VM's tags are not what the plan saw", code="moved", answered=True)
         return str(tags.get("fingerprint") or "")
 
-    def _ended(self, request: wire.Request, operation: Sdk, waiting: Callable[[str], Sdk], started: float) -> None:
+    def _ended(self, request: wire.Request, operation: Sdk, waiting: Waiting, started: float) -> None:
         """Wait until an operation is DONE, however it is told, and raise unless it succeeded without reservation."""
         call, pause, misses = request.call, POLL_FIRST_S, 0
         while not _done(operation):
-            if self.clock.monotonic() - started > self.settings.max_wait:
+            left = started + self.settings.max_wait - self.clock.monotonic()
+            if left <= 0:
                 raise CallFailedError(request.project, call, f"operation {operation.name} is not DONE after {self.settings.max_wait:g} s")
             try:
-                operation = waiting(operation.name)
+                operation = waiting(operation.name, min(WAIT_MOST_S, left + 1))
             except Exception as error:
                 failure, misses = _meaning(request.project, call, error), misses + 1
                 if (failure.answered and not failure.throttled) or failure.code in LOOK or misses == READ_ATTEMPTS:
@@ -319,19 +324,23 @@ class _Typed:
         _once(transport, self._endpoint)
         return kind(transport=transport)
 
-    def send(self, request: wire.Request, request_id: str, fingerprint: Callable[[], str]) -> tuple[Sdk, Callable[[str], Sdk]]:
+    def send(self, request: wire.Request, request_id: str, fingerprint: Callable[[], str]) -> tuple[Sdk, Waiting]:
         """Send one call; return its operation and how to wait for it."""
         sdk, project, once = self._sdk, request.project, {"retry": None, "timeout": float(TIMEOUTS_S[1])}
 
-        def globally(name: str) -> Sdk:
-            return self._global.wait(project=project, operation=name, timeout=130.0, retry=None)
+        def globally(name: str, most_s: float) -> Sdk:
+            return self._global.wait(project=project, operation=name, timeout=most_s, retry=None)
 
         if request.call == wire.SET_TAGS:
             zone, instance = request.object.split("/")[3], request.object.split("/")[5]
             tags = sdk.Tags(items=list(request.items), fingerprint=fingerprint())
             what = sdk.SetTagsInstanceRequest(project=project, zone=zone, instance=instance, tags_resource=tags, request_id=request_id)
             operation = self._instances.set_tags_unary(request=what, **once) if request.items else self._clear_tags(what)
-            return operation, lambda name: self._zonal.wait(project=project, zone=zone, operation=name, timeout=130.0, retry=None)
+
+            def locally(name: str, most_s: float) -> Sdk:
+                return self._zonal.wait(project=project, zone=zone, operation=name, timeout=most_s, retry=None)
+
+            return operation, locally
         if request.call == wire.DELETE:
             what = sdk.DeleteFirewallRequest(project=project, firewall=request.object, request_id=request_id)
             return self._firewalls.delete_unary(request=what, **once), globally

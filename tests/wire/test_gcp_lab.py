@@ -213,6 +213,7 @@ OUTCOMES = {
 
 @pytest.mark.parametrize("kind", list(OUTCOMES))
 def test_what_goes_wrong_with_a_write_and_what_it_means(site: Site, opened: Open, kind: str) -> None:
+    site.ask("settings", {"wait_limit_s": 0.1})
     adapter, rule = opened(max_wait="5s"), a_rule()
     table = adapter.read().table
     step = insert(table, rule)
