@@ -98,7 +98,8 @@ def test_a_staged_policy_only_says_what_it_would_do(f5_site: Site, device: Bigip
 def test_lists_in_lists_ports_in_lists_and_rules_in_lists(f5_site: Site, device: Bigip) -> None:
     device.ok("POST", f"{FIREWALL}/address-list", {"name": "in", "addresses": ["198.51.100.1-198.51.100.9"]})
     device.ok("POST", f"{FIREWALL}/address-list", {"name": "out", "addressLists": ["/Common/in"], "addresses": ["2001:db8::/32"]})
-    device.ok("POST", f"{FIREWALL}/port-list", {"name": "ports", "ports": ["440-450"]})
+    device.ok("POST", f"{FIREWALL}/port-list", {"name": "inner", "ports": ["440-450"]})
+    device.ok("POST", f"{FIREWALL}/port-list", {"name": "ports", "ports": ["1"], "portLists": ["/Common/inner"]})
     inner = {**rule("x", protocol="tcp", lists=["/Common/out"]), "destination": {"portLists": ["/Common/ports"]}}
     device.ok("POST", f"{FIREWALL}/rule-list", {"name": "rules", "rules": chain(inner)})
     policy(device, "a", {"name": "unfold", "ruleList": "/Common/rules"}, rule("rest", "drop"))
@@ -151,6 +152,8 @@ def test_both_families_and_names_and_countries(f5_site: Site, device: Bigip) -> 
     attach(device, "a", f"{VIRTUAL}/six")
     assert ask(f5_site)["rule"] == "four"
     assert ask(f5_site, "203.0.113.7")["rule"] == "home"
+    f5_site.ask("settings", {"geo": {"US": ["198.51.100.0/24"]}})
+    assert ask(f5_site, "203.0.113.7")["rule"] == "four"
     assert ask(f5_site, "192.0.2.77")["rule"] == "name"
     assert ask(f5_site, "2001:db8::9", "2001:db8::1")["rule"] == "six"
     assert ask(f5_site, "2001:db9::9", "2001:db8::1")["rule"] == "rest"
