@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloudsync.app import session
 from cloudsync.app.repository import load
-from cloudsync.app.story import retell, tell
+from cloudsync.app.story import retell
+from cloudsync.clock import SystemClock
 from cloudsync.report.story import Deed, State, Story
 from cloudsync.store.state import State as Store
-from tests.cli.stage import OPEN, Stage, staged, tcp
+from tests.cli.stage import Stage, staged, tcp
 
 POLICY = """\
 enforcement: {default: full}
@@ -56,8 +56,8 @@ def looked(stage: Stage, verb: str = "drift") -> Story:
 
 def again(stage: Stage) -> Story:
     loaded = load(stage.root)
-    with Store(stage.root / ".cloudsync" / "state.db", session.SystemClock()) as state:
-        story = retell(state, loaded, session.SystemClock().now())
+    with Store(stage.root / ".cloudsync" / "state.db", SystemClock()) as state:
+        story = retell(state, loaded, SystemClock().now())
     assert story is not None
     return story
 
