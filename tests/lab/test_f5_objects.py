@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -283,6 +284,16 @@ def test_every_collection_ends(device: Bigip, collection: str) -> None:
     whole = device.ok("GET", f"/mgmt/tm/{collection}")["items"]
     assert device.ok("GET", f"/mgmt/tm/{collection}?$top=1&$skip=0").get("items", []) == whole[:1]
     assert device.ok("GET", f"/mgmt/tm/{collection}?$top=10&$skip=1000").get("items", []) == []
+
+
+@pytest.mark.parametrize("path", ["ltm/profile/none_such", "ltm/virtual/none_such/stats", "cm/device/none_such", "auth/user/none_such"])
+def test_what_is_not_there_is_not_found(device: Bigip, path: str) -> None:
+    assert device.code("GET", f"/mgmt/tm/{path}") == "01020036"
+
+
+@pytest.mark.parametrize("query", ["$top=-1", "$top=\u00b2", "$skip=x", "$filter=", "$select=,", "$top=1&$skip=\u00b2"])
+def test_odd_queries_are_answered(device: Bigip, query: str) -> None:
+    assert device.send("GET", f"{LISTS}?{quote(query, safe='$=&')}").status in (200, 400)
 
 
 @pytest.mark.parametrize("way", ["list", "missing"])

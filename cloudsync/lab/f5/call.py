@@ -76,7 +76,7 @@ class Call:
     def page(self) -> int:
         """Which page of a collection it asks for, from 1."""
         top, skip = self.query.get("$top", ""), self.query.get("$skip", "")
-        return int(skip) // int(top) + 1 if top.isdigit() and skip.isdigit() and int(top) else 1
+        return int(skip) // int(top) + 1 if top.isdecimal() and skip.isdecimal() and int(top) else 1
 
     @property
     def shown_path(self) -> str:

@@ -219,7 +219,7 @@ def _transaction(turn: Turn, parts: list[str]) -> Json:
         number = parts[0] if parts else call.transaction
         raise DeviceError(400, f"Transaction {number} operation {call.method} is not allowed to be added to transaction.", 1)
     if parts:
-        turn.entry.notes["transaction"] = int(parts[0]) if parts[0].isdigit() else parts[0]
+        turn.entry.notes["transaction"] = int(parts[0]) if parts[0].isdecimal() else parts[0]
     return transactions.ask(unit.transactions, call.method, parts, lambda found, body: _commit(turn, found, body), call.body)
 
 

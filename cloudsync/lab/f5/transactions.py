@@ -99,7 +99,7 @@ class Transactions:
 
     def find(self, text: str) -> Transaction:
         """One of them; expired ones are gone without a word."""
-        found = self.held.get(int(text)) if text.isdigit() else None
+        found = self.held.get(int(text)) if text.isdecimal() else None
         if found is None:
             raise not_found("transaction", text)
         found.touched = self.clock.now()
@@ -107,7 +107,7 @@ class Transactions:
 
     def joined(self, header: str) -> Transaction:
         """Return the transaction that a write wants to join."""
-        found = self.held.get(int(header)) if header.strip().isdigit() else None
+        found = self.held.get(int(header)) if header.strip().isdecimal() else None
         if found is None or found.state != "STARTED":
             raise DeviceError(404, f"The transaction ({header}) does not exist.", 1)
         found.touched = self.clock.now()
@@ -166,7 +166,7 @@ def _commands(found: Transaction, method: str, parts: list[str]) -> Json:
         shown = [found.command_json(number) for number in found.commands]
         return {"kind": "tm:transaction:commandscollectionstate", "selfLink": link(f"transaction/{found.number}/commands"), "items": shown}
     rest = "/".join(parts[1:])
-    if not rest.isdigit() or int(rest) not in found.commands:
+    if not rest.isdecimal() or int(rest) not in found.commands:
         raise DeviceError(400, f"Found invalid command id {rest}/", 1)
     if method == "DELETE":
         del found.commands[int(rest)]

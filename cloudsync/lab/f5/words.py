@@ -40,7 +40,7 @@ class Entry:
 def split_domain(text: str) -> tuple[str, int]:
     """`10.0.0.1%2` -> (`10.0.0.1`, 2)."""
     plain, mark, domain = text.partition("%")
-    if mark and not (domain.isdigit() and int(domain) <= 65534):
+    if mark and not (domain.isdecimal() and int(domain) <= 65534):
         raise ValueError(text)
     return plain, int(domain) if mark else 0
 
@@ -90,7 +90,7 @@ def _shown(address: str, domain: int) -> str:
 def ports(text: str) -> tuple[int, int]:
     """`443`, `8000-8099`; both ends included."""
     low, mark, high = text.partition("-")
-    first = SERVICES.get(low, -1) if not low.isdigit() else int(low)
+    first = SERVICES.get(low, -1) if not low.isdecimal() else int(low)
     last = first if not mark else int(high)
     if not 0 <= first <= last <= 65535:
         raise ValueError(text)
@@ -101,7 +101,7 @@ def protocol(text: str) -> int | None:
     """The number of a protocol; None for any. ValueError for a word that is none."""
     if text in PROTOCOLS:
         return PROTOCOLS[text]
-    if text.isdigit() and int(text) <= 255:
+    if text.isdecimal() and int(text) <= 255:
         return int(text)
     raise ValueError(text)
 
