@@ -117,9 +117,29 @@ def rule(raw: Raw, owner: str) -> Rule:
         source_ports=source_ports,
         description=description,
         tier=tier,
+        shape="" if tier is not None else _shape(name, kept),
         raw="" if tier is not None else canonical({"name": name, "properties": kept}),
         unclear=unclear,
     )
+
+
+_WORDS = frozenset({"protocol", "access", "direction", "sourceAddressPrefix", "destinationAddressPrefix"})
+"""Fields whose case Azure ignores, and sometimes changes when a rule is written again."""
+
+
+def _shape(name: str, kept: Raw) -> str:
+    """Return a rule's JSON in one spelling: lists that are empty are missing, words without their case, ids too."""
+    inner: dict[str, Any] = {}
+    for key, value in kept.items():
+        if value in ([], None, ""):
+            continue
+        if key in _WORDS:
+            inner[key] = str(value).lower()
+        elif key.endswith("SecurityGroups") and isinstance(value, list):
+            inner[key] = sorted(str(one.get("id")).lower() if isinstance(one, Mapping) else str(one) for one in value)
+        else:
+            inner[key] = value
+    return canonical({"name": name, "properties": inner})
 
 
 def _protocol(value: object) -> Protocol:

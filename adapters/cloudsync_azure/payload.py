@@ -112,7 +112,7 @@ def digest(nsg: Nsg) -> str:
 
 def rule_digest(rule: Rule) -> str:
     """Return the SHA-256 of one rule."""
-    return _hash(rule.raw or rule_json(rule))
+    return _hash(rule.shape or rule_json(rule))
 
 
 def content_digest(parts: Iterable[object]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import NOWHERE, AddressSet, Family
@@ -113,11 +115,25 @@ def _verdict(scene: Scene, one: Rule, on: list[Standing]) -> str:
     selective = [each for each in on if each.selective]
     if not selective:
         return "go"
-    recorded = keepsake(scene.nsg, one)
-    if not any(recorded in each.original for each in selective):
+    if not any(_recorded_there(scene, one, each) for each in selective):
         scene.findings.note(f"{scene.nsg.name}: rule {one.name} came after the adoption and goes")
         return "go"
     return "move" if _contradicts(scene, one, selective) else "stay"
+
+
+def _recorded_there(scene: Scene, one: Rule, standing: Standing) -> bool:
+    """Tell whether a rule is on record as it is now, in whatever spelling."""
+    return keepsake(scene.nsg, one) in standing.original or one.shape in _shapes(scene.nsg.id, scene.reader.table.owner, standing.original)
+
+
+@lru_cache(maxsize=1024)
+def _shapes(nsg: str, owner: str, original: frozenset[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for text in original:
+        if f'"nsg":"{nsg}"' in text:
+            with suppress(ValueError, KeyError, TypeError, ParseError):
+                found.add(rule(json.loads(text)["rule"], owner).shape)
+    return frozenset(found)
 
 
 def _meets_strangers(scene: Scene, one: Rule, nic: Nic) -> bool:
@@ -188,7 +204,7 @@ def _released(scene: Scene, one: Standing) -> bool:
 
 def _given_back(scene: Scene, mine: Iterable[Rule], found: Remains) -> None:
     """Give back what was recorded of points that are held no longer: the rules themselves, or copies while others are still held."""
-    there = {one.raw for one in mine}
+    there = {one.shape for one in mine}
     copied = {origin.rule for _, want in found.kept for origin in want.origins}
     anybody = any(one.held for one in scene.standings)
     for text, released in sorted(_recorded(scene).items()):
@@ -197,7 +213,7 @@ def _given_back(scene: Scene, mine: Iterable[Rule], found: Remains) -> None:
         except (ValueError, KeyError, TypeError, ParseError):
             scene.findings.note(f"{scene.nsg.name}: a record of the adoption cannot be read; nothing is given back for it")
             continue
-        if one.egress is not scene.egress or one.raw in there or one.ours:
+        if one.egress is not scene.egress or one.shape in there or one.ours:
             continue
         if anybody:
             if f"was {one.name}@{one.priority}" not in copied:

@@ -11,8 +11,10 @@ from dataclasses import replace
 from typing import assert_never
 
 from cloudsync.adapter import Access, Effect, Method, Origin, Phase, Step, Whose
+from cloudsync.model.address import AddressSet
 from cloudsync.model.workload import PointId
 from cloudsync_azure import payload as wire
+from cloudsync_azure.chain import overlap
 from cloudsync_azure.decode import decode
 from cloudsync_azure.payload import Request
 from cloudsync_azure.settings import AzureSettings
@@ -93,7 +95,8 @@ def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name:
     said = (f"replace the rules of {old.name}: {', '.join(parts)}", payload, effect(table, old, new))
     step = _step(f"{name}/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", table, old, said)
     adds, removes = len(added) - foreign[0], len(removed) - foreign[1]
-    return replace(step, adds=adds, removes=removes, origins=_origins(added), temporary=temporary)
+    met = _met(table, old, [*added, *removed])
+    return replace(step, adds=adds, removes=removes, points=met, origins=_origins(added), temporary=temporary)
 
 
 def _raw(rules: Iterable[Rule]) -> tuple[dict[str, object], ...]:
@@ -107,6 +110,15 @@ def _step(key: str, action: str, table: AzureTable, nsg: Nsg, said: tuple[str, s
 
 def _origins(rules: Iterable[Rule]) -> tuple[Origin, ...]:
     return tuple(dict.fromkeys(origin for one in rules for origin in one.origins if origin.where is not None))
+
+
+def _met(table: AzureTable, nsg: Nsg, rules: Iterable[Rule]) -> tuple[PointId, ...]:
+    """Return the points behind an NSG that some of these rules are about: what is recorded of them is recorded before the write."""
+    sides = [one.own for one in rules]
+    everybody = any(side.everything or side.tag or side.asgs for side in sides)
+    own = AddressSet.union_all(side.addresses for side in sides)
+    behind = [nic for nic in table.nics.values() if nsg.id in table.series(nic)]
+    return tuple(sorted(nic.point for nic in behind if everybody or overlap(nic.private, own)))
 
 
 def effect(table: AzureTable, old: Nsg, new: Nsg) -> Effect:
@@ -207,7 +219,8 @@ def put_rule(table: AzureTable, nsg: Nsg, one: Rule, was: Rule | None = None, *,
     verb = "describe" if was is not None else "add" if one.ours else "give back"
     said = (f"{verb} rule {one.name} ({one.priority}) in {nsg.name}", payload, does)
     step = _step(f"{verb}/{nsg.id}/{one.name}", "SecurityRules_CreateOrUpdate", table, nsg, said)
-    return replace(step, adds=int(one.ours and was is None), origins=_origins([one]), temporary=temporary)
+    met = () if was is not None else _met(table, nsg, [one])
+    return replace(step, adds=int(one.ours and was is None), points=met, origins=_origins([one]), temporary=temporary)
 
 
 def delete_rule(table: AzureTable, nsg: Nsg, one: Rule, *, temporary: bool = False) -> Step:
@@ -215,4 +228,4 @@ def delete_rule(table: AzureTable, nsg: Nsg, one: Rule, *, temporary: bool = Fal
     payload = wire.render(Request(wire.DELETE_RULE, nsg.id, (), one.name, wire.rule_digest(one)))
     said = (f"remove rule {one.name} ({one.priority}) from {nsg.name}", payload, Effect.GROWS if one.deny else Effect.SHRINKS)
     step = _step(f"remove/{nsg.id}/{one.name}", "SecurityRules_Delete", table, nsg, said)
-    return replace(step, removes=int(one.ours), temporary=temporary)
+    return replace(step, removes=int(one.ours), points=_met(table, nsg, [one]), temporary=temporary)

@@ -69,7 +69,7 @@ class Tier(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One security rule in normal form: two spellings of the same rule are equal. Of foreign rules `raw` keeps the exact JSON as well."""
+    """One security rule in normal form: two spellings of the same rule are equal."""
 
     name: str
     egress: bool
@@ -84,7 +84,10 @@ class Rule:
     description: str = ""
     tier: Tier | None = None
     """None: not ours."""
-    raw: str = ""
+    shape: str = ""
+    """Of foreign rules: the whole JSON in one spelling, unknown fields included. What differs here was changed by somebody."""
+    raw: str = field(default="", compare=False)
+    """Of foreign rules: the exact JSON, which is what is sent, stored and given back."""
     unclear: str = ""
     """Why it cannot be read; such a rule is foreign, kept as it is, and its effect is not known."""
     origins: tuple[Origin, ...] = field(default=(), compare=False)

@@ -185,9 +185,9 @@ def allowed(random: Random, names: list[str], addresses: dict[str, AddressSet], 
         found: list[Term] = []
         for number in range(count):
             origin = (Origin(f"{way}-{kind}-{number}", Where("policy/p.yaml", number + 1)),)
-            peer = random.choice(
-                (*map(ClassPeer, names), AddressPeer(ANYWHERE), AddressPeer(AddressSet.of("192.0.2.0/24", "2001:db8::/32")))
-            )
+            strangers = AddressPeer(AddressSet.of("192.0.2.0/24", "2001:db8::/32"))
+            peers: list[ClassPeer | AddressPeer] = [*map(ClassPeer, names), AddressPeer(ANYWHERE), strangers]
+            peer = random.choice(peers)
             found.append(Term(peer, random.choice(SERVICES), origin))
         return tuple(found)
 
