@@ -70,6 +70,15 @@ def read_settings(root: Path) -> tuple[bytes | None, tuple[Finding, ...]]:
     return (None, (content,)) if isinstance(content, Finding) else (content, ())
 
 
+def read_beside(root: Path, name: str) -> tuple[bytes | None, tuple[Finding, ...]]:
+    """Return the bytes of a file that may stand beside cloudsync.yaml; None without findings when it does not."""
+    entry = _entry(root, root.resolve(), name)
+    if entry is None or isinstance(entry, Finding):
+        return None, (entry,) if entry else ()
+    content = _read(root, entry)
+    return (None, (content,)) if isinstance(content, Finding) else (content, ())
+
+
 def read(root: Path, *, policy: str = "policy", inventory: str = "inventory", manifest: Mapping[str, str] | None = None) -> Sources:
     """Return the snapshot of a repository. `manifest` maps paths to sha256 (hex) that the files must have, no more files and no fewer."""
     listed, findings = scan(root, policy, inventory)

@@ -11,6 +11,8 @@ from cloudsync.inventory.static import StaticInventory, check_labels, read_stati
 from cloudsync.model.errors import InputError, SettingsError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.target import TargetSettings
+from cloudsync.policy.acknowledged import FILE as ACKNOWLEDGED
+from cloudsync.policy.acknowledged import Accepted, read_acknowledged
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import Policy
 from cloudsync.settings import Settings, load_settings, packaged_schema
@@ -28,6 +30,12 @@ class Repository:
     content: bytes
     """Of cloudsync.yaml."""
     findings: tuple[Finding, ...]
+    acknowledged: tuple[Accepted, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the targets, as far as the settings could be read."""
+        return tuple(target.name for target in self.settings.targets) if self.settings is not None else ()
 
     @property
     def digest(self) -> str:
@@ -55,7 +63,9 @@ class Loaded:
     static: StaticInventory
     snapshot: sources.Sources
     digest: str
+    """Of everything that a plan is made from: what is acknowledged changes no plan."""
     findings: tuple[Finding, ...]
+    acknowledged: tuple[Accepted, ...] = ()
 
     def targets(self, names: Iterable[str] = ()) -> tuple[TargetSettings, ...]:
         """Return the chosen targets, all without names. Raises SettingsError for an unknown one."""
@@ -82,7 +92,8 @@ def read_repository(root: Path) -> Repository:
     settings, wrong = load_settings(content, registry.options_schema)
     folders = (settings.policy, settings.inventory) if settings else ("policy", "inventory")
     snapshot = sources.read(root, policy=folders[0], inventory=folders[1])
-    found = [*wrong, *snapshot.findings]
+    accepted, unread = _acknowledged(root)
+    found = [*wrong, *snapshot.findings, *unread]
     policy, static = None, None
     if not snapshot.findings:
         policy, policy_findings = load_policy(snapshot.policy)
@@ -90,7 +101,12 @@ def read_repository(root: Path) -> Repository:
         found += [*policy_findings, *static_findings]
         if policy is not None:
             found += check_labels(static, dict(policy.labels))
-    return Repository(root, settings, policy, static, snapshot, content, tuple(found))
+    return Repository(root, settings, policy, static, snapshot, content, tuple(found), accepted)
+
+
+def _acknowledged(root: Path) -> tuple[tuple[Accepted, ...], tuple[Finding, ...]]:
+    content, findings = sources.read_beside(root, ACKNOWLEDGED)
+    return read_acknowledged(content, packaged_schema("acknowledged")) if content is not None else ((), findings)
 
 
 def load(root: Path) -> Loaded:
@@ -101,7 +117,9 @@ def load(root: Path) -> Loaded:
     extra = [finding for target in found.settings.targets for finding in registry.load(target.adapter).check(target)]
     if any(finding.severity is Severity.ERROR for finding in extra):
         raise SettingsError(extra)
-    return Loaded(found.root, found.settings, found.policy, found.static, found.snapshot, found.digest, (*found.findings, *extra))
+    return Loaded(
+        found.root, found.settings, found.policy, found.static, found.snapshot, found.digest, (*found.findings, *extra), found.acknowledged
+    )
 
 
 def policy_name(loaded: Loaded) -> str:

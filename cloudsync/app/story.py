@@ -21,7 +21,7 @@ from cloudsync.policy.values import Action, Policy
 from cloudsync.proof.drift import Severity
 from cloudsync.report.lifecycle import RANKS, Known, Now, Verdict, advance
 from cloudsync.report.sightings import Ground, Sighting, sightings
-from cloudsync.report.story import Deed, Expiring, Mark, State, Story, Tracked, Trouble
+from cloudsync.report.story import Acknowledgement, Deed, Expiring, Mark, State, Story, Tracked, Trouble
 from cloudsync.report.values import RunReport, TargetReport, Unchecked
 from cloudsync.store.findings import MARKS_KEPT_S, FindingRow, HealthRow, MarkRow, Told
 from cloudsync.store.state import State as Store
@@ -43,7 +43,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None) -> Sto
     health = {one.target: one for one in table.health()}
     known = recalled(table.findings())
     seen, verdicts = _seen(found, report, health)
-    told = advance(known.values(), seen, Now(run.at, verdicts))
+    told = advance(known.values(), seen, Now(run.at, verdicts, acknowledged(session.loaded)))
     tracked = tuple(one.tracked for one in told)
     settings = session.loaded.settings
     stand = standing(settings, report.targets, tracked, health, run)
@@ -111,6 +111,11 @@ def retell(state: Store, loaded: Loaded, now: float) -> Story | None:
         trend=trend(state, now),
         audit_head=head(state),
     )
+
+
+def acknowledged(loaded: Loaded) -> dict[str, Acknowledgement]:
+    """Return what the config repository acknowledges, by key; what has ended included."""
+    return {one.finding: Acknowledgement(one.finding, one.until.timestamp(), one.because, one.by) for one in loaded.acknowledged}
 
 
 def _told_last(one: Known, health: HealthRow | None) -> bool:

@@ -12,7 +12,7 @@ from cloudsync.cli.output import Output
 from cloudsync.model.errors import InputError
 from cloudsync.model.finding import Finding, Severity, Where
 
-SCHEMAS = ("settings", "policy", "inventory")
+SCHEMAS = ("settings", "policy", "inventory", "acknowledged")
 
 
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -68,10 +68,11 @@ def _init(folder: Path, output: Output) -> int:
 
 def _findings(root: Path) -> tuple[list[Finding], str]:
     from cloudsync.app.repository import read_repository
+    from cloudsync.policy.acknowledged import lint as lint_acknowledged
     from cloudsync.policy.lint import lint
 
     found = read_repository(root)
-    findings = list(found.findings)
+    findings = [*found.findings, *lint_acknowledged(found.acknowledged, found.targets, _now())]
     rules = 0
     if found.policy is not None:
         rules = len(found.policy.rules)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from cloudsync.policy.forms import Flag, Name, Text, Texts, Version, Word, about
+from cloudsync.policy.forms import Flag, Form, Name, Text, Texts, Version, Word, about
 
 FORBID: dict[str, Any] = {"extra": "forbid"}
 """A field that nobody reads is a mistake of the writer's."""
@@ -13,6 +13,14 @@ FORBID: dict[str, Any] = {"extra": "forbid"}
 ModeWord = Literal["idle", "visibility", "selective", "full"]
 EgressWord = Literal["leave", "enforce"]
 AcceptWord = Literal["port-only", "any-type", "any-port", "internet-as-anywhere"]
+Key = Annotated[
+    str,
+    Form(
+        r"^[a-z0-9][a-z0-9_.-]{0,62}/[0-9a-f]{12}$",
+        "want TARGET/12 hex digits as `cloudsync drift` prints them, e.g. aws-prod/3f0c9a71be42",
+    ),
+]
+"""The key of a finding."""
 Selection = dict[Name, list[Word]]
 """Label key to values."""
 
@@ -131,3 +139,23 @@ class InventoryFile:
     workloads: list[StaticEntry] = field(
         metadata=about("the workloads", want="e.g. workloads: [{name: ..., addresses: [...], labels: {...}}]")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgedEntry:
+    """One finding that somebody has accepted."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    finding: Key = field(metadata=about("the finding's key", want="the key that `cloudsync drift` prints, e.g. aws-prod/3f0c9a71be42"))
+    until: Text = field(metadata=about("UTC instant from which it is told again", want="e.g. until: 2027-03-31T00:00:00Z"))
+    because: Text = field(metadata=about("why it is accepted", want="say why, e.g. because: vendor needs it until the move, NET-123"))
+    by: Text | None = field(default=None, metadata=about("who accepts it"))
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgedFile:
+    """acknowledged.yaml: findings that are counted, but not told again before their end."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    version: Version | None = field(default=None, metadata=about("version of this file"))
+    acknowledged: list[AcknowledgedEntry] | None = field(default=None, metadata=about("the findings"))

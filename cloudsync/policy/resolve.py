@@ -222,7 +222,7 @@ class Resolver:
         """Return the instant of `until`: UTC, to the second."""
         found = read_time(word.text)
         if found is None:
-            self._report(word, "BAD-TIME", f"'{word.text}' is no UTC time", _time_hint(word.text))
+            self._report(word, "BAD-TIME", f"'{word.text}' is no UTC time", time_hint(word.text))
         return found
 
 
@@ -244,7 +244,8 @@ def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def _time_hint(text: str) -> str:
+def time_hint(text: str) -> str:
+    """Return what may have been meant by a text that is no UTC time."""
     for guess in (f"{text}T00:00:00Z", f"{text}Z", f"{text}:00Z", text.upper(), text.replace("+00:00", "Z").replace(" ", "T")):
         found = read_time(guess)
         if found is not None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cloudsync.policy.documents import InventoryFile, PolicyFile
+from cloudsync.policy.documents import AcknowledgedFile, InventoryFile, PolicyFile
 from cloudsync.settings.document import SettingsFile
 
-DOCUMENTS: dict[str, type] = {"settings": SettingsFile, "policy": PolicyFile, "inventory": InventoryFile}
+DOCUMENTS: dict[str, type] = {"settings": SettingsFile, "policy": PolicyFile, "inventory": InventoryFile, "acknowledged": AcknowledgedFile}
 PACKAGED = Path(__file__).parent.parent / "schema"
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cloudsync.inventory.static import read_static
 from cloudsync.model.finding import Finding
+from cloudsync.policy.acknowledged import lint, read_acknowledged
 from cloudsync.policy.strict import load_node
 from cloudsync.registry import options_schema
 from cloudsync.settings import load_settings, packaged_schema
@@ -35,7 +37,12 @@ def _inventory(file: str, content: bytes) -> tuple[Finding, ...]:
     return read_static([(file, content)], packaged_schema("inventory"))[1]
 
 
-LOADERS: dict[str, Load] = {"loading": _loading, "settings": _settings, "inventory": _inventory}
+def _acknowledged(file: str, content: bytes) -> tuple[Finding, ...]:
+    lines, findings = read_acknowledged(content, packaged_schema("acknowledged"), file=file)
+    return (*findings, *lint(lines, ("aws-prod", "gcp-prod"), datetime(2027, 1, 1, tzinfo=UTC)))
+
+
+LOADERS: dict[str, Load] = {"loading": _loading, "settings": _settings, "inventory": _inventory, "acknowledged": _acknowledged}
 CASES = sorted(case for folder in LOADERS for case in (FOLDER / folder).iterdir() if case.suffix != ".txt")
 
 

@@ -66,6 +66,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "tests": ["x can reach y on z"],
     },
     "inventory": {"workloads": [{"name": "a", "addresses": ["10.0.0.1"], "labels": {"role": "web"}, "domain": "d", "ref": "i-1"}]},
+    "acknowledged": {
+        "version": "1",
+        "acknowledged": [{"finding": "aws-prod/3f0c9a71be42", "until": "2027-03-31T00:00:00Z", "because": "vendor", "by": "jo"}],
+    },
 }
 ODD = [
     "",
