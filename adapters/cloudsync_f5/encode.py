@@ -224,10 +224,11 @@ def _policy(work: _Work, slot: Slot, rules: tuple[Rule, ...]) -> Policy:
 
 def _desired(work: _Work, chosen: Lists) -> F5Table:
     table = work.table
-    virtuals = {
-        path: one if work.attached.get(path, one.enforced) == one.enforced else replace(one, enforced=work.attached[path])
-        for path, one in table.virtuals.items()
-    }
+    virtuals: dict[str, Virtual] = {}
+    for path, one in table.virtuals.items():
+        enforced = work.attached.get(path, one.enforced)
+        staged = "" if _ours(table, one.staged) else one.staged  # of a run that was cut between staging and swapping
+        virtuals[path] = one if (enforced, staged) == (one.enforced, one.staged) else replace(one, enforced=enforced, staged=staged)
     carried = {one.enforced for one in virtuals.values()} | {one.staged for one in virtuals.values()} | {table.enforced, table.staged}
     for route_domain in table.route_domains.values():
         carried |= {route_domain.enforced, route_domain.staged}

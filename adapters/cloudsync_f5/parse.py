@@ -363,11 +363,11 @@ def texts(raw: object) -> list[str]:
     return []
 
 
-def running(raw: Raw) -> dict[str, str]:
-    """Return context -> enforced policy that is compiled and active, as container-stat says."""
+def running(raw: Raw, kind: str = "enforced") -> dict[str, str]:
+    """Return context -> policy of a kind (`enforced` or `staged`) that is compiled and active, as container-stat says."""
     found: dict[str, str] = {}
     for one in statistics(raw):
-        if one.get("policyType", "").lower() == "enforced":
+        if one.get("policyType", "").lower() == kind:
             context = one.get("contextName", "")
             found["global" if one.get("contextType", "").lower() == "global" else context] = absolute(one.get("policyName", ""))
     return found

@@ -18,6 +18,7 @@ from cloudsync_f5.table import AddressList, Ends, Policy, Rule
 POLICY = "/mgmt/tm/security/firewall/policy"
 ADDRESS_LIST = "/mgmt/tm/security/firewall/address-list"
 VIRTUAL = "/mgmt/tm/ltm/virtual"
+ENFORCED, STAGED = "fwEnforcedPolicy", "fwStagedPolicy"
 SAVE = "/mgmt/tm/sys/config"
 SYNC = "/mgmt/tm/cm"
 
@@ -161,9 +162,10 @@ def delete_policy(path: str) -> Call:
     return Call("DELETE", f"{POLICY}/{tilded(path)}")
 
 
-def attach(virtual: str, policy: str) -> Call:
-    """Return the change of the one field that says which policy a virtual server enforces."""
-    return Call("PATCH", f"{VIRTUAL}/{tilded(virtual)}", {"fwEnforcedPolicy": policy or "none"})
+def attach(virtual: str, enforced: str | None, staged: str | None = None) -> Call:
+    """Return the change of the fields that say which policies a virtual server enforces and stages; None leaves one alone."""
+    fields = {ENFORCED: enforced, STAGED: staged}
+    return Call("PATCH", f"{VIRTUAL}/{tilded(virtual)}", {key: value or "none" for key, value in fields.items() if value is not None})
 
 
 def save() -> Call:

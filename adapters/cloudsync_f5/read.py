@@ -210,6 +210,7 @@ class Reading:
             taken=taken,
             open_by_default=self.default_action() == "accept",
             saves=self.settings.save,
+            stages=self.settings.stage,
             quotas=self.settings.quotas,
         )
 

@@ -52,6 +52,8 @@ class F5Settings:
     """What virtual servers do with packets that no rule matches: accept, drop or reject; empty to ask the device."""
     default_deny: bool = False
     """In `additive`: close our policies with a last rule that drops."""
+    stage: bool = False
+    """Attach a new policy as staged first, and swap when that is compiled."""
     compile_wait: float = 60.0
     """How long compiling may take after a commit."""
     settle: float = 2.0
@@ -82,6 +84,7 @@ class F5Settings:
             sync=_flag(options.get("sync", True)),
             default_action=str(options.get("default_action", "")),
             default_deny=_flag(options.get("default_deny", False)),
+            stage=_flag(options.get("stage", False)),
             compile_wait=seconds(str(options.get("compile_wait", "60s"))),
             settle=seconds(str(options.get("settle", LAB_SETTLE if local else DEFAULT_SETTLE))),
             max_wait=seconds(str(options.get("max_wait", "2m"))),

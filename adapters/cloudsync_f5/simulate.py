@@ -67,7 +67,7 @@ def _call(draft: _Draft, call: Call) -> None:
             draft.lists[path] = _patched(_held(path, draft.lists), call, draft.owner)
         case "PATCH", "virtual":
             path = wire.untilded(call.path)
-            draft.virtuals[path] = replace(_held(path, draft.virtuals), enforced=_policy(call))
+            draft.virtuals[path] = _attached(_held(path, draft.virtuals), call)
         case "DELETE", "policy":
             path = wire.untilded(call.path)
             _held(path, draft.policies)
@@ -112,22 +112,24 @@ def _patched(one: AddressList, call: Call, owner: str) -> AddressList:
     return replace(one, spans=sent.spans, description=sent.description, mark=sent.mark)
 
 
-def _policy(call: Call) -> str:
-    text = str(call.body["fwEnforcedPolicy"])
-    return "" if text == "none" else text
+def _attached(virtual: Virtual, call: Call) -> Virtual:
+    known = {wire.ENFORCED: virtual.enforced, wire.STAGED: virtual.staged}
+    known |= {key: "" if value == "none" else str(value) for key, value in call.body.items()}
+    return replace(virtual, enforced=known[wire.ENFORCED], staged=known[wire.STAGED])
 
 
 def _whole(draft: _Draft) -> None:
     """Refuse what refers to something that is not there: a device does so at the commit."""
     for virtual in draft.virtuals.values():
-        if virtual.enforced and virtual.enforced not in draft.policies:
-            raise ValueError(f"{virtual.path}: no policy {virtual.enforced}")
+        missing = [policy for policy in (virtual.enforced, virtual.staged) if policy and policy not in draft.policies]
+        if missing:
+            raise ValueError(f"{virtual.path}: no policy {missing[0]}")
     for policy in draft.policies.values():
         if policy.mark is not None:
             for rule in policy.rules:
-                missing = [path for path in (*rule.source.lists, *rule.destination.lists) if path not in draft.lists]
-                if missing:
-                    raise ValueError(f"{policy.path}: no address list {missing[0]}")
+                absent = [path for path in (*rule.source.lists, *rule.destination.lists) if path not in draft.lists]
+                if absent:
+                    raise ValueError(f"{policy.path}: no address list {absent[0]}")
 
 
 # --- what a read shows -----------------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def _shows(table: F5Table, call: Call) -> bool | None:
             return held is not None and _patched(held, call, table.owner) == held
         case "PATCH", "virtual":
             virtual = table.virtuals.get(path)
-            return virtual is not None and virtual.enforced == _policy(call)
+            return virtual is not None and _attached(virtual, call) == virtual
         case "DELETE", "policy":
             return path not in table.policies
         case "DELETE", "list":

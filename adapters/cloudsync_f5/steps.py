@@ -1,6 +1,7 @@
 """From actual to desired in a device's calls: one transaction for all that packets feel, then save, synchronise, clean up.
 
-SWAP: lists, new policies and attachments in one transaction: each virtual server goes from old to new in one step.
+SWAP: lists, new policies and attachments in one transaction: each virtual server goes from old to new in one step. Where the settings say
+so, a transaction before it stages the new policies, so that the swap finds them compiled.
 MEET: two transactions. The first takes every virtual server that is to let in more than today to what old and new share, and all others to
 the end; the second takes the rest there. Between them stands the barrier.
 
@@ -10,9 +11,9 @@ the next. Old policies stay until the new ones are saved and synchronised.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from cloudsync.adapter import Effect, Method, Phase, Step, Whose
 from cloudsync.model.packets import PacketSet
@@ -23,7 +24,9 @@ from cloudsync_f5.decode import decode
 from cloudsync_f5.lists import pending
 from cloudsync_f5.payload import Call, Request
 from cloudsync_f5.simulate import simulate
-from cloudsync_f5.table import F5Table, Mark, Policy
+from cloudsync_f5.table import F5Table, Mark, Policy, Virtual
+
+Held = TypeVar("Held")
 
 
 def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...]:
@@ -31,7 +34,11 @@ def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...
     match method:
         case Method.SWAP:
             change = Change(actual, desired)
-            return change.phases((change.transaction("swap", desired),))
+            if not actual.stages:
+                return change.phases((change.transaction("swap", desired),))
+            first = change.transaction("stage", staged(actual, desired))
+            between = actual if first is None else simulate(actual, first)
+            return change.phases((first, Change(between, desired).transaction("swap", desired)))
         case Method.MEET:
             return _meet(actual, desired)
         case Method.JOIN | Method.MERGE | Method.TWO_BAND:
@@ -50,6 +57,22 @@ def _meet(actual: F5Table, desired: F5Table) -> tuple[Phase, ...]:
     second = Change(simulate(actual, first), desired).transaction("grow", desired)
     between = held.policies.keys() - desired.policies.keys() - actual.policies.keys()
     return change.phases((first, second), more=tuple(sorted(between)))
+
+
+def staged(actual: F5Table, desired: F5Table) -> F5Table:
+    """Return the table in which everything new is there, and new policies are staged where nobody else's is: no packet feels that."""
+    virtuals = dict(actual.virtuals)
+    for path, one in desired.virtuals.items():
+        now = actual.virtuals[path]
+        if one.enforced not in (now.enforced, "") and not one.staged:
+            virtuals[path] = replace(now, staged=one.enforced)
+    lists = {**desired.lists, **actual.lists}
+    policies = {**desired.policies, **actual.policies}
+    return replace(actual, virtuals=virtuals, lists=_sorted(lists), policies=_sorted(policies))
+
+
+def _sorted(found: Mapping[str, Held]) -> dict[str, Held]:
+    return {path: found[path] for path in sorted(found)}
 
 
 def middle(actual: F5Table, desired: F5Table) -> F5Table:
@@ -103,13 +126,14 @@ class Change:
         new_lists = [one for path, one in to.lists.items() if path not in actual.lists]
         changed = [one for path, one in to.lists.items() if path in actual.lists and actual.lists[path] != one]
         new_policies = [one for path, one in to.policies.items() if path not in actual.policies]
-        moved = [one for path, one in sorted(to.virtuals.items()) if actual.virtuals[path].enforced != one.enforced]
+        moved = [one for path, one in sorted(to.virtuals.items()) if actual.virtuals[path] != one]
         if not (new_lists or changed or new_policies or moved):
             return None
         calls = [*self._begin(), *(wire.create_list(one) for one in new_lists), *(wire.change_list(one) for one in changed)]
         calls += [wire.create_policy(one) for one in new_policies]
-        calls += [wire.attach(one.path, one.enforced) for one in moved]
+        calls += [_attach(actual.virtuals[one.path], one) for one in moved]
         expect = {one.path: actual.virtuals[one.path].enforced or "none" for one in moved}
+        felt = changed or any(actual.virtuals[one.path].enforced != one.enforced for one in moved)
         adds, removes = _counts(actual, to)
         origins = {origin for one in new_policies for rule in one.rules for origin in rule.origins}
         words = [f"{len(moved)} attachments" if moved else "", f"{len(new_policies)} policies" if new_policies else ""]
@@ -120,7 +144,7 @@ class Change:
             scope=actual.scope,
             object=actual.scope,
             title=f"change {', '.join(word for word in words if word)} on {actual.active} in one transaction",
-            effect=Effect.SWAPS,
+            effect=Effect.SWAPS if felt else Effect.NONE,
             payload=wire.render(Request(actual.active, tuple(calls), transaction=True, expect=expect)),
             adds=adds,
             removes=removes,
@@ -143,8 +167,7 @@ class Change:
     def phases(self, written: Iterable[Step | None], more: tuple[str, ...] = ()) -> tuple[Phase, ...]:
         """Return the transactions, each with its barrier, and what is to be done behind them. `more`: policies that stand in between."""
         found = [step for step in written if step is not None]
-        names = ("swap",) if len(found) < 2 else ("shrink", "grow")
-        phases = [Phase(name, (step,)) for name, step in zip(names, found, strict=False)]
+        phases = [Phase(step.key.partition("/")[0], (step,)) for step in found]
         gone = [path for path in self.actual.policies if path not in self.desired.policies] + list(more)
         lists = [path for path in self.actual.lists if path not in self.desired.lists and path != self.actual.pending]
         open_job = bool(found and self.jobs) or bool(self.actual.job)
@@ -198,6 +221,10 @@ class Change:
             removes=rules,
             mark=actual.owner,
         )
+
+
+def _attach(now: Virtual, to: Virtual) -> Call:
+    return wire.attach(to.path, None if now.enforced == to.enforced else to.enforced, None if now.staged == to.staged else to.staged)
 
 
 def _counts(actual: F5Table, to: F5Table) -> tuple[int, int]:

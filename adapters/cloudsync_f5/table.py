@@ -235,6 +235,8 @@ class F5Table:
     """The device group that we bring in step ourselves after a change; empty where nobody has to."""
     saves: bool = True
     """Whether we save the configuration after a change."""
+    stages: bool = False
+    """Whether a new policy is staged, and compiled, before it is enforced."""
     quotas: Quotas = Quotas()
     incomplete: str = ""
     """Why the device group was not read whole; empty when it was."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cloudsync.adapter import Clock, Effect, Outcome, Status, Step
+from cloudsync.adapter import Clock, Outcome, Status, Step
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
@@ -42,7 +42,7 @@ class Writer:
             return refusal
         if request.transaction:
             outcome = self._transaction(request.calls)
-            return self._compiled(request) if outcome.status is Status.DONE and step.effect is Effect.SWAPS else outcome
+            return self._compiled(request) if outcome.status is Status.DONE and request.expect else outcome
         for call in request.calls:
             outcome = self._order(call)
             if outcome.status is not Status.DONE:
@@ -160,16 +160,19 @@ class Writer:
 
     def _compiled(self, request: Request) -> Outcome:
         """Wait until what was committed is in force: a commit alone changes nothing for packets."""
+        patched = [(wire.untilded(call.path), call.body) for call in request.calls if call.path.startswith(wire.VIRTUAL)]
         attached = {
-            wire.untilded(call.path): str(call.body["fwEnforcedPolicy"]) for call in request.calls if call.path.startswith(wire.VIRTUAL)
+            word: {path: str(body[field]) for path, body in patched if field in body}
+            for word, field in (("enforced", wire.ENFORCED), ("staged", wire.STAGED))
         }
 
         def there() -> bool:
-            running = parse.running(self.device.get(CONTAINERS))
-            return all(running.get(path, "none") == policy for path, policy in attached.items())
+            answer = self.device.get(CONTAINERS)
+            running = {word: parse.running(answer, word) for word in attached}
+            return all(running[word].get(path, "none") == policy for word, some in attached.items() for path, policy in some.items())
 
         try:
-            if not attached or self._poll(there, self.settings.compile_wait):
+            if not patched or self._poll(there, self.settings.compile_wait):
                 return DONE
         except (CallFailedError, ParseError) as error:
             return Outcome(Status.UNKNOWN, "F5-NOT-COMPILED", f"committed, but whether it is compiled cannot be read: {error}")

@@ -161,6 +161,7 @@ def estate(random: Random, *, virtuals_most: int = 5, outer: bool = True) -> Est
         active="bigip1",
         group=SCOPE if random.random() < 0.7 else "",
         saves=random.random() < 0.9,
+        stages=random.random() < 0.3,
     )
     access = decode(table)
     past = {path: access[one.point] for path, one in virtuals.items()}

@@ -446,6 +446,20 @@ def test_what_is_committed_but_not_compiled_is_not_called_enforced(estate: Pair)
     estate.quiet()
 
 
+def test_a_staged_policy_is_compiled_before_it_is_enforced(estate: Pair) -> None:
+    estate.more = ", stage: true"
+    estate.settings()
+    estate.site.ask("settings", {"compile_delay_s": 0.05})
+    before = estate.calls()
+    estate.apply()
+    assert (estate.calls() - before)["COMMIT transaction"] == 2
+    bodies = [one["body"] for one in estate.log() if one["operation"] == "PATCH ltm/virtual"]
+    assert [set(one) for one in bodies] == [{"fwStagedPolicy"}] * 3 + [{"fwEnforcedPolicy", "fwStagedPolicy"}] * 3
+    assert "fwStagedPolicy" not in estate.running("ltm/virtual")["/Common/web1"]
+    assert not estate.passes("web1", "198.51.100.1", 443)
+    estate.quiet()
+
+
 def test_a_slow_compiler_is_waited_for(estate: Pair) -> None:
     estate.site.ask("settings", {"compile_delay_s": 0.7})
     estate.apply()
