@@ -8,7 +8,7 @@ from cloudsync.adapter import Origin, Step
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
 from cloudsync.model.workload import DEFAULT_DOMAIN
-from cloudsync.plan.values import TargetPlan
+from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
 from cloudsync.proof.words import Names
 from cloudsync.report.values import RunReport, TargetReport
@@ -82,12 +82,15 @@ def _changes(plan: TargetPlan, universe: Universe, owners: Owners, unread: str) 
         return
     names = Names(universe)
     enforced = {group.id for group in universe.classes if group.mode.enforced}
+    held = {point.point for point in plan.points if point.ours_before != SHUT}
     for change in plan.changes:
         domain = owners.by_point[change.points[0]][2] if change.points[0] in owners.by_point else DEFAULT_DOMAIN
         inbound = change.direction == "inbound"
         yield f"  {_whom(change)}{'' if inbound else ', outbound'}", "head"
-        if change.class_id not in enforced:
+        if change.class_id not in enforced and held.isdisjoint(change.points):
             yield "    SIDE EFFECT: nothing is written there; foreign rules there refer to groups that members leave or join", "warn"
+        elif change.class_id not in enforced:
+            yield "    given back: not enforced any more, so what was there before comes back", "warn"
         yield from _parts("+", names.parts(change.opens, domain, inbound=inbound), "good")
         if change.origins:
             shown = ", ".join(map(origin_text, change.origins[:PARTS_SHOWN]))
