@@ -33,6 +33,7 @@ class Builder:
     _peers_now: dict[tuple[object, ...], set[AddressSet]] = field(default_factory=dict)
     _by_content: dict[str, list[str]] = field(default_factory=dict)
     _targets: dict[tuple[object, ...], tuple[AddressSet, ...]] = field(default_factory=dict)
+    _own: dict[int, tuple[Slot, AddressSet]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for rule in sorted(self.table.rules.values(), key=lambda one: (len(one.name), one.name)):
@@ -69,7 +70,7 @@ class Builder:
         )
         if not by_address:
             head = _aimed(head, self.table, slot)
-        own = slot.inside
+        own = self._inside(slot)
         for family in Family:
             peers = piece.addresses.only(family)
             if not peers or not own.family(family):
@@ -101,10 +102,16 @@ class Builder:
         parts = self._targets.get(key)
         if parts is None:
             now = [one.only(family) for one in self._targets_now.get(home, ()) if one.family(family)]
-            own = slot.inside.only(family)
+            own = self._inside(slot).only(family)
             parts = divide(own, now, self.table.layout.addresses_most, self.waiting.only(family))
             self._targets[key] = parts
         return tuple(_texts(part) for part in parts)
+
+    def _inside(self, slot: Slot) -> AddressSet:
+        known = self._own.get(id(slot))
+        if known is None or known[0] is not slot:
+            known = self._own[id(slot)] = (slot, slot.inside)
+        return known[1]
 
     def _named(self, rule: Rule) -> Rule:
         """Give a rule its name: that of the one that stands already, else its content's, with a number where that name is taken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cloudsync.model import intervals
-from cloudsync.model.address import NOWHERE, AddressSet, prefix_text
+from cloudsync.model.address import NOWHERE, AddressSet, Family
 
 
 def divide(wanted: AddressSet, now: Iterable[AddressSet], most: int, waiting: AddressSet = NOWHERE) -> tuple[AddressSet, ...]:
@@ -27,7 +27,7 @@ def divide(wanted: AddressSet, now: Iterable[AddressSet], most: int, waiting: Ad
 
 
 def _filled(parts: list[AddressSet], left: AddressSet, most: int) -> list[AddressSet]:
-    todo = [AddressSet.of(prefix_text(*prefix)) for prefix in left.prefixes()]
+    todo = [_block(*prefix) for prefix in left.prefixes()]
     at = 0
     for number in range(len(parts)):
         room = most - _size(parts[number])
@@ -45,4 +45,9 @@ def _size(addresses: AddressSet) -> int:
 def _first(addresses: AddressSet, most: int) -> AddressSet:
     if _size(addresses) <= most:
         return addresses
-    return AddressSet.of(*(prefix_text(*prefix) for prefix in list(addresses.prefixes())[:most]))
+    return AddressSet.union_all(_block(*prefix) for prefix in list(addresses.prefixes())[:most])
+
+
+def _block(family: Family, value: int, length: int) -> AddressSet:
+    points = (value, value + (1 << (family.width - length)))
+    return AddressSet(v4=points) if family is Family.V4 else AddressSet(v6=points)

@@ -226,13 +226,23 @@ def beyond(table: GcpTable, points: Iterable[PointId]) -> dict[PointId, tuple[Ac
 
     Cut by a policy before them, or in a family in which the interface has no address; let through by a policy before them.
     """
-    shut, wide = Reader(table, open_rules=False), Reader(table, open_rules=True)
+    readers: tuple[Reader, Reader] | None = None
     found: dict[PointId, tuple[Access, Access]] = {}
     for nic in chosen(table, points):
-        most = wide.access(nic)
+        if not table.networks[nic.network].before:
+            found[nic.point] = _families_cut(frozenset(family for family in Family if nic.inside.family(family)))
+            continue
+        readers = readers or (Reader(table, open_rules=False), Reader(table, open_rules=True))
+        least, most = (reader.access(nic) for reader in readers)
         cut = _access(_without(ALL_PACKETS, most.inbound), _without(ALL_PACKETS, most.outbound))
-        found[nic.point] = (cut, shut.access(nic))
+        found[nic.point] = (cut, least)
     return found
+
+
+@lru_cache(maxsize=4)
+def _families_cut(own: frozenset[Family]) -> tuple[Access, Access]:
+    missing = PacketSet(() if Family.V4 in own else ALL_PACKETS.v4, () if Family.V6 in own else ALL_PACKETS.v6)
+    return _access(missing, missing), _access(NO_PACKETS, NO_PACKETS)
 
 
 @lru_cache(maxsize=1024)
@@ -270,8 +280,9 @@ def points(table: GcpTable) -> tuple[Point, ...]:
 
 def _unknown(table: GcpTable, rules: Iterable[Rule]) -> str:
     """Say which rule above our tiers cannot be read: what such an interface lets through is not known exactly."""
+    last = table.layout.default_deny if table.layout.owns else table.layout.deny
     for rule in rules:
-        if rule.unreadable and rule.priority <= table.layout.deny:
+        if rule.unreadable and rule.priority <= last:
             return f"firewall rule {rule.name} acts on it at {rule.priority}, above ours, and cannot be read: {rule.unreadable}"
     return ""
 

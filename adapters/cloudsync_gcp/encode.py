@@ -203,11 +203,12 @@ def _quota(table: GcpTable, desired: GcpTable) -> Iterator[Problem]:
     new = [name for name in desired.rules if name not in table.rules]
     there = len(table.rules) + table.room.elsewhere
     limit = table.room.limit
-    if new and limit is not None and there + len(new) > limit:
+    if new and limit is not None and there + len(new) > limit - table.room.reserve:
         gone = sum(1 for name in table.rules if name not in desired.rules)
         message = (
             f"project {table.project}: {there} firewall rules and {len(new)} new ones make {there + len(new)} at the peak"
             f" ({gone} old ones go afterwards); quota FIREWALLS allows {limit}"
+            + (f", {table.room.reserve} of them kept free for others" if table.room.reserve else "")
         )
         hint = "raise the quota, say the policy in fewer rules, or raise addresses_per_rule"
         yield Problem("G-QUOTA", message, hint, _blamed(desired, new))

@@ -37,7 +37,7 @@ def meet(actual: GcpTable, desired: GcpTable) -> tuple[Phase, ...]:
     held.hold(affected(actual, tuple(change.tags())) | affected(desired, tuple(change.tags())) if change.moved else frozenset())
     limit = desired.room.limit
     peak = len(actual.rules.keys() | desired.rules.keys()) + desired.room.elsewhere + len(held.allows) + len(held.denies)
-    if held.cramped or (limit is not None and peak > limit):
+    if held.cramped or (limit is not None and peak > limit - desired.room.reserve):
         return ()
     return (
         *_phase("hold", (insert(desired, rule, temporary=True) for rule in held.allows.values())),

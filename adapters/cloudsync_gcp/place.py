@@ -87,12 +87,12 @@ def template_tag(template: str, labels: Labels) -> str:
 
 def managed_tag(owner: str, group: ClassIntent) -> str:
     """Return our own tag of a class: one for each tuple of labels, since tags on a rule are OR-ed and labels are not."""
-    return f"{managed_prefix(owner)}{sha256(f'{owner}/{group.class_id}'.encode()).hexdigest()[:12]}"
+    return managed_prefix(owner) + sha256(group.class_id.encode()).hexdigest()[:12]
 
 
 def managed_prefix(owner: str) -> str:
-    """Return what the tags of an owner begin with; no rule of ours is called so, its hash is longer."""
-    return f"cs-{owner_in_names(owner)}-t"
+    """Return what the tags of an owner begin with, of no other owner's: a VM holds nothing but the tag itself to tell whose it is."""
+    return f"cs-{owner_in_names(owner)}-{sha256(owner.encode()).hexdigest()[:8]}-"
 
 
 def tag_of(table: GcpTable, group: ClassIntent) -> str:

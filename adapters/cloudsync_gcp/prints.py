@@ -22,7 +22,7 @@ def _lines(table: GcpTable, discovery: Discovery) -> Iterator[str]:
     layout = table.layout
     yield repr((table.owner, table.project, table.room, sorted(table.taken), sorted(table.incomplete.items())))
     yield repr((layout.target, layout.tag_template, layout.shield, layout.never, layout.allow, layout.deny, layout.default_deny))
-    yield repr((layout.outrank, layout.addresses_most, sorted(layout.adopt)))
+    yield repr((layout.outrank, layout.owns, layout.addresses_most, sorted(layout.adopt)))
     for name in sorted(table.rules):
         yield repr((table.rules[name], table.rules[name].id))
     for key in sorted(table.networks):

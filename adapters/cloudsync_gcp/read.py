@@ -13,6 +13,7 @@ from cloudsync_gcp.client import CallFailedError, Client
 from cloudsync_gcp.parse import Raw
 from cloudsync_gcp.table import GcpTable, Network, Nic, Room, Rule
 
+RESERVE_PERCENT = 5
 THREADS = 8
 """Calls of one project in flight at once."""
 BROKEN = (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError, ValueError)
@@ -85,13 +86,14 @@ class _Calls:
                 found.extend(_lean(one) for one in part.get("instances") or ())
         return found
 
-    def limit(self) -> int | None:
-        """Return the quota of firewall rules, None where the project names none."""
+    def room(self) -> Room:
+        """Return how many firewall rules the project takes. What Google says is shared with others, so a part of it is left free."""
         known = self.client.settings.firewalls_limit
         project = self.client.read(self.client.settings.project, "", "compute#project")
         if known is not None:
-            return known
-        return next((int(one["limit"]) for one in project.get("quotas") or () if one.get("metric") == "FIREWALLS"), None)
+            return Room(known)
+        limit = next((int(one["limit"]) for one in project.get("quotas") or () if one.get("metric") == "FIREWALLS"), None)
+        return Room(limit, reserve=(limit or 0) * RESERVE_PERCENT // 100)
 
 
 _VM_READ = ("name", "selfLink", "networkInterfaces", "tags", "labels", "serviceAccounts")
@@ -106,7 +108,7 @@ def whole(client: Client, owner: str) -> ProjectRead:
     settings = client.settings
     with ThreadPoolExecutor(THREADS, thread_name_prefix="gcp-read") as pool:
         calls = _Calls(client, pool)
-        rules, machines, limit = calls.rules(), calls.machines(), pool.submit(calls.limit)
+        rules, machines, quota = calls.rules(), calls.machines(), pool.submit(calls.room)
         try:
             networks = calls.networks()
         except BROKEN as error:
@@ -114,7 +116,7 @@ def whole(client: Client, owner: str) -> ProjectRead:
         try:
             raw_rules = rules.result()
             raw_machines = [one for part in machines for one in part.result()]
-            room = Room(limit.result())
+            room = quota.result()
             return _assembled(client, owner, networks, _Raw(raw_rules, raw_machines, room))
         except BROKEN as error:
             # Rules and VMs are told by project, so a doubt about either is one about every network.

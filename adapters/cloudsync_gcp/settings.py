@@ -90,6 +90,7 @@ def layout_of(target: TargetSettings) -> Layout:
         tag_template=options.get("tag_template", ""),
         default_deny=options.get("default_deny", usual),
         outrank=target.outrank,
+        owns=target.mode is TargetMode.EXCLUSIVE,
         addresses_most=options.get("addresses_per_rule", 256),
         adopt=frozenset(options.get("adopt", ())),
         **{name: band[name] for name in TIERS if name in band},

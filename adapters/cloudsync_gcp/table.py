@@ -197,6 +197,8 @@ class Layout:
     deny: int = 700
     default_deny: int = 60000
     outrank: bool = False
+    owns: bool = False
+    """The target is exclusive: then the default deny has to be the last word."""
     addresses_most: int = 256
     adopt: frozenset[str] = frozenset()
     """Rules of Google's own automation that may be switched off after all, by name."""
@@ -208,6 +210,8 @@ class Room:
 
     limit: int | None = None
     elsewhere: int = 0
+    reserve: int = 0
+    """Left free for others who write rules into the same project: clusters, load balancers, people."""
 
 
 @dataclass(frozen=True, slots=True)
