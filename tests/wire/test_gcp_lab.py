@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ import pytest
 
 from cloudsync.adapter import Effect, Seen, Snapshot, Status, Step, TargetSettings
 from cloudsync.cli.main import main
+from cloudsync.clock import SystemClock
 from cloudsync.lab.gcp.pytest_plugin import Wire, gcp_site, gcp_site_server
 from cloudsync.lab.gcp.site import Site
 from cloudsync.model.address import Family
@@ -44,10 +44,10 @@ class Shortened:
     slept: float = 0.0
 
     def now(self) -> float:
-        return time.time() + self.slept  # noqa: TID251  a clock of the tests' own
+        return SystemClock().now() + self.slept
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.slept
+        return SystemClock().monotonic() + self.slept
 
     def sleep(self, seconds: float) -> None:
         self.slept += seconds
