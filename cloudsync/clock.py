@@ -32,3 +32,8 @@ def check_clock(now: float) -> None:
     if now < EARLIEST:
         shown = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         raise RefusedError("PRE-CLOCK", f"the clock shows {shown}, before the build date", "set the clock, e.g. start the NTP client")
+
+
+def day_of(at: float) -> str:
+    """Return the UTC day of a time (seconds since the epoch), e.g. `2026-03-02`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

@@ -14,9 +14,10 @@ from cloudsync import registry, run
 from cloudsync.adapter import Adapter, TargetSettings
 from cloudsync.app import memory
 from cloudsync.app.repository import Loaded, load, policy_name
+from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
-from cloudsync.clock import SystemClock, check_clock
+from cloudsync.clock import SystemClock, check_clock, day_of
 from cloudsync.compile.intent import Recorded
 from cloudsync.guard.values import Refusal
 from cloudsync.inventory.changes import label_changes
@@ -134,6 +135,8 @@ class Session:
             planned = tuple(map(run.named, planned))
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
+        before = self._restored(now)
+        report = replace(report, targets=tuple(capped(target, scene, settled, before) for target in report.targets))
         for target in report.targets:
             refusals = (*target.refusals, *(refused for refused, _ in target.overridden))
             if target.plan is not None and refusals:
@@ -141,6 +144,11 @@ class Session:
         if verb != "drift":
             report = replace(report, targets=tuple(map(self._held, report.targets)))
         return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners)
+
+    def _restored(self, now: float) -> Restored:
+        table = self.state.findings
+        counts = {(one.target, one.object): one.count for one in table.restores(day_of(now))}
+        return Restored({one.target: one for one in table.health()}, counts, self.loaded.settings.max_restores)
 
     def _held(self, target: TargetReport) -> TargetReport:
         """Return a target with the no of a hold, when it has anything to write: refused by a person, not failed by a platform."""

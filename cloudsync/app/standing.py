@@ -125,7 +125,7 @@ def _row(target: TargetSettings, old: HealthRow | None, outcome: Outcome, run: R
     fresh = HealthRow(target.name, target.adapter, target.mode.value, outcome.state, run.at, read=run.read, run=run.id, verb=run.verb)
     if old is None:
         good, applied = (run.at if outcome.good else None), (run.at if outcome.applied else None)
-        return replace(fresh, good=good, applied=applied, why=outcome.why, codes=outcome.codes)
+        return replace(fresh, good=good, applied=applied, why=outcome.why, codes=outcome.codes, approve=outcome.approve)
     looked = replace(old, platform=target.adapter, mode=target.mode.value, read=run.read)
     sticks = old.state in BAD and old.verb in WRITING and run.verb not in WRITING
     if sticks or outcome.neutral:
@@ -134,13 +134,14 @@ def _row(target: TargetSettings, old: HealthRow | None, outcome: Outcome, run: R
     good = run.at if outcome.good else old.good
     applied = run.at if outcome.applied else old.applied
     overdue = old.overdue and not outcome.good
-    return replace(fresh, since=since, good=good, applied=applied, why=outcome.why, codes=outcome.codes, overdue=overdue)
+    fresh = replace(fresh, why=outcome.why, codes=outcome.codes, approve=outcome.approve)
+    return replace(fresh, since=since, good=good, applied=applied, overdue=overdue)
 
 
 def _troubles(old: HealthRow | None, row: HealthRow, outcome: Outcome, run: Run) -> Iterator[Trouble]:
     if row.state in BAD:
         same = old is not None and old.state == row.state and old.codes == row.codes
-        yield Trouble(row.target, row.state, row.why, row.since, new=not same, approve=outcome.approve)
+        yield Trouble(row.target, row.state, row.why, row.since, new=not same, approve=row.approve)
     elif old is not None and outcome.good and (old.state in BAD or old.overdue):
         was = f"was {old.state} since {clock_text(old.since)}: {old.why}" if old.state in BAD else "runs are good again"
         yield Trouble(row.target, "recovered", was, run.at)

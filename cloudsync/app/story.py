@@ -12,8 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cloudsync.app.repository import Loaded, policy_name
+from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
 from cloudsync.app.standing import BAD, WRITING, Run, standing, state_of
+from cloudsync.clock import day_of
 from cloudsync.model.codec import CodecError, from_json, to_json
 from cloudsync.model.errors import BusyError, RefusedError
 from cloudsync.model.mode import TargetMode
@@ -94,7 +96,9 @@ def retell(state: Store, loaded: Loaded, now: float) -> Story | None:
     names = {target.name for target in loaded.settings.targets}
     fresh = [one.tracked for one in known.values() if one.tracked.target in names and _told_last(one, health.get(one.tracked.target))]
     troubles = tuple(
-        Trouble(one.target, one.state, one.why, one.since, new=False) for one in health.values() if one.state in BAD and one.target in names
+        Trouble(one.target, one.state, one.why, one.since, new=False, approve=one.approve)
+        for one in health.values()
+        if one.state in BAD and one.target in names
     )
     return Story(
         run_id=frame["run"],
@@ -142,30 +146,10 @@ def _seen(found: Found, report: RunReport, health: Mapping[str, HealthRow]) -> t
         if target.plan is None:
             verdicts[target.name] = Verdict(why=target.error, whole=False)
             continue
-        base = ground(found, target, applied_before=_applied_before(health.get(target.name)))
+        base = ground(found.scene, found.settled, target, health.get(target.name))
         seen.extend(sightings(target.drift, base))
         verdicts[target.name] = _verdict(target, report.verb, base)
     return tuple(seen), verdicts
-
-
-def _applied_before(row: HealthRow | None) -> bool:
-    return row is not None and row.applied is not None
-
-
-def ground(found: Found, target: TargetReport, *, applied_before: bool) -> Ground:
-    """Return what the drift of a target is judged by."""
-    before = found.scene.before
-    return Ground(
-        target=target.name,
-        mode=target.mode,
-        universe=found.scene.compiler.universe,
-        owners=found.scene.owners,
-        policy=found.scene.policy,
-        applied=before.applied if applied_before else None,
-        recorded=found.settled.recorded.get(target.name, {}),
-        verified=before.workloads,
-        relabelled=before.relabelled,
-    )
 
 
 def _verdict(target: TargetReport, verb: str, base: Ground) -> Verdict:
@@ -256,11 +240,6 @@ def _marks(found: Found, report: RunReport, seen: Iterable[Sighting], told: Iter
             exposed = len({name for one in still if one.key in exposing for name in one.workloads})
             new = sum(one.state is State.NEW for one in here)
             yield MarkRow(day, target.name, label, len(loud), critical, exposed, enforced, workloads, new)
-
-
-def day_of(at: float) -> str:
-    """Return the UTC day of a time, e.g. `2026-03-02`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def trend(state: Store, now: float) -> tuple[Mark, ...]:

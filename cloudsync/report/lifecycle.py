@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloudsync.proof.drift import Kind, Severity
-from cloudsync.report.sightings import CUT, Cause, Sighting
+from cloudsync.proof.drift import Severity
+from cloudsync.report.sightings import CUT, RESTORABLE, Cause, Sighting
 from cloudsync.report.story import Acknowledgement, Actor, Deed, State, Tracked
 
 DAY_S = 86400.0
@@ -91,7 +91,7 @@ def _order(one: Known) -> tuple[bool, int, str, str]:
 def _restored(sighting: Sighting, now: Now) -> bool:
     """Tell whether the apply of this run undid it: only what is ours to enforce, never what foreign rules do beside ours."""
     verdict = now.verdicts[sighting.target]
-    return sighting.kind in (Kind.EXCESS, Kind.MISSING) and verdict.converged and sighting.key not in verdict.remaining
+    return sighting.kind in RESTORABLE and verdict.converged and sighting.key not in verdict.remaining
 
 
 def _present(old: Known | None, sighting: Sighting, now: Now) -> Known:

@@ -22,6 +22,9 @@ from cloudsync.proof.words import Names, reaches_internet
 CUT = (Kind.MISSING, Kind.SHADOW_DENY)
 """Kinds that are about packets which should pass and do not."""
 
+RESTORABLE = (Kind.EXCESS, Kind.MISSING)
+"""Kinds that an apply undoes; what foreign rules do beside ours stays."""
+
 
 class Cause(Enum):
     """Why reality differs from the policy."""

@@ -96,7 +96,7 @@ class GuardsEntry:
     open_to_internet: Literal["approve", "allow"] | None = field(default=None, metadata=about("G-OPEN: new openings to any source"))
     management: Texts | None = field(default=None, metadata=about("G-MGMT: CIDRs of the operators, which never lose access"))
     quota_reserve: Percent | None = field(default=None, metadata=about("G-QUOTA: share of every quota to keep free; 5%"))
-    max_restores: Count | None = field(default=None, metadata=about("restores of one object a day before we only report; 3"))
+    max_restores: Count | None = field(default=None, metadata=about("restores of one object a day before a person has to look; 5"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ class Settings:
     state: str = ""
     """State URL as written; empty for the default inside the repository."""
     guards: GuardLimits = field(default_factory=GuardLimits)
-    max_restores: int = 3
-    """Restores of one object a day before its drift is only reported."""
+    max_restores: int = 5
+    """Restores of one object a day before a person has to look (G-FLAP); 0: never restore unasked."""
     mail: Mail | None = None
     where: Where = field(default_factory=lambda: Where(FILE))
 

@@ -69,6 +69,8 @@ class HealthRow:
     why: str = ""
     codes: tuple[str, ...] = ()
     """The guards that refuse, sorted: other ones are other news."""
+    approve: str = ""
+    """The command that approves, where one does."""
     overdue: bool = False
     """It was told that no good run happened for long."""
 
@@ -126,7 +128,7 @@ class FindingTable:
         return tuple(
             HealthRow(
                 *(row["target"], row["platform"], row["mode"], row["state"], row["since"], row["good"], row["applied"], row["read"]),
-                *(row["run"], row["verb"], row["why"], tuple(json.loads(row["codes"])), bool(row["overdue"])),
+                *(row["run"], row["verb"], row["why"], tuple(json.loads(row["codes"])), row["approve"], bool(row["overdue"])),
             )
             for row in self._database.rows("SELECT * FROM health ORDER BY target")
         )
@@ -185,14 +187,14 @@ def _keep_findings(connection: sqlite3.Connection, told: Told) -> None:
 def _keep_health(connection: sqlite3.Connection, told: Told) -> None:
     for one in told.health:
         connection.execute(
-            """INSERT INTO health (target, platform, mode, state, since, good, applied, read, run, verb, why, codes, overdue)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """INSERT INTO health (target, platform, mode, state, since, good, applied, read, run, verb, why, codes, approve, overdue)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (target) DO UPDATE SET platform = excluded.platform, mode = excluded.mode, state = excluded.state,
                 since = excluded.since, good = excluded.good, applied = excluded.applied, read = excluded.read, run = excluded.run,
-                verb = excluded.verb, why = excluded.why, codes = excluded.codes, overdue = excluded.overdue""",
+                verb = excluded.verb, why = excluded.why, codes = excluded.codes, approve = excluded.approve, overdue = excluded.overdue""",
             (
                 *(one.target, one.platform, one.mode, one.state, one.since, one.good, one.applied, one.read),
-                *(one.run, one.verb, one.why, canonical(list(one.codes)), int(one.overdue)),
+                *(one.run, one.verb, one.why, canonical(list(one.codes)), one.approve, int(one.overdue)),
             ),
         )
     known = [row["target"] for row in connection.execute("SELECT target FROM health").fetchall()]
