@@ -39,14 +39,17 @@ def _ours(table: F5Table, policy: str) -> bool:
 class Judge:
     """Says at which virtual servers no policy can be enforced as a table stands, and why."""
 
-    def __init__(self, table: F5Table, *, additive: bool) -> None:
+    def __init__(self, table: F5Table, *, additive: bool, virtuals: tuple[str, ...] | None = None) -> None:
         self.table, self.additive, self.reader = table, additive, Reader(table)
+        self.virtuals = None if virtuals is None else frozenset(virtuals)
         self._odd: dict[str, tuple[tuple[Rule, str], ...]] = {}
 
     def why(self, virtual: Virtual) -> str:
         """Return the reason; empty when a policy can be enforced there. What the virtual server itself says comes first."""
         if virtual.skipped and not virtual.addresses:
             return virtual.skipped
+        if self.virtuals is not None and self.virtuals.isdisjoint((virtual.path, virtual.name)):
+            return "the settings attach no policy here: it is not under attach"
         table, domain = self.table, virtual.domain
         for policy, place in ((table.enforced, "the global context"), (self.reader.domain_policy(domain), f"route domain {domain}")):
             odd = next(self.odd(policy, virtual), None) if policy else None

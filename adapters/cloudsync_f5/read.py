@@ -146,7 +146,7 @@ class Reading:
         table = replace(table, rule_lists=self._rule_lists(policies), port_lists=self._port_lists(policies))
         table = self.compiled(self.group(table), patient=True)
         pools = self._pools(virtuals)
-        table = judged(table, additive=self.settings.additive)
+        table = judged(table, additive=self.settings.additive, virtuals=self.settings.virtuals)
         return GroupRead(table, workloads(table, selves, pools))
 
     def consistent(self) -> tuple[dict[str, Policy], dict[str, AddressList], dict[str, Virtual]]:
@@ -271,14 +271,14 @@ class Reading:
         return "", ""
 
 
-def judged(table: F5Table, *, additive: bool) -> F5Table:
-    """Return a table whose virtual servers know whether a policy can be enforced at them."""
-    judge = Judge(table, additive=additive)
-    virtuals: dict[str, Virtual] = {}
+def judged(table: F5Table, *, additive: bool, virtuals: tuple[str, ...] | None = None) -> F5Table:
+    """Return a table whose virtual servers know whether a policy can be enforced at them. `virtuals`: those of the settings."""
+    judge = Judge(table, additive=additive, virtuals=virtuals)
+    found: dict[str, Virtual] = {}
     for path, virtual in table.virtuals.items():
         why = judge.why(virtual)
-        virtuals[path] = virtual if why == virtual.skipped else replace(virtual, skipped=why)
-    return replace(table, virtuals=virtuals)
+        found[path] = virtual if why == virtual.skipped else replace(virtual, skipped=why)
+    return replace(table, virtuals=found)
 
 
 def standing(device: Device) -> tuple[str, str]:
@@ -296,7 +296,8 @@ def again(reading: Reading, table: F5Table, what: Iterable[str]) -> F5Table:
     table = replace(table, saved=True)
     if "firewall" in wanted:
         policies, lists, virtuals = reading.consistent()
-        table = judged(replace(table, policies=policies, lists=lists, virtuals=virtuals), additive=reading.settings.additive)
+        table = replace(table, policies=policies, lists=lists, virtuals=virtuals)
+        table = judged(table, additive=reading.settings.additive, virtuals=reading.settings.virtuals)
         table = reading.compiled(table)
     elif "pending" in wanted:
         table = replace(table, lists=_with_pending(reading, table))

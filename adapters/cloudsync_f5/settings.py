@@ -39,6 +39,8 @@ class F5Settings:
     """Where our objects live: Common, unless all virtual servers are elsewhere (objects of /Common refer to those of /Common alone)."""
     partitions: tuple[str, ...] | None = None
     """Partitions whose virtual servers are workloads, or None for all."""
+    virtuals: tuple[str, ...] | None = None
+    """Names or paths of the virtual servers that policies may be attached to, or None for all; the others are workloads all the same."""
     credentials: tuple[str, str] = USUAL
     """Where user and password come from; the words themselves never stand here."""
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class F5Settings:
         if target.endpoint and len(hosts) == 1:
             addresses.setdefault(hosts[0], target.endpoint)
         partitions = options.get("partitions", "all")
+        virtuals = (options.get("attach") or {}).get("virtuals", "all")
         local = bool(addresses) and all(_local(url) for url in addresses.values())
         return cls(
             name=target.name,
@@ -77,6 +80,7 @@ class F5Settings:
             device_group=str(options.get("device_group", "")),
             partition=str(options.get("partition", "Common")),
             partitions=None if partitions == "all" else tuple(map(str, partitions)),
+            virtuals=None if virtuals == "all" else tuple(map(str, virtuals)),
             credentials=(str(options.get("user", USUAL[0])), str(options.get("password", USUAL[1]))),
             addresses=addresses,
             ca_file=str(options.get("ca_file", "")),

@@ -68,7 +68,7 @@ def test_every_key_of_the_schema_is_described_and_read() -> None:
     assert SCHEMA["additionalProperties"] is False
     for name, one in SCHEMA["properties"].items():
         assert one["description"], name
-        assert hasattr(F5Settings, name) or name in F5Settings.__dataclass_fields__ or name in ("user", "password"), name
+        assert hasattr(F5Settings, name) or name in F5Settings.__dataclass_fields__ or name in ("user", "password", "attach"), name
 
 
 def test_the_example_is_a_good_target() -> None:
