@@ -68,10 +68,12 @@ def verdict(site: Site, virtual: Virtual, packet: Packet) -> bool:
     return bool(said["verdict"] == "allowed" and said["listener"] == virtual.path)
 
 
-@pytest.mark.parametrize(("estate", "count"), [("four", 60), ("medium", 12)])
-def test_what_is_read_is_what_packets_meet(f5_site: Site, monkeypatch: pytest.MonkeyPatch, estate: str, count: int) -> None:
+@pytest.mark.parametrize(("estate", "count", "default"), [("four", 60, "accept"), ("four", 60, "reject"), ("medium", 12, "accept")])
+def test_what_is_read_is_what_packets_meet(f5_site: Site, monkeypatch: pytest.MonkeyPatch, estate: str, count: int, default: str) -> None:
     f5_site.reset(estate, 1)
+    f5_site.ask("settings", {"default_action": default})
     adapter, table = read(f5_site, monkeypatch)
+    assert table.open_by_default is (default == "accept")
     random = Random(7)
     access = adapter.decode(table)
     asked = opened = 0
