@@ -23,6 +23,8 @@ from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import ALL_PORTS, ANY_SIDE, Protocol, Rule, Side, Tier
 
 LINK_LOCAL = AddressSet.of("169.254.0.0/16")
+KNOWN_TAGS = frozenset({"virtualnetwork", "azureloadbalancer", "internet"})
+"""Service tags whose addresses follow from what is read; all others are lists of Microsoft's."""
 _VNET, _LB, _NET = Side(tag="virtualnetwork"), Side(tag="azureloadbalancer"), Side(tag="internet")
 
 

@@ -37,7 +37,6 @@ RETRY_AFTER_MOST_S = 60.0
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 POLL_FIRST_S, POLL_MOST_S, LAB_POLL_S = 2.0, 16.0, 0.05
 """Between two looks at an operation without a Retry-After, growing; the simulated one on this machine takes no time."""
-SCOPE = f"{PUBLIC}/.default"
 METHODS = frozenset({"GET", "PUT", "DELETE"})
 Sdk = Any
 """An object of the SDK, which publishes no types."""
@@ -164,7 +163,7 @@ class Client:
     def principal(self) -> str:
         """Return who the token says we are: an application's or a user's id; empty where it does not say."""
         try:
-            token: str = self._sdk()[1].get_token(SCOPE).token
+            token: str = self._sdk()[1].get_token(_scope(self.settings)).token
             claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
         except (IndexError, binascii.Error, ValueError):
             return ""
@@ -256,13 +255,18 @@ def error_of(document: object) -> tuple[str, str]:
     return code, str(inner.get("message") or "")
 
 
+def _scope(settings: AzureSettings) -> str:
+    """Return what a token is asked for: sovereign clouds have a Resource Manager, and an audience, of their own."""
+    return f"{PUBLIC if on_loopback(settings.base) else settings.base}/.default"
+
+
 def _client(settings: AzureSettings, credential: Sdk) -> Sdk:
     """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off."""
     return NetworkManagementClient(
         credential,
         settings.subscription,
         base_url=settings.base,
-        credential_scopes=[SCOPE],
+        credential_scopes=[_scope(settings)],
         connection_verify=settings.ca_file or True,
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,

@@ -12,6 +12,7 @@ from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure import beyond, quarantine
+from cloudsync_azure.chain import KNOWN_TAGS
 from cloudsync_azure.decode import Reader
 from cloudsync_azure.fit import Findings
 from cloudsync_azure.limits import DESCRIPTION_MOST, NAME_MOST
@@ -315,6 +316,11 @@ def _unmarked_notes(work: Work) -> None:
         for rule in nsg.rules:
             if nsg.managed and not rule.ours and rule.name.startswith(f"cs-{work.intent.owner}-"):
                 work.findings.note(f"{nsg.name}: rule {rule.name} has our name but not our mark: it is foreign and stays untouched")
+            tag = next((side.tag for side in (rule.source, rule.destination) if side.tag and side.tag not in KNOWN_TAGS), "")
+            if nsg.managed and tag:
+                work.findings.note(
+                    f"{nsg.name}: whom rule {rule.name} is about is not known here (service tag {tag}); it counts for nothing"
+                )
             if nsg.managed and rule.unclear:
                 work.findings.note(
                     f"{nsg.name}: rule {rule.name} cannot be read ({rule.unclear}); it is kept as it is and counts for nothing"

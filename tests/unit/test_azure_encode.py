@@ -32,6 +32,7 @@ from cloudsync_azure.decode import decode, points, walk
 from cloudsync_azure.encode import encode
 from cloudsync_azure.limits import PLATFORM_ADDRESS, Quotas
 from cloudsync_azure.parse import rule
+from cloudsync_azure.payload import rule_json
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.simulate import simulate
 from cloudsync_azure.steps import steps
@@ -438,3 +439,22 @@ def test_only_rules_of_managed_groups_are_ours_to_write() -> None:
         steps(table, wild, Method.SWAP, PLAIN)
     with pytest.raises(ValueError, match="by other hands"):
         steps(table, replace(table, nics={}), Method.SWAP, PLAIN)
+
+
+def test_a_rule_that_names_an_application_group_without_members_does_nothing() -> None:
+    asg = "/asg/web"
+    inner = {"sourceAddressPrefix": None, "sourceApplicationSecurityGroups": [{"id": asg}], "destinationPortRange": "22", "protocol": "Tcp"}
+    kept = {key: value for key, value in inner.items() if value is not None}
+    one = foreign("by-group", 200)
+    raw = {key: value for key, value in rule_json(one)["properties"].items() if key != "sourceAddressPrefix"}
+    table = world(rule({"name": "by-group", "properties": {**raw, **kept, "access": "Deny"}}, "acme"), count=2)
+    ssh = PacketSet.of(AddressSet.of("10.1.0.5"), SSH)
+    assert ssh <= decode(table)[PointId("p0")].inbound
+    member = {**table.nics, PointId("p1"): replace(table.nics[PointId("p1")], asgs=(asg,))}
+    assert not ssh <= decode(replace(table, nics=member))[PointId("p0")].inbound
+
+
+def test_service_tags_of_microsofts_own_lists_are_named_and_count_for_nothing() -> None:
+    table = world(foreign("backup", 200, sourceAddressPrefix="AzureBackup"))
+    encoding = encode(intent(table, said((term("web#1", OFFICE),)), target=TargetMode.ADDITIVE), table, PLAIN)
+    assert any("whom rule backup is about is not known here (service tag azurebackup)" in note for note in encoding.notes)

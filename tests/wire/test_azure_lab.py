@@ -280,6 +280,53 @@ def test_a_tag_or_an_attached_interface_moves_the_etag_and_harms_nothing(site: S
     assert stored(site)["tags"] == {"team": "shop"}
 
 
+@pytest.mark.parametrize(
+    ("second", "status", "throttled"),
+    [("retryable", Status.FAILED, True), ("conflict", Status.FAILED, True), ("superseded", Status.DONE, False)],
+)
+def test_a_second_writer_is_waited_for_or_wins_and_is_looked_at(
+    site: Site, opened: Open, second: str, status: Status, *, throttled: bool
+) -> None:
+    """While somebody else's PUT runs, ours is refused as busy; one that is accepted makes theirs the superseded one."""
+    site.ask("settings", {"second_writer": second, "operation_polls": 1})
+    adapter = opened()
+    table = adapter.read().table
+    theirs = stored(site, "nsg-app-prod")
+    body = {"location": theirs["location"], "properties": {"securityRules": theirs["properties"]["securityRules"]}}
+    edit = {"method": "PUT", "path": theirs["id"], "body": body, "finish": False}
+    site.ask("faults", {"operation": PUT, "kind": "edit", "call": edit})
+    site.ask("settings", {"if_match": "ignore"})
+    outcome = adapter.write(a_put(table), {})
+    assert (outcome.status, outcome.throttled) == (status, throttled), outcome
+
+
+def test_our_operation_superseded_by_another_is_in_doubt_and_looked_at(site: Site, opened: Open) -> None:
+    site.ask("settings", {"second_writer": "superseded", "operation_polls": 2})
+    adapter = opened()
+    table = adapter.read().table
+    theirs = stored(site, "nsg-app-prod")
+    body = {"location": theirs["location"], "properties": {"securityRules": theirs["properties"]["securityRules"]}}
+    edit = {"method": "PUT", "path": theirs["id"], "body": body}
+    site.ask("faults", {"operation": PUT, "kind": "edit_after", "call": edit})
+    step = a_put(table)
+    outcome = adapter.write(step, {})
+    assert outcome.status is Status.UNKNOWN, outcome
+    assert adapter.seen(adapter.refresh(table, [step], {}), step, {}) is Seen.NO
+
+
+def test_a_400_that_names_a_foreign_rule_is_reported_with_azures_words(site: Site, opened: Open) -> None:
+    """A rule stored with host bits that today's service refuses blocks every whole PUT; rule by rule it does not."""
+    path = Wire(site).path("networkSecurityGroups", "nsg-app-prod")
+    old = rule_json(a_rule(140))["properties"] | {"sourceAddressPrefix": "50.206.209.68/27", "description": "old"}
+    site.ask("plant", {"id": path, "rules": [{"name": "host-bits", "properties": old}]})
+    adapter = opened()
+    table = adapter.read().table
+    outcome = adapter.write(a_put(table), {})
+    assert (outcome.status, outcome.code) == (Status.FAILED, "SecurityRuleInvalidAddressPrefix")
+    assert "host-bits" in outcome.reason
+    assert adapter.write(put_rule(table, the(table), a_rule()), {}).status is Status.DONE
+
+
 def test_rules_are_written_and_removed_one_by_one(site: Site, opened: Open) -> None:
     adapter = opened(write="child")
     table = adapter.read().table
