@@ -112,7 +112,7 @@ class _Gap:
 
 
 def _gaps(work: _Work, table: GcpTable) -> Iterator[_Gap]:
-    """Yield what differs at enforced interfaces, those left out whose truth is not known."""
+    """Yield what differs at enforced interfaces, beside what policies decide and what waits in quarantine."""
     names = [point for slot in work.listed for point in slot.points]
     shown, around = decode(table, points=names), beyond(table, names)
     waiting = PacketSet.of(work.intent.quarantined, ANY_SERVICE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Encoding, Intent, Origin, PointIntent, Term, Whose
-from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import TCP, ServiceSet
@@ -117,6 +117,8 @@ class Scene:
         whole, nevers, closing = self.terms.get(name, []), self.nevers.get(name, []), self.closing.get(name, [])
         never = packets(nevers)
         exact, loosest = packets(whole) - never, packets(whole, wide=True) - never
+        if any(Accept.INTERNET_AS_ANYWHERE in one.accept for one in whole):
+            loosest = PacketSet.union_all(PacketSet.of(ANYWHERE, one.services) for one in whole) - never
         inbound = Allowed((), exact, loosest | exact, never, packets(closing), tuple(whole), tuple(nevers), tuple(closing))
         outward = self.outward.get(name, [])
         outbound = Allowed((), packets(outward), packets(outward), whole=tuple(outward))

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync.adapter import Method, Verdict, Whose
-from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.adapter import AddressPeer, Method, Origin, Term, Verdict, Whose
+from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.service import ICMP, ServiceSet
 from cloudsync_gcp import parse
@@ -430,6 +430,20 @@ def test_a_type_cannot_be_denied_and_a_process_needs_acceptance(scene: Scene) ->
     encoding = scene.encode()
     assert not encoding.problems
     assert [(one.rule, one.verdict) for one in encoding.fidelity if one.accepted] == [("nginx", Verdict.LOOSER)]
+
+
+def test_the_internet_is_said_exactly_unless_the_rule_takes_anywhere(scene: Scene) -> None:
+    internet = globally_routable() - AddressSet.of("8.8.4.4/32")
+    for accept, sources in ((frozenset(), 256), (frozenset({Accept.INTERNET_AS_ANYWHERE}), 1)):
+        peer = AddressPeer(internet, internet=True)
+        scene.terms["web"] = [Term(peer, HTTPS, (Origin("r#2"),), accept)]
+        encoding = scene.encode()
+        assert not encoding.problems
+        found = [rule for rule in ours(encoding.table) if rule.mark is not None and rule.mark.rules == ("r#2",)]
+        assert len(found) == 2  # one of each family
+        assert all(len(rule.sources) <= sources for rule in found)
+        assert passes(encoding.table, scene.point("web-1"), "10.9.9.9", 443) is bool(accept)
+        assert [one.verdict for one in encoding.fidelity if one.rule == "r#2"] == [Verdict.LOOSER if accept else Verdict.EXACT]
 
 
 def test_logged_rules_log(scene: Scene) -> None:

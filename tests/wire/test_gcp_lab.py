@@ -472,9 +472,32 @@ def test_a_project_converges_and_the_second_run_writes_nothing(repository: Repos
     assert (code, repository.writes()) == (0, 0), said
 
 
-def test_what_is_decoded_is_what_the_lab_lets_through(repository: Repository, opened: Open) -> None:
-    assert repository.run("apply", "--yes")[0] == 0
-    table, random, site = opened().read().table, Random(7), repository.site
+ORG = {
+    "name": "77",
+    "shortName": "org",
+    "rules": [
+        {"priority": number, "direction": "INGRESS", "action": action, "match": {"srcIpRanges": [source], "layer4Configs": [config]}}
+        for number, action, source, config in (
+            (1, "allow", "35.235.240.0/20", {"ipProtocol": "tcp", "ports": ["22"]}),
+            (2, "goto_next", "198.51.100.0/24", {"ipProtocol": "all"}),
+            (3, "deny", "198.0.0.0/8", {"ipProtocol": "all"}),
+            (4, "deny", "0.0.0.0/0", {"ipProtocol": "tcp", "ports": ["23"]}),
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("policies", [[], [ORG]])
+@pytest.mark.parametrize("mode", ["additive", "exclusive"])
+def test_what_is_decoded_is_what_the_lab_lets_through(repository: Repository, opened: Open, mode: str, policies: list[Any]) -> None:
+    site = repository.site
+    site.ask("policies", {"hierarchy": policies})
+    repository.write(mode, ", band: {shield: 100, never: 150, allow: 200, deny: 250}, default_deny: 260")
+    code, said = repository.run("apply", "--yes")
+    assert code == 0, said
+    repository.writes()
+    assert repository.run("apply", "--yes")[0] == repository.writes() == 0
+    table, random = opened().read().table, Random(7)
     access = decode(table)
     sources = [
         "8.8.8.8",
@@ -485,7 +508,7 @@ def test_what_is_decoded_is_what_the_lab_lets_through(repository: Repository, op
         "130.211.0.9",
         "10.41.0.11",
         "10.40.0.11",
-        "10.40.0.200",
+        "198.18.0.1",
     ]
     for _ in range(300):
         nic, source = random.choice(list(table.nics.values())), random.choice(sources)
