@@ -24,7 +24,9 @@ Smtp = Annotated[
         "want smtp+starttls://HOST:PORT or smtps://HOST:PORT; plain smtp:// only to this machine",
     ),
 ]
-Address = Annotated[str, Form(r"^[^@\s]+@[^@\s]+$", "want a mail address")]
+Address = Annotated[str, Form(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$", "want a mail address")]
+Url = Annotated[str, Form(r"^https?://[^\s]+$", "want https://HOST/PATH; plain http:// only to this machine")]
+File = Annotated[str, Form(r"^[^\n]+$", "want a file, e.g. /etc/ssl/acme-ca.pem")]
 Secret = Annotated[
     str,
     Form(
@@ -99,6 +101,11 @@ class GuardsEntry:
     max_restores: Count | None = field(default=None, metadata=about("restores of one object a day before a person has to look; 5"))
 
 
+Event = Literal["drift", "refused", "failed", "recovered", "expiring", "digest", "applied"]
+EVENTS = "drift, refused, failed, recovered, expiring and digest by default; applied besides"
+WEEKDAYS = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class MailEntry:
     """Where reports go. Sent on change, not on every run."""
@@ -107,11 +114,34 @@ class MailEntry:
     smtp: Smtp = field(metadata=about("mail server", want="e.g. smtp+starttls://mail.acme.example:587"))
     from_: Address = field(metadata=about("sender", want="e.g. from: cloudsync@acme.example", name="from"))
     to: Address | list[Address] = field(metadata=about("receivers", want="e.g. to: [netsec@acme.example]"))
-    on: list[Literal["drift", "refused", "failed", "recovered", "applied"]] | None = field(
-        default=None, metadata=about("events to write about; drift, refused, failed, recovered by default")
-    )
+    on: list[Event] | None = field(default=None, metadata=about(f"what to write about; {EVENTS}"))
     user: Text | None = field(default=None, metadata=about("login name"))
     password: Secret | None = field(default=None, metadata=about("reference to the password"))
+    routes: dict[Text, Address | list[Address]] | None = field(
+        default=None, metadata=about("owner of rulesets to who is told of them besides; `to` is told of everything")
+    )
+    ca_file: File | None = field(default=None, metadata=about("certificates to trust instead of the system's"))
+    timeout: Duration | None = field(default=None, metadata=about("how long the server may be silent; 20s"))
+    digest: WEEKDAYS | None = field(default=None, metadata=about("day of the weekly summary, UTC; monday"))
+    attach: list[Literal["html", "csv", "markdown"]] | None = field(
+        default=None, metadata=about("forms of the whole report to attach; none by default")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HookEntry:
+    """Whom else to tell, with the content of the mails as JSON: a web address or a program; exactly one of url, command."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    name: Name = field(metadata=about("the hook's name", want="every hook has a name, e.g. pager"))
+    url: Url | None = field(default=None, metadata=about("where to POST"))
+    command: list[Text] | None = field(
+        default=None, metadata=about("program, by its whole path, and its arguments; JSON on standard input")
+    )
+    secret: Secret | None = field(default=None, metadata=about("reference to the key that signs what is posted (HMAC-SHA256)"))
+    on: list[Event] | None = field(default=None, metadata=about(f"what to tell; {EVENTS}"))
+    ca_file: File | None = field(default=None, metadata=about("certificates to trust instead of the system's"))
+    timeout: Duration | None = field(default=None, metadata=about("how long an answer may take; 20s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +167,7 @@ class SettingsFile:
     state: State | None = field(default=None, metadata=about("where the state is kept; .cloudsync/state.db in the repository by default"))
     guards: GuardsEntry | None = field(default=None, metadata=about("how much a plan may change before a person has to say yes"))
     mail: MailEntry | None = field(default=None, metadata=about("where reports go"))
+    hooks: list[HookEntry] | None = field(default=None, metadata=about("whom else to tell"))
+    spool: File | None = field(
+        default=None, metadata=about("folder where mails wait while the server is down; beside the state by default")
+    )

@@ -22,7 +22,7 @@ from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import is_name
 from cloudsync.settings import endpoint
-from cloudsync.settings.values import FILE, Mail, Schedule, SecretReference, Settings
+from cloudsync.settings.values import ANSWER_S, DIGEST_DAY, FILE, Hook, Mail, Schedule, SecretReference, Settings
 
 Json = Any
 OptionsSchema = Callable[[str], Mapping[str, Json] | Finding]
@@ -30,7 +30,8 @@ OptionsSchema = Callable[[str], Mapping[str, Json] | Finding]
 
 _CORE_KEYS = frozenset({"name", "adapter", "mode", "endpoint", "outrank"})
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_MAIL_EVENTS = ("drift", "refused", "failed", "recovered")
+EVENTS = ("drift", "refused", "failed", "recovered", "expiring", "digest")
+"""What people are told of unless the settings say otherwise."""
 _PORTS = {"smtp+starttls": ("starttls", 587), "smtps": ("tls", 465), "smtp": ("plain", 25)}
 
 
@@ -79,6 +80,8 @@ class _Reader:
             state=self._state(),
             guards=self._guards(),
             mail=self._mail(),
+            hooks=tuple(self._hooks()),
+            spool=_text(self.root, "spool"),
             where=self.root.where,
         )
         guards = _map(self.root, "guards")
@@ -264,19 +267,65 @@ class _Reader:
             self._report(
                 server.where, "BAD-ENDPOINT", "mail without TLS", "plain smtp:// only to this machine; use smtp+starttls:// or smtps://"
             )
-        kind, _, name = _text(node, "password").partition(":")
-        events = frozenset(_texts(node, "on")) or frozenset(_MAIL_EVENTS)
-        password = SecretReference(kind, name) if name else None
-        sender, to = _text(node, "from"), _texts(node, "to")
-        listed = node.get("to")
+        listed, to = node.get("to"), _texts(node, "to")
         if listed is not None and not to:
             self._report(listed.where, "BAD-VALUE", "'to' is an empty list", "e.g. to: [netsec@acme.example]")
-        return Mail(match[3], int(match[4] or port), security, sender, to, events, _text(node, "user"), password)
+        user = node.get("user")
+        if user is not None and node.get("password") is None:
+            self._report(user.where, "BAD-VALUE", "a user without a password", "add password: env:NAME, file:PATH or credential:NAME")
+        routes = _map(node, "routes")
+        return Mail(
+            host=match[3],
+            port=int(match[4] or port),
+            security=security,
+            sender=_text(node, "from"),
+            to=to,
+            on=frozenset(_texts(node, "on")) or frozenset(EVENTS),
+            user=_text(node, "user") or (_text(node, "from") if node.get("password") is not None else ""),
+            password=_reference(node, "password"),
+            routes=tuple((key.text, _texts(routes, key.text)) for key, _ in routes.entries) if routes else (),
+            ca_file=_text(node, "ca_file"),
+            timeout_s=_seconds(_text(node, "timeout")) or ANSWER_S,
+            digest=_text(node, "digest") or DIGEST_DAY,
+            attach=_texts(node, "attach"),
+        )
+
+    def _hooks(self) -> Iterator[Hook]:
+        seen: dict[str, Where] = {}
+        for node in _maps(self.root, "hooks"):
+            self._once(seen, "hook", node.get("name"))
+            url, command = node.get("url"), _texts(node, "command")
+            if (url is None) == (node.get("command") is None):
+                hint = "url: https://... for a web address, command: [/path/to/program] for a program"
+                self._report(node.where, "BAD-HOOK", "exactly one of url, command is wanted", hint)
+                continue
+            self._endpoint(url)
+            program = node.get("command")
+            if program is not None and not (command and command[0].startswith("/")):
+                self._report(program.where, "BAD-HOOK", "the program is not named by its whole path", "e.g. command: [/usr/local/bin/page]")
+            secret = _reference(node, "secret")
+            if url is not None and node.get("secret") is None:
+                hint = "whoever finds the address could post there; add secret: env:NAME"
+                self._report(node.where, "UNSIGNED-HOOK", "what is posted is not signed", hint, Severity.NOTE)
+            yield Hook(
+                name=_text(node, "name"),
+                on=frozenset(_texts(node, "on")) or frozenset(EVENTS),
+                url=_text(node, "url"),
+                command=command,
+                secret=secret,
+                ca_file=_text(node, "ca_file"),
+                timeout_s=_seconds(_text(node, "timeout")) or ANSWER_S,
+            )
 
 
 def _text(node: strict.Mapping | None, key: str) -> str:
     value = node.get(key) if node else None
     return value.text if isinstance(value, strict.Scalar) else ""
+
+
+def _reference(node: strict.Mapping, key: str) -> SecretReference | None:
+    kind, _, name = _text(node, key).partition(":")
+    return SecretReference(kind, name) if name else None
 
 
 def _texts(node: strict.Mapping, key: str) -> tuple[str, ...]:

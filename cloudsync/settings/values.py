@@ -10,6 +10,9 @@ from cloudsync.model.target import TargetSettings
 from cloudsync.plan.limits import GuardLimits
 
 FILE = "cloudsync.yaml"
+ANSWER_S = 20
+"""How long a mail server or a hook may be silent unless the settings say otherwise."""
+DIGEST_DAY = "monday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,28 @@ class Mail:
     on: frozenset[str]
     user: str = ""
     password: SecretReference | None = None
+    routes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Owner of rulesets -> who is told of what concerns them; `to` is told of everything."""
+    ca_file: str = ""
+    """Certificates to trust instead of the system's; relative to the repository."""
+    timeout_s: int = ANSWER_S
+    digest: str = DIGEST_DAY
+    """Day of the weekly summary (UTC), or `never`."""
+    attach: tuple[str, ...] = ()
+    """Forms of the whole report to attach: `html`, `csv`, `markdown`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Whom else to tell: a web address or a program."""
+
+    name: str
+    on: frozenset[str]
+    url: str = ""
+    command: tuple[str, ...] = ()
+    secret: SecretReference | None = None
+    ca_file: str = ""
+    timeout_s: int = ANSWER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +87,9 @@ class Settings:
     max_restores: int = 5
     """Restores of one object a day before a person has to look (G-FLAP); 0: never restore unasked."""
     mail: Mail | None = None
+    hooks: tuple[Hook, ...] = ()
+    spool: str = ""
+    """Folder where mails and hooks wait; empty for `spool` beside the state."""
     where: Where = field(default_factory=lambda: Where(FILE))
 
     def target(self, name: str) -> TargetSettings | None:

@@ -19,6 +19,7 @@ from cloudsync.model.mode import TargetMode
 from cloudsync.registry import options_schema
 from cloudsync.settings import Schedule, SecretReference, load_settings
 from cloudsync.settings.endpoint import complaints
+from cloudsync.settings.load import EVENTS
 
 TARGET = '  - {name: t, adapter: aws, mode: observe, account: "111122223333", regions: [us-east-1]}\n'
 SHORT = f"owner: acme\ntargets:\n{TARGET}"
@@ -79,8 +80,30 @@ def test_every_key_arrives() -> None:
     assert settings.max_restores == 7
     assert settings.mail is not None
     assert (settings.mail.host, settings.mail.port, settings.mail.security) == ("mail.example", 587, "starttls")
-    assert (settings.mail.to, settings.mail.on) == (("c@d",), frozenset({"drift", "refused", "failed", "recovered"}))
+    assert (settings.mail.to, settings.mail.on) == (("c@d",), frozenset(EVENTS))
     assert settings.mail.password == SecretReference("env", "SMTP")
+
+
+def test_who_is_told_what() -> None:
+    text = SHORT + (
+        "mail:\n  smtp: smtps://mail.example:4650\n  from: cloudsync@acme.example\n  to: netsec@acme.example\n  password: file:/run/smtp\n"
+        "  routes: {ordering-team: [o@acme.example, p@acme.example], dba: d@acme.example}\n  ca_file: ca.pem\n  timeout: 5s\n"
+        "  digest: friday\n  attach: [csv]\n  on: [drift, digest]\n"
+        "hooks:\n  - {name: chat, url: 'https://chat.example/hook', secret: 'env:KEY', on: [failed]}\n"
+        "  - {name: pager, command: [/usr/local/bin/page, --now], timeout: 3s}\nspool: /var/spool/cloudsync\n"
+    )
+    settings, findings = load_settings(text.encode(), options_schema)
+    assert findings == ()
+    assert settings is not None
+    assert settings.spool == "/var/spool/cloudsync"
+    mail = settings.mail
+    assert mail is not None
+    assert mail.routes == (("ordering-team", ("o@acme.example", "p@acme.example")), ("dba", ("d@acme.example",)))
+    assert (mail.ca_file, mail.timeout_s, mail.digest, mail.attach, mail.on) == ("ca.pem", 5, "friday", ("csv",), {"drift", "digest"})
+    assert (mail.user, mail.password) == ("cloudsync@acme.example", SecretReference("file", "/run/smtp"))
+    chat, pager = settings.hooks
+    assert (chat.name, chat.url, chat.secret, chat.on) == ("chat", "https://chat.example/hook", SecretReference("env", "KEY"), {"failed"})
+    assert (pager.command, pager.timeout_s, pager.on) == (("/usr/local/bin/page", "--now"), 3, set(EVENTS))
 
 
 def test_what_is_left_out_has_a_careful_default() -> None:
