@@ -208,7 +208,8 @@ class PointIntent:
 
     kept_in: packets beside the class's that stay open (`selective`: L - D - S - N). kept_out: the former outbound packets (`leave`).
     None means: as foreign objects have it, nothing of it is to be rendered (additive targets).
-    original: native ids to give back when the point is no longer enforced (recorded at adoption), else empty.
+    original: native ids to give back when the point is no longer enforced (recorded at adoption), else empty. was_out: what went out at
+    adoption, where foreign rules stay in place and egress is left alone: outbound packets end as they are now, or as they were then.
     """
 
     point: PointId
@@ -219,6 +220,7 @@ class PointIntent:
     kept_in: PacketSet | None = None
     kept_out: PacketSet | None = None
     original: tuple[str, ...] = ()
+    was_out: PacketSet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +282,8 @@ class Encoding:
     """A desired table with what the encoder has to say about it.
 
     left_out: packets that cannot pass whatever is written here: of unnamed protocols, to ports that nobody listens on, or cut by objects
-    beyond our reach (a hierarchical policy). forced: packets that pass whatever is written here: platform plumbing, or let through by
-    objects beyond our reach.
+    beyond our reach (a hierarchical policy). forced: packets that pass whatever is written here: let through by objects beyond our reach.
+    plumbing: packets of the platform itself (health probes) that rules of ours keep open although no rule of the policy says so.
     """
 
     table: Table
@@ -290,6 +292,7 @@ class Encoding:
     left_out: Mapping[PointId, Access] | None = None
     notes: tuple[str, ...] = ()
     forced: Mapping[PointId, Access] | None = None
+    plumbing: Mapping[PointId, Access] | None = None
 
 
 class Whose(Enum):

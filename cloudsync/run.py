@@ -185,7 +185,7 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
     everything = wanted(intent)
     if adapter.capabilities.denies:
         everything = owed(everything, actual.points)
-    beyond = Beyond(built.encoding.left_out or {}, built.encoding.forced or {})
+    beyond = Beyond.of(built.encoding)
     held = {
         point: beyond.held(point, want) for point, want in everything.items() if point in actual.points and not actual.points[point].skipped
     }

@@ -131,7 +131,8 @@ def _point(case: _Case, number: int, point: PointId, domain: Domain) -> PointInt
         kept_out = before.outbound - outbound.closed - outbound.never
     else:
         kept_out = NO_PACKETS
-    return PointIntent(point, group.id, domain, group.mode, group.egress, kept_in, kept_out, before.original)
+    was_out = before.outbound if group.egress is Egress.LEAVE and case.target.in_place else None
+    return PointIntent(point, group.id, domain, group.mode, group.egress, kept_in, kept_out, before.original, was_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def wanted(intent: Intent) -> dict[PointId, Wanted]:
     for point in intent.points:
         if not point.mode.enforced:
             continue
-        key = (point.class_id, point.domain, point.kept_in, point.kept_out)
+        key = (point.class_id, point.domain, point.kept_in, point.kept_out, point.was_out)
         if key not in memo:
             memo[key] = _wanted(classes[point.class_id, point.domain], point, tolerated)
         found[point.point] = memo[key]
@@ -184,8 +185,9 @@ def owed(everything: Mapping[PointId, Wanted], points: Mapping[PointId, Point]) 
 def _wanted(group: ClassIntent, point: PointIntent, tolerated: PacketSet) -> Wanted:
     kept_in, kept_out = point.kept_in or NO_PACKETS, point.kept_out or NO_PACKETS
     enforce = group.egress is Egress.ENFORCE
-    least_out = (group.outbound.exact | kept_out) if enforce else kept_out
-    most_out = (group.outbound.loosest | kept_out) if enforce else kept_out
+    was_out = kept_out if point.was_out is None else point.was_out
+    least_out = (group.outbound.exact | kept_out) if enforce else kept_out & was_out
+    most_out = (group.outbound.loosest | kept_out) if enforce else kept_out | was_out
     return Wanted(
         Access(group.inbound.exact | kept_in, least_out),
         Access(group.inbound.loosest | kept_in | tolerated, most_out | tolerated),

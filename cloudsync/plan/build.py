@@ -89,7 +89,7 @@ def build(case: Case) -> Built:
     everything = wanted(intent)
     must = _held(case, owed(everything, case.actual.points) if adapter.capabilities.denies else everything)
     certificate = None
-    beyond = Beyond(encoding.left_out or {}, encoding.forced or {})
+    beyond = Beyond.of(encoding)
     if not blocked:
         beside = [point for point, want in must.items() if want.ours_only]
         decoded = Decoded(after, adapter.decode(final, Whose.OURS, beside) if beside else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloudsync.adapter import Access, Adapter, Phase, Table
+from cloudsync.adapter import Access, Adapter, Encoding, Phase, Table
 from cloudsync.compile.intent import Wanted
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
@@ -33,21 +33,34 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """What no table of ours decides, per point: packets that cannot pass whatever we write, and those that always do."""
+    """What the policy does not decide, per point: packets that cannot pass, those that always do, and those of the platform itself."""
 
     left_out: Mapping[PointId, Access] = field(default_factory=dict)
     forced: Mapping[PointId, Access] = field(default_factory=dict)
+    plumbing: Mapping[PointId, Access] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> Beyond:
+        """Return what an encoder says of its table."""
+        return cls(encoding.left_out or {}, encoding.forced or {}, encoding.plumbing or {})
+
+    def known(self, point: PointId) -> tuple[int, int, int]:
+        """Return a key by which points of which the same is said are told from others."""
+        return (id(self.left_out.get(point)), id(self.forced.get(point)), id(self.plumbing.get(point)))
 
     def held(self, point: PointId, want: Wanted) -> Wanted:
         """Return what a point can be held to. The same objects give the same object's values, so that equal points stay cheap."""
-        out, always = self.left_out.get(point), self.forced.get(point)
-        if out is None and always is None:
+        out, always, platform = self.left_out.get(point), self.forced.get(point), self.plumbing.get(point)
+        if out is None and always is None and platform is None:
             return want
         least, most = want.least, want.most
         if out is not None:
             least = Access(least.inbound - out.inbound, least.outbound - out.outbound)
         if always is not None:
             most = Access(most.inbound | always.inbound, most.outbound | always.outbound)
+        if platform is not None:
+            least = Access(least.inbound | platform.inbound, least.outbound | platform.outbound)
+            most = Access(most.inbound | platform.inbound, most.outbound | platform.outbound)
         return replace(want, least=least, most=most)
 
 
@@ -57,7 +70,7 @@ def certify(final: Decoded, wanted: Mapping[PointId, Wanted], beyond: Beyond, *,
     memo: dict[tuple[int, ...], tuple[Difference, ...]] = {}
     for point, want in sorted(wanted.items()):
         access = (final.ours if want.ours_only else final.everything).get(point, SHUT)
-        key = (id(access.inbound), id(access.outbound), id(want), id(beyond.left_out.get(point)), id(beyond.forced.get(point)))
+        key = (id(access.inbound), id(access.outbound), id(want), *beyond.known(point))
         if key not in memo:
             memo[key] = tuple(_compare(point, access, beyond.held(point, want)))
         differences.extend(Difference(point, one.direction, one.kind, one.packet) for one in memo[key])
