@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cloudsync.adapter import Entry, Origin
 from cloudsync.compile import arms, universe
-from cloudsync.compile.allowed import Compiler
+from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.diff import Change, Owners
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Where
@@ -124,8 +124,11 @@ class World:
         native: str = "",
         group: str = "sg-0a1b2c (legacy)",
     ) -> Drift:
-        """Return a finding at points of one class."""
+        """Return a finding at points of one class: what of these packets the policy does not want (or wants, where they are cut)."""
         number, _, domain = self.owners.by_point[points[0]]
+        allowed = self.compiler.allowed(number, domain, Direction.IN).exact
+        packets = packets & allowed if kind in (Kind.MISSING, Kind.SHADOW_DENY) else packets - allowed
+        assert packets, "no difference from the policy"
         entries = (Entry(group, group, native, "inbound", packets, ours=False, points=points),) if native else ()
         workloads = tuple(self.compiler.universe.called(self.owners.by_point[point][1]) for point in points)
         words = self.names.packets(packets, domain)

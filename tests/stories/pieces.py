@@ -127,7 +127,8 @@ def marks(targets: dict[str, tuple[float, int]], labels: tuple[str, ...], *, day
             count = round(level[name])
             critical = min(count, int(dice.random() < 0.12 and usual > 0))
             grown = workloads * (days - back + 20) // (days + 20)
-            yield Mark(day, name, "", count, critical, critical * 4 + (count > 2) * 2, grown * 9 // 10, workloads)
+            fresh = dice.choice((0, 0, 0, 1, 1, 2, 3)) * (usual > 0)
+            yield Mark(day, name, "", count, critical, critical * 4 + (count > 2) * 2, grown * 9 // 10, workloads, fresh)
             for at, label in enumerate(labels):
                 share = max(1, len(labels) - at)
                 part = workloads // (at + 1)
