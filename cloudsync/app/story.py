@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from cloudsync.adapter import Verdict
 from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
@@ -18,11 +19,14 @@ from cloudsync.app.standing import BAD, WRITING, Run, standing, state_of
 from cloudsync.clock import day_of
 from cloudsync.model.codec import CodecError, from_json, to_json
 from cloudsync.model.errors import BusyError, RefusedError
+from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.mode import TargetMode
+from cloudsync.policy.acknowledged import lint
 from cloudsync.policy.values import Action, Policy
-from cloudsync.proof.drift import Severity
-from cloudsync.report.lifecycle import RANKS, Known, Now, Verdict, advance
-from cloudsync.report.sightings import Ground, Sighting, sightings
+from cloudsync.proof.drift import Severity as Grade
+from cloudsync.report.lifecycle import RANKS, Known, Now, advance
+from cloudsync.report.lifecycle import Verdict as Dealt
+from cloudsync.report.sightings import Ground, Sighting, judge, sightings
 from cloudsync.report.story import Acknowledgement, Deed, Expiring, Mark, State, Story, Tracked, Trouble
 from cloudsync.report.values import RunReport, TargetReport, Unchecked
 from cloudsync.store.findings import MARKS_KEPT_S, FindingRow, HealthRow, MarkRow, Told
@@ -37,38 +41,39 @@ LAST = "told"
 OPEN = (State.NEW, State.CHANGED, State.ONGOING)
 
 
-def tell(session: Session, found: Found, report: RunReport | None = None) -> Story:
-    """Write down what a run found and did, and return it as a story. `report`: with what was done; without it nothing was."""
+def tell(session: Session, found: Found, report: RunReport | None = None, *, record: bool = True) -> Story:
+    """Write down what a run found and did, and return it as a story. `report`: with what was done; without it nothing was.
+
+    Without `record` (`plan`) nothing is written down: what is told stays news for the next run.
+    """
     report = found.report if report is None else report
     table = session.state.findings
     run = Run(session.run_id, report.verb, found.settled.now, session.clock.now())
     health = {one.target: one for one in table.health()}
     known = recalled(table.findings())
-    seen, verdicts = _seen(found, report, health)
+    seen, verdicts, behind = _seen(found, report, health)
     told = advance(known.values(), seen, Now(run.at, verdicts, acknowledged(session.loaded)))
     tracked = tuple(one.tracked for one in told)
     settings = session.loaded.settings
     stand = standing(settings, report.targets, tracked, health, run)
     elsewhere = [one.tracked for one in known.values() if one.resolved is None and one.tracked.target not in verdicts]
     unchecked = (*report.incomplete, *(one for target in report.targets for one in target.unchecked))
+    plans = [target.plan for target in report.targets if target.plan is not None]
     frame = {"run": run.id, "verb": run.verb, "at": run.at, "owner": report.owner, "policy": report.policy}
-    record = Told(
-        run=run.id,
-        at=run.at,
-        findings=tuple(map(_row, told)),
-        health=stand.rows,
-        marks=tuple(_marks(found, report, seen, tracked, day_of(run.at))),
-        restored=tuple(_restored(seen, tracked)),
-        day=day_of(run.at),
-        oldest_day=day_of(run.at - MARKS_KEPT_S),
-        targets=tuple(target.name for target in settings.targets),
-        frame={**frame, "unchecked": to_json(unchecked)},
-    )
-    if run.verb in WRITING:
-        table.tell(record)
-    else:
-        with suppress(BusyError, RefusedError):
-            table.tell(record)
+    if record:
+        told_now = Told(
+            run=run.id,
+            at=run.at,
+            findings=tuple(map(_row, told)),
+            health=stand.rows,
+            marks=tuple(_marks(found, report, seen, tracked, day_of(run.at))),
+            restored=tuple(_restored(seen, tracked)),
+            day=day_of(run.at),
+            oldest_day=day_of(run.at - MARKS_KEPT_S),
+            targets=tuple(target.name for target in settings.targets),
+            frame={**frame, "unchecked": to_json(unchecked)},
+        )
+        _write(session.state, told_now, run.verb)
     return Story(
         run_id=run.id,
         verb=run.verb,
@@ -83,7 +88,17 @@ def tell(session: Session, found: Found, report: RunReport | None = None) -> Sto
         unchecked=unchecked,
         trend=trend(session.state, run.at),
         audit_head=head(session.state),
+        inexact=tuple(dict.fromkeys(one for plan in plans for one in plan.fidelity if one.verdict is not Verdict.EXACT)),
+        behind=behind,
     )
+
+
+def _write(state: Store, told: Told, verb: str) -> None:
+    if verb in WRITING:
+        state.findings.tell(told)
+    else:
+        with suppress(BusyError, RefusedError):
+            state.findings.tell(told)
 
 
 def retell(state: Store, loaded: Loaded, now: float) -> Story | None:
@@ -122,6 +137,20 @@ def acknowledged(loaded: Loaded) -> dict[str, Acknowledgement]:
     return {one.finding: Acknowledgement(one.finding, one.until.timestamp(), one.because, one.by) for one in loaded.acknowledged}
 
 
+def idle(loaded: Loaded, story: Story) -> tuple[Finding, ...]:
+    """Return a warning for every acknowledgement that does nothing: it has ended, or there is no such finding any more."""
+    names = tuple(target.name for target in loaded.settings.targets)
+    found = list(lint(loaded.acknowledged, names, datetime.fromtimestamp(story.at, UTC)))
+    told = {one.where for one in found}
+    there = {one.key for one in story.findings if one.state is not State.RESOLVED}
+    read = {one.name for one in story.report.targets if one.plan is not None} if story.report is not None else set()
+    for one in loaded.acknowledged:
+        if one.where not in told and one.finding not in there and one.target in read:
+            message = f"there is no finding {one.finding} (any more)"
+            found.append(Finding(one.where, "ACKNOWLEDGES-NOTHING", message, "take the line out", Severity.WARNING))
+    return tuple(found)
+
+
 def _told_last(one: Known, health: HealthRow | None) -> bool:
     return one.resolved is None or (health is not None and one.resolved >= health.read)
 
@@ -138,38 +167,44 @@ def _ordered(found: Iterable[Tracked]) -> tuple[Tracked, ...]:
 # --- what was seen and done ------------------------------------------------------------------------------------------
 
 
-def _seen(found: Found, report: RunReport, health: Mapping[str, HealthRow]) -> tuple[tuple[Sighting, ...], dict[str, Verdict]]:
-    """Return the sightings of every target that was read, and what was done about them."""
+Behind = dict[str, tuple[tuple[str, ...], ...]]
+
+
+def _seen(found: Found, report: RunReport, health: Mapping[str, HealthRow]) -> tuple[tuple[Sighting, ...], dict[str, Dealt], Behind]:
+    """Return the sightings of every target that was read, what was done about them, and which drift they are behind."""
     seen: list[Sighting] = []
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, Dealt] = {}
+    behind: Behind = {}
     for target in report.targets:
         if target.plan is None:
-            verdicts[target.name] = Verdict(why=target.error, whole=False)
+            verdicts[target.name] = Dealt(why=target.error, whole=False)
             continue
         base = ground(found.scene, found.settled, target, health.get(target.name))
-        seen.extend(sightings(target.drift, base))
+        judged = judge(target.drift, base)
+        seen.extend(judged.sightings)
+        behind[target.name] = judged.behind
         verdicts[target.name] = _verdict(target, report.verb, base)
-    return tuple(seen), verdicts
+    return tuple(seen), verdicts, behind
 
 
-def _verdict(target: TargetReport, verb: str, base: Ground) -> Verdict:
+def _verdict(target: TargetReport, verb: str, base: Ground) -> Dealt:
     whole = not any(one.what.startswith("scope ") for one in target.unchecked)
     if verb not in WRITING:
-        return Verdict(whole=whole)
+        return Dealt(whole=whole)
     applied = target.applied
     if target.refusals:
         guards = ", ".join(sorted({one.guard for one in target.refusals}))
-        return Verdict(Deed.REFUSED, guards, whole=whole)
+        return Dealt(Deed.REFUSED, guards, whole=whole)
     if target.mode is TargetMode.OBSERVE:
-        return Verdict(Deed.LEFT, "the target only observes", whole=whole)
+        return Dealt(Deed.LEFT, "the target only observes", whole=whole)
     if applied is None:
-        return Verdict(whole=whole)
+        return Dealt(whole=whole)
     if applied.status not in ("done", "nothing"):
-        return Verdict(Deed.FAILED, applied.message, whole=whole)
+        return Dealt(Deed.FAILED, applied.message, whole=whole)
     left = f"the target is {target.mode.value}: rules that are not ours stay" if target.mode is TargetMode.ADDITIVE else ""
     converged = applied.status == "done" and target.remaining is not None
     remaining = frozenset(one.key for one in sightings(target.remaining or (), base))
-    return Verdict(Deed.LEFT, left or "it cannot be closed from here", converged=converged, whole=whole, remaining=remaining)
+    return Dealt(Deed.LEFT, left or "it cannot be closed from here", converged=converged, whole=whole, remaining=remaining)
 
 
 def _restored(seen: Iterable[Sighting], told: Iterable[Tracked]) -> Iterator[tuple[str, str]]:
@@ -192,7 +227,7 @@ def recalled(rows: Iterable[FindingRow]) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for row in rows:
         with suppress(CodecError):
-            accepted = Severity(row.accepted) if row.accepted else None
+            accepted = Grade(row.accepted) if row.accepted else None
             found[row.key] = Known(from_json(Tracked, row.document), row.back, row.resolved, accepted)
     return found
 
@@ -236,7 +271,7 @@ def _marks(found: Found, report: RunReport, seen: Iterable[Sighting], told: Iter
             here = [one for one in mine if not label or label in {f"{key}={value}" for key, value in one.labels.pairs}]
             still = [one for one in here if one.deed is not Deed.RESTORED]
             loud = [one for one in still if one.state in OPEN]
-            critical = sum(one.severity is Severity.CRITICAL for one in loud)
+            critical = sum(one.severity is Grade.CRITICAL for one in loud)
             exposed = len({name for one in still if one.key in exposing for name in one.workloads})
             new = sum(one.state is State.NEW for one in here)
             yield MarkRow(day, target.name, label, len(loud), critical, exposed, enforced, workloads, new)

@@ -14,6 +14,7 @@ from cloudsync.cli.progress import Bars
 from cloudsync.cli.show import show
 
 if TYPE_CHECKING:
+    from cloudsync.report.ages import Ages
     from cloudsync.report.values import RunReport, TargetReport
 
 
@@ -44,6 +45,7 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
 
 def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.story import idle, tell
     from cloudsync.app.whole import check_writable
 
     if chosen.file is not None:
@@ -52,9 +54,11 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
         found = run.plan("plan")
         if chosen.file is not None:
             found.save(chosen.file)
+        story = tell(run, found, record=False)
+        warnings = (*found.report.warnings, *idle(run.loaded, story))
     bars.stop()
-    code, report = _graded(found.report, _planned)
-    show(report, output)
+    code, report = _graded(replace(found.report, warnings=warnings), _planned)
+    show(report, output, story)
     if chosen.file is not None:
         output.line(f"Apply exactly this with: {output.command('apply', str(chosen.file))}")
     return code
@@ -62,14 +66,17 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
 
 def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
-    from cloudsync.app.story import tell
+    from cloudsync.app.story import idle, tell
+    from cloudsync.report.ages import Ages
 
     with session.start(root, chosen.target, verb="drift", progress=bars) as run:
         found = run.plan("drift")
-        code, report = _graded(found.report, _drifted)
-        tell(run, found, report)
+        story = tell(run, found)
+        warnings = (*found.report.warnings, *idle(run.loaded, story))
     bars.stop()
-    show(replace(report, watched=chosen.watched), output)
+    ages = Ages(story)
+    code, report = _graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
+    show(report, output, story)
     return code
 
 
@@ -94,9 +101,9 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
                 return Exit.OK
         code, report = _graded(run.apply(found), _converged)
         run.finish(code, report)
-        tell(run, found, report)
+        story = tell(run, found, report)
     bars.stop()
-    show(report, output)
+    show(report, output, story)
     return code
 
 
@@ -144,14 +151,14 @@ def _planned(target: TargetReport) -> Exit:
     return Exit.CHANGES if target.plan is not None and not target.plan.empty else Exit.OK
 
 
-def _drifted(target: TargetReport) -> Exit:
+def _drifted(target: TargetReport, ages: Ages) -> Exit:
     if target.bug:
         return Exit.BUG
     if target.refused:
         return Exit.REFUSED
     if target.error or any(one.what.startswith("scope ") for one in target.unchecked):
         return Exit.FAILED
-    return Exit.CHANGES if any(one.real for one in target.drift) else Exit.OK
+    return Exit.CHANGES if any(not one.quiet for one in ages.of(target.name, target.drift)) else Exit.OK
 
 
 def _converged(target: TargetReport) -> Exit:

@@ -6,19 +6,20 @@ from dataclasses import replace
 
 from cloudsync.cli.output import Output
 from cloudsync.report.document import run_document
+from cloudsync.report.story import Story
 from cloudsync.report.text import render
 from cloudsync.report.values import RunReport, TargetReport
 
 COLOURS = {"good": ("green",), "bad": ("red", "bold"), "warn": ("yellow",), "head": ("bold",), "dim": ("dim",), "": ()}
 
 
-def show(report: RunReport, output: Output) -> None:
-    """Print a run: text for people, or one JSON document."""
+def show(report: RunReport, output: Output, story: Story | None = None) -> None:
+    """Print a run: text for people, or one JSON document. With its story, drift is told with its age."""
     report = replace(report, targets=tuple(_placed(target, output) for target in report.targets))
     if output.json:
-        output.document("run", **run_document(report))
+        output.document("run", **run_document(report, story))
         return
-    for text, meaning in render(report):
+    for text, meaning in render(report, story):
         output.line(text, *COLOURS[meaning])
 
 

@@ -13,13 +13,17 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.values import TargetPlan
 from cloudsync.proof.drift import Drift
+from cloudsync.report.ages import Aged, Ages
+from cloudsync.report.moments import stamp
+from cloudsync.report.story import Story, Tracked
 from cloudsync.report.values import RunReport, TargetReport, Unchecked
 
 Json = dict[str, Any]
 
 
-def run_document(report: RunReport) -> Json:
-    """Return a whole run."""
+def run_document(report: RunReport, story: Story | None = None) -> Json:
+    """Return a whole run. With its story, each drift names the findings that it takes part in."""
+    ages = Ages(story)
     return {
         "verb": report.verb,
         "run": report.run_id,
@@ -29,7 +33,7 @@ def run_document(report: RunReport) -> Json:
         "not_checked": [_unchecked(one) for one in report.incomplete],
         "label_changes": [{"workload": note.workload, "change": note.text} for note in report.labels],
         "warnings": [_warning(one) for one in report.warnings],
-        "targets": [target_document(target) for target in report.targets],
+        "targets": [target_document(target, ages) for target in report.targets],
     }
 
 
@@ -38,16 +42,17 @@ def _warning(one: Finding) -> Json:
     return {**place, "code": one.code, "severity": one.severity.value, "message": one.message, "hint": one.hint}
 
 
-def target_document(target: TargetReport) -> Json:
+def target_document(target: TargetReport, ages: Ages) -> Json:
     """Return one target's part of a run."""
     applied = target.applied
+    real = iter(ages.of(target.name, target.drift))
     return {
         "name": target.name,
         "mode": target.mode.value,
         "exit": target.code,
         "error": target.error,
         "plan": _plan(target.plan) if target.plan is not None else None,
-        "drift": [drift_document(one) for one in target.drift],
+        "drift": [drift_document(one, next(real) if one.real else None) for one in target.drift],
         "refusals": [_refusal(one) for one in target.refusals],
         "approved": [{"guard": refused.guard, "who": yes.who, "because": yes.because} for refused, yes in target.overridden],
         "not_checked": [_unchecked(one) for one in target.unchecked],
@@ -64,8 +69,9 @@ def target_document(target: TargetReport) -> Json:
     }
 
 
-def drift_document(one: Drift) -> Json:
-    """Return one drift finding."""
+def drift_document(one: Drift, aged: Aged | None = None) -> Json:
+    """Return one drift finding. `aged`: its findings over time."""
+    found = sorted((*aged.loud, *aged.accepted), key=lambda known: known.key) if aged is not None else []
     return {
         "kind": one.kind.name.lower().replace("_", "-"),
         "enforced": one.real,
@@ -87,6 +93,25 @@ def drift_document(one: Drift) -> Json:
             }
             for entry in one.entries
         ],
+        "pending": aged is not None and aged.pending,
+        "findings": [finding_document(known) for known in found],
+    }
+
+
+def finding_document(one: Tracked) -> Json:
+    """Return a finding over time."""
+    yes = one.acknowledged
+    return {
+        "key": one.key,
+        "state": one.state.value,
+        "severity": one.severity.value,
+        "first_seen": stamp(one.first_seen),
+        "last_seen": stamp(one.last_seen),
+        "seen": one.seen,
+        "returns": one.returns,
+        "flapping": one.flapping,
+        "acknowledged": None if yes is None else {"until": stamp(yes.until), "because": yes.because, "by": yes.by},
+        "owners": list(one.owners),
     }
 
 

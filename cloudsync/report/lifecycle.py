@@ -129,6 +129,7 @@ def _present(old: Known | None, sighting: Sighting, now: Now) -> Known:
         acknowledged=yes,
         owners=sighting.owners,
         natives=sighting.natives,
+        content=sighting.content,
         flapping=fights,
         quiet=fights and fought,
     )

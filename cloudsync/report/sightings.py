@@ -57,6 +57,7 @@ class Sighting:
     """What is restored when this is: the native object, or the points that lost something."""
     natives: tuple[str, ...] = ()
     cause: Cause = Cause.SOMEBODY
+    content: PacketSet = NO_PACKETS
     exposes: bool = False
     """It lets the internet in."""
     owners: tuple[str, ...] = ()
@@ -94,21 +95,40 @@ class _Part:
     points: dict[PointId, None]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Drift judged: the sightings, worst first, and for each drift in its order the keys of those that it takes part in.
+
+    Without any key a drift is only what the next apply of a changed policy brings about.
+    """
+
+    sightings: tuple[Sighting, ...]
+    behind: tuple[tuple[str, ...], ...]
+
+
 def sightings(drift: Iterable[Drift], ground: Ground) -> tuple[Sighting, ...]:
     """Return the sightings of a target, worst first. What is only watched (visibility) is none."""
+    return judge(drift, ground).sightings
+
+
+def judge(drift: Iterable[Drift], ground: Ground) -> Judged:
+    """Return the sightings of a target and which drift they are behind."""
     parts: dict[str, _Part] = {}
+    behind: list[tuple[str, ...]] = []
     for one in drift:
-        if one.real:
-            for key, part in _parts(one, ground):
-                known = parts.setdefault(key, part)
-                if known is not part:
-                    known.packets |= part.packets
-                    known.points.update(part.points)
-                    known.cause = Cause.SOMEBODY if Cause.SOMEBODY in (known.cause, part.cause) else known.cause
+        mine = tuple(_parts(one, ground)) if one.real else ()
+        behind.append(tuple(dict.fromkeys(key for key, part in mine if part.cause is not Cause.POLICY)))
+        for key, part in mine:
+            known = parts.setdefault(key, part)
+            if known is not part:
+                known.packets |= part.packets
+                known.points.update(part.points)
+                known.cause = Cause.SOMEBODY if Cause.SOMEBODY in (known.cause, part.cause) else known.cause
     names, routed = Names(ground.universe), Routing(ground.policy, ground.universe)
     found = [_sighting(key, part, ground, names, routed) for key, part in parts.items()]
     ranks = list(Severity)
-    return tuple(sorted(found, key=lambda one: (ranks.index(one.severity), one.kind.value, one.labels.pairs, one.direction, one.key)))
+    ordered = sorted(found, key=lambda one: (ranks.index(one.severity), one.kind.value, one.labels.pairs, one.direction, one.key))
+    return Judged(tuple(ordered), tuple(behind))
 
 
 def _parts(one: Drift, ground: Ground) -> Iterator[tuple[str, _Part]]:
@@ -194,6 +214,7 @@ def _sighting(key: str, part: _Part, ground: Ground, names: Names, routed: Routi
         objects=(entry.object,) if entry else tuple(points),
         natives=(f"{entry.native} in {entry.object_name}",) if entry else (),
         cause=part.cause,
+        content=part.packets,
         exposes=opens and inbound and exposed(part.packets),
         owners=routed.owners(part.number, inbound=inbound),
     )

@@ -5,7 +5,8 @@ Every renderer (terminal, Markdown, HTML, CSV, mail, webhook) takes one `Story`,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from cloudsync.adapter import Fidelity
@@ -207,6 +208,9 @@ class Story:
     """Who may talk to whom; None where nobody worked it out."""
     inexact: tuple[Fidelity, ...] = ()
     """Rules that a platform cannot say exactly."""
+    behind: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """By target, for each drift of the report in its order: the keys of the findings that it takes part in. Without any it is only what
+    the next apply of a changed policy brings about."""
 
     @property
     def open(self) -> tuple[Tracked, ...]:

@@ -11,6 +11,8 @@ from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
 from cloudsync.proof.words import Names
+from cloudsync.report.ages import Ages, accepted_lines
+from cloudsync.report.story import Story
 from cloudsync.report.values import RunReport, TargetReport
 
 Line = tuple[str, str]
@@ -20,8 +22,9 @@ Line = tuple[str, str]
 WARNINGS_SHOWN = 20
 
 
-def render(report: RunReport) -> Iterator[Line]:
-    """Yield the lines of a plan, an apply or a drift report."""
+def render(report: RunReport, story: Story | None = None) -> Iterator[Line]:
+    """Yield the lines of a plan, an apply or a drift report. With the run's story, drift is told with its age and what is acknowledged."""
+    ages = Ages(story)
     state = "complete" if not report.incomplete else f"INCOMPLETE ({_count(len(report.incomplete), 'scope')})"
     yield (
         f"cloudsync {report.verb}  {report.owner}  policy {report.policy}  inventory {state}, {_count(report.workloads, 'workload')}",
@@ -34,9 +37,9 @@ def render(report: RunReport) -> Iterator[Line]:
     yield from _warnings(report)
     for target in report.targets:
         yield "", ""
-        yield from _target(report, target)
+        yield from _target(report, target, ages)
     yield "", ""
-    yield from _summary(report)
+    yield from _summary(report, ages)
 
 
 def _warnings(report: RunReport) -> Iterator[Line]:
@@ -46,16 +49,16 @@ def _warnings(report: RunReport) -> Iterator[Line]:
         yield f"  and {len(report.warnings) - WARNINGS_SHOWN} more warnings; --json lists them all", "warn"
 
 
-def _target(report: RunReport, target: TargetReport) -> Iterator[Line]:
+def _target(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Line]:
     yield f"{target.name}  {target.mode.value}", "head"
     if target.error:
         yield f"  {target.error}", "bad"
     plan = target.plan
     if report.verb == "drift":
-        yield from _drift(report, target)
+        yield from _drift(report, target, ages)
     elif plan is not None and report.universe is not None and report.owners is not None:
         yield from _changes(plan, report.universe, report.owners, _unread(target))
-        yield from _shadow(target)
+        yield from _shadow(target, ages)
     for refused in target.refusals if report.verb != "drift" else ():
         for number, line in enumerate(refused.text().splitlines()):
             yield f"  {line}", "bad" if number == 0 else ""
@@ -140,30 +143,34 @@ def _proven(plan: TargetPlan) -> str:
     return f"every step safe ({method}, {plan.replay.states} states), enforced = policy on {plan.certificate.points} points"
 
 
-def _shadow(target: TargetReport) -> Iterator[Line]:
+def _shadow(target: TargetReport, ages: Ages) -> Iterator[Line]:
     if target.plan is None or target.plan.mode.value == "exclusive":
         return
-    for one in target.drift:
-        if one.real:
-            yield f"  ! [{one.severity.value}] {one.text()}", "warn"
+    aged = ages.of(target.name, target.drift)
+    for one in aged:
+        if one.loud or not one.accepted:
+            yield f"  ! [{one.drift.severity.value}] {one.drift.text()}", "warn"
+    yield from accepted_lines(aged)
 
 
-def _drift(report: RunReport, target: TargetReport) -> Iterator[Line]:
+def _drift(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Line]:
     if target.plan is None:
         return
-    real = [one for one in target.drift if one.real]
+    aged = ages.of(target.name, target.drift)
     watched = [one for one in target.drift if not one.real]
-    if not real:
+    if all(one.quiet for one in aged):
         unread = _unread(target)
-        yield f"  = no drift{unread}", "warn" if unread else "good"
-    for one in real:
-        yield from drift_lines(one)
+        beyond = " beyond what is acknowledged" if aged else ""
+        yield f"  = no drift{beyond}{unread}", "warn" if unread else "good"
+    for one in aged:
+        yield from ages.lines(one)
+    yield from accepted_lines(aged)
     if watched and not report.watched:
         whom = _count(len({name for one in watched for name in one.workloads}), "workload")
         words = f"  only watched (mode visibility): mode full would change {whom}; `cloudsync drift --watched` lists what"
         yield words, "dim"
-    for one in watched if report.watched else ():
-        yield f"  [watched] {one.text()}", "dim"
+    for seen in watched if report.watched else ():
+        yield f"  [watched] {seen.text()}", "dim"
 
 
 def drift_lines(one: Drift) -> Iterator[Line]:
@@ -190,7 +197,7 @@ def _applied(target: TargetReport) -> Iterator[Line]:
             yield "  read again: enforced = policy, no drift", "good"
 
 
-def _summary(report: RunReport) -> Iterator[Line]:
+def _summary(report: RunReport, ages: Ages) -> Iterator[Line]:
     for gap in report.incomplete:
         yield f"not checked: {gap.what}: {gap.why.removeprefix(f'{gap.what}: ')}", "warn"
     plans = [target.plan for target in report.targets if target.plan is not None]
@@ -198,15 +205,18 @@ def _summary(report: RunReport) -> Iterator[Line]:
     refused = sum(1 for target in report.targets if target.refusals)
     failed = sum(1 for target in report.targets if target.error)
     if report.verb == "drift":
-        found = [one for target in report.targets for one in target.drift if one.real]
+        aged = [one for target in report.targets for one in ages.of(target.name, target.drift)]
         by: dict[str, int] = {}
-        for one in found:
-            by[one.severity.value] = by.get(one.severity.value, 0) + 1
+        for one in aged:
+            if not one.quiet:
+                by[one.drift.severity.value] = by.get(one.drift.severity.value, 0) + 1
+        accepted = len({one.key for drift in aged for one in drift.accepted})
         read = len(report.targets) - failed
         counts = ", ".join(f"{count} {name}" for name, count in by.items()) or ("no drift" if read else "nothing was checked")
         unread = f"; {_count(failed, 'target')} could not be read: nothing is known of {'it' if failed == 1 else 'them'}" if failed else ""
         if not failed and report.incomplete:
             unread = f"; {_count(len(report.incomplete), 'scope')} could not be read: nothing is known there"
+        counts += f", {accepted} acknowledged" if accepted else ""
         yield (f"{counts} on {_count(read, 'target')}" if read else counts) + unread, "bad" if unread else "head"
         return
     yield from _proof(report)
