@@ -19,6 +19,7 @@ CAPABILITIES = Capabilities(
     ),
     methods=(Method.SWAP, Method.MEET),
     in_place=False,
+    container="policy",
 )
 
 NAME_MOST = 190
