@@ -67,6 +67,9 @@ def _places(found: LabState) -> Iterator[str]:
         yield f"azure  {azure['endpoint']} (subscription {azure['subscription']})"
     for unit in units:
         yield f"f5     {unit['endpoint']}" + (f" ({unit['hostname']})" if unit.get("hostname") else "")
+    mail = found.sites.get("smtp")
+    if mail:
+        yield f"smtp   {mail['host']}:{mail['port']} (mailbox {mail['mailbox']})"
 
 
 def _problem(folder: Path, estate: str) -> str | None:
@@ -102,7 +105,7 @@ def down(folder: Path, *, say: Say) -> int:
 
 
 def env(folder: Path, *, say: Say, account: str | None = None) -> int:
-    """Print the shell exports with which any client of the four platforms talks to the lab."""
+    """Print the shell exports with which any client of the four platforms, and of mail, talks to the lab."""
     try:
         found = state.read(folder)
     except LabError as error:
@@ -158,11 +161,15 @@ def _beside(folder: Path, found: LabState) -> dict[str, str]:
         }
     if units:
         exports |= {"F5_USER": units[0]["user"], "F5_PASSWORD": units[0]["password"]}
+    mail = found.sites.get("smtp")
+    if mail:
+        names = ("host", "port", "tls_port", "user", "password", "ca_file", "mailbox")
+        exports |= {f"SMTP_{name.upper()}": str(mail[name]) for name in names}
     return exports
 
 
 def fault(folder: Path, specs: list[str], *, say: Say) -> int:
-    """Set faults, each `[gcp/|azure/|f5/]ACTION:KIND[:name=value,...]`; without any, show what is set."""
+    """Set faults, each `[gcp/|azure/|f5/|smtp/]ACTION:KIND[:name=value,...]`; without any, show what is set."""
     from .aws import faults
     from .control import ControlError
 

@@ -1,4 +1,4 @@
-"""The vendors of a lab beside AWS: each on ports of its own, all ended with the lab."""
+"""The vendors of a lab beside AWS, and its mail server: each on ports of its own, all ended with the lab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from .kit.faults import Json
 from .kit.site import Site
 
-NAMES = ("azure", "f5", "gcp")
+NAMES = ("azure", "f5", "gcp", "smtp")
 BUNDLE = "ca-bundle.pem"
 """The authorities of all vendors together, for clients that take one file."""
 ESTATES: Mapping[str, str] = {
@@ -26,8 +26,14 @@ def made(folder: Path) -> dict[str, Site]:
     from .azure.site import Site as AzureSite
     from .f5.site import Site as F5Site
     from .gcp.site import Site as GcpSite
+    from .smtp import Site as MailSite
 
-    return {"azure": AzureSite(folder / "azure"), "f5": F5Site(folder / "f5"), "gcp": GcpSite(folder / "gcp")}
+    return {
+        "azure": AzureSite(folder / "azure"),
+        "f5": F5Site(folder / "f5"),
+        "gcp": GcpSite(folder / "gcp"),
+        "smtp": MailSite(folder / "smtp"),
+    }
 
 
 @dataclass(slots=True)

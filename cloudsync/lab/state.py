@@ -12,8 +12,8 @@ from .aws.native import Json
 
 FILE = "lab.json"
 LOG = "lab.log"
-SITES = ("azure", "f5", "gcp")
-"""Vendors beside AWS, each with a section of its own name."""
+SITES = ("azure", "f5", "gcp", "smtp")
+"""Vendors beside AWS, and the mail server, each with a section of its own name."""
 
 
 class LabError(Exception):
@@ -49,7 +49,7 @@ class LabState:
     estate: str
     seed: int
     sites: Mapping[str, Json] = field(default_factory=dict)
-    """What the file says of the vendors beside AWS: `azure`, `f5` (one entry per unit), `gcp`."""
+    """What the file says of the vendors beside AWS and of the mail server: `azure`, `f5` (one entry per unit), `gcp`, `smtp`."""
 
     def as_json(self) -> dict[str, Json]:
         """The file's content."""
