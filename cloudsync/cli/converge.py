@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloudsync.cli.exits import Exit, worst
+from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import Output
 from cloudsync.cli.progress import Bars
 from cloudsync.cli.show import show
 
 if TYPE_CHECKING:
     from cloudsync.report.ages import Ages
-    from cloudsync.report.values import RunReport, TargetReport
+    from cloudsync.report.values import TargetReport
 
 
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -45,6 +45,7 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
 
 def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.grades import graded, planned
     from cloudsync.app.story import idle, tell
     from cloudsync.app.whole import check_writable
 
@@ -57,7 +58,7 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
         story = tell(run, found, record=False)
         warnings = (*found.report.warnings, *idle(run.loaded, story))
     bars.stop()
-    code, report = _graded(replace(found.report, warnings=warnings), _planned)
+    code, report = graded(replace(found.report, warnings=warnings), planned)
     show(report, output, story)
     if chosen.file is not None:
         output.line(f"Apply exactly this with: {output.command('apply', str(chosen.file))}")
@@ -66,6 +67,7 @@ def _plan(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) ->
 
 def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.grades import graded
     from cloudsync.app.story import idle, tell
     from cloudsync.report.ages import Ages
 
@@ -75,13 +77,14 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         warnings = (*found.report.warnings, *idle(run.loaded, story))
     bars.stop()
     ages = Ages(story)
-    code, report = _graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
+    code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
     show(report, output, story)
     return code
 
 
 def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -> int:
     from cloudsync.app import session
+    from cloudsync.app.grades import converged, graded
     from cloudsync.app.story import tell
 
     saved = session.read_saved(chosen.plan) if chosen.plan is not None else None
@@ -99,7 +102,7 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
                 output.line("nothing was written")
                 run.finish(Exit.OK, found.report)
                 return Exit.OK
-        code, report = _graded(run.apply(found), _converged)
+        code, report = graded(run.apply(found), converged)
         run.finish(code, report)
         story = tell(run, found, report)
     bars.stop()
@@ -122,50 +125,13 @@ def _agreed(output: Output, writes: int) -> bool:
     return answer.strip().lower() == "yes"
 
 
-def _graded(report: RunReport, grade: object) -> tuple[Exit, RunReport]:
-    """Return the exit code of a run and its report with each target's own."""
-    assert callable(grade)
-    codes = [Exit(grade(target)) for target in report.targets]
-    targets = tuple(replace(target, code=str(int(code))) for target, code in zip(report.targets, codes, strict=True))
-    return worst(codes), replace(report, targets=targets)
-
-
-def _base(target: TargetReport) -> Exit | None:
-    if target.bug:
-        return Exit.BUG
-    if any(one.guard == "FIDELITY" for one in target.refusals):
-        return Exit.INVALID
-    if target.refusals or target.refused:
-        return Exit.REFUSED
-    if target.error:
-        return Exit.FAILED
-    return None
-
-
-def _planned(target: TargetReport) -> Exit:
-    base = _base(target)
-    if base is not None:
-        return base
-    if any(one.what.startswith("scope ") for one in target.unchecked):
-        return Exit.FAILED
-    return Exit.CHANGES if target.plan is not None and not target.plan.empty else Exit.OK
-
-
 def _drifted(target: TargetReport, ages: Ages) -> Exit:
+    from cloudsync.app.grades import unread
+
     if target.bug:
         return Exit.BUG
     if target.refused:
         return Exit.REFUSED
-    if target.error or any(one.what.startswith("scope ") for one in target.unchecked):
+    if target.error or unread(target):
         return Exit.FAILED
     return Exit.CHANGES if any(not one.quiet for one in ages.of(target.name, target.drift)) else Exit.OK
-
-
-def _converged(target: TargetReport) -> Exit:
-    base = _base(target)
-    if base is not None:
-        return base
-    failed = target.applied is not None and target.applied.status not in ("done", "nothing")
-    if failed or target.remaining or any(one.what.startswith("scope ") for one in target.unchecked):
-        return Exit.FAILED
-    return Exit.OK
