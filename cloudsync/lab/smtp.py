@@ -84,7 +84,9 @@ class Site:
         self._wait(self._close())
 
     def stop(self) -> None:
-        """Close everything."""
+        """Close everything; a mailbox with messages stays."""
+        with contextlib.suppress(OSError):
+            self.mailbox.rmdir()
         if self._loop is None or self._thread is None:
             return
         self.down()
