@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloudsync import registry, run
-from cloudsync.adapter import Adapter, TargetSettings
+from cloudsync.adapter import Adapter, Clock, TargetSettings
 from cloudsync.app import memory
+from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, load, policy_name
 from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
@@ -40,10 +41,15 @@ USED, USED_KEPT = "used-approvals", 200
 """Where the digests of approved and applied plans are kept, and how many."""
 
 Progress = Callable[[str, int, int], None]
+Stop = Callable[[], bool]
 
 
 def _quiet(_what: str, _done: int, _of: int) -> None:
     return None
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,11 @@ class Session:
     loaded: Loaded
     state: State
     targets: tuple[TargetSettings, ...]
-    clock: SystemClock
+    clock: Clock
     run_id: str
     progress: Progress = _quiet
+    stop: Stop = _never
+    """Asked before every write: true ends the run at the boundary it has reached."""
     adapters: dict[str, Adapter] = field(default_factory=dict)
     finished: bool = False
 
@@ -197,7 +205,7 @@ class Session:
 
         A target that cannot be read now keeps its open writes, and is not written to while it has them; the others go on.
         """
-        ports = Ports(self.state.journal, self.state.lease, self.clock)
+        ports = Ports(self.state.journal, self.state.lease, Certain(self.clock, self.stop))
         found = False
         for target in self.targets:
             if not self.state.journal.open_ops(target.name):
@@ -253,8 +261,10 @@ class Session:
             visible_s=patience.visible_s,
             call_s=patience.call_s,
             progress=lambda phase, done, of: self.progress(f"{report.name}: {phase}", done, of),
+            stop=self.stop,
         )
-        result = apply(plan, adapter, planned.built.actual, Ports(self.state.journal, self.state.lease, self.clock), options)
+        ports = Ports(self.state.journal, self.state.lease, Wakeful(self.clock, self.stop))
+        result = apply(plan, adapter, planned.built.actual, ports, options)
         applied = _applied(result)
         if result.status is not ApplyStatus.DONE:
             return replace(report, applied=applied), False
@@ -272,23 +282,42 @@ def _applied(result: ApplyResult) -> Applied:
     return Applied(result.status.value, result.done, result.failed, result.unknown, message)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a run is started. `loaded`, `clock`: instead of the files as they stand, and of the machine's time."""
+
+    verb: str
+    writer: bool = False
+    progress: Progress = _quiet
+    loaded: Loaded | None = None
+    clock: Clock | None = None
+    stop: Stop = _never
+
+
 @contextmanager
 def start(root: Path, names: Iterable[str], *, verb: str, writer: bool = False, progress: Progress = _quiet) -> Iterator[Session]:
     """Open a run: load the repository (InputError), check the clock, open the state (RefusedError, BusyError), choose the targets."""
-    loaded = load(root)
+    with begin(root, names, Start(verb, writer, progress)) as session:
+        yield session
+
+
+@contextmanager
+def begin(root: Path, names: Iterable[str], how: Start) -> Iterator[Session]:
+    """Open a run as `start` does, from what is given."""
+    loaded = how.loaded or load(root)
     targets = loaded.targets(names)
     if not targets:
         raise InputError(_no_target(loaded))
-    clock = SystemClock()
+    clock = how.clock or SystemClock()
     check_clock(clock.now())
     run_id = f"{int(clock.now()):x}-{secrets.token_hex(3)}"
     path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
-    with State(path, clock, writer=run_id if writer else "") as state:
-        session = Session(loaded, state, targets, clock, run_id, progress)
-        if not writer:
+    with State(path, clock, writer=run_id if how.writer else "") as state:
+        session = Session(loaded, state, targets, clock, run_id, how.progress, how.stop)
+        if not how.writer:
             yield session
             return
-        state.records.start_run(RunRecord(run_id, verb, state.lease.generation, loaded.digest, clock.now(), None, None, {}))
+        state.records.start_run(RunRecord(run_id, how.verb, state.lease.generation, loaded.digest, clock.now(), None, None, {}))
         try:
             yield session
         except BaseException as error:
