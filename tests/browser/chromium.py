@@ -127,6 +127,7 @@ class Browser:
 
     def pdf(self) -> bytes:
         """Return the page as printed."""
+        self.send("Emulation.setEmulatedMedia", media="", features=[])
         printed = self.send("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
         return b64decode(printed["data"])
 
