@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cloudsync.adapter import Access
-from cloudsync.model.address import Family
+from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
+from cloudsync_azure.chain import overlap
 from cloudsync_azure.decode import EVERYTHING, Reader, pair
 from cloudsync_azure.limits import PLATFORM_ADDRESS
-from cloudsync_azure.table import AzureTable, Nic
-from cloudsync_azure.tiers import Want
+from cloudsync_azure.table import AzureTable, Nic, Tier
 
 if TYPE_CHECKING:
     from cloudsync_azure.mend import Held
@@ -25,8 +26,7 @@ _MISSING = {
     for six in (False, True)
 }
 """What cannot be, by whether there is an address of each family."""
-_PLATFORM = PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
-_INBOUND, _BOTH = Access(_PLATFORM), Access(_PLATFORM, _PLATFORM)
+PLATFORM_PACKETS = PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
 
 
 def unreachable(reader: Reader, nic: Nic) -> Access:
@@ -59,25 +59,64 @@ def _united(inbound: PacketSet, outbound: PacketSet) -> Access:
     return Access(inbound, outbound)
 
 
-def beyond(
-    table: AzureTable, held: tuple[Held, ...], cut: Mapping[tuple[PointId, bool], tuple[Want, ...]]
-) -> tuple[dict[PointId, Access], dict[PointId, Access]]:
-    """Return `(left_out, forced)` of every held point. `cut`: allows that were left out, by point and direction."""
+@dataclass(frozen=True, slots=True)
+class Plumbing:
+    """Whom our rules for the platform's own address keep reachable from there, by NSG and direction."""
+
+    own: Mapping[tuple[str, bool], AddressSet]
+
+    @classmethod
+    def of(cls, table: AzureTable) -> Plumbing:
+        """Index the platform rules of a table."""
+        found: dict[tuple[str, bool], AddressSet] = {}
+        for nsg in table.nsgs.values():
+            for rule in nsg.rules:
+                if nsg.managed and rule.tier is Tier.PLATFORM:
+                    key = (nsg.id, rule.egress)
+                    found[key] = found.get(key, AddressSet()) | rule.own.addresses
+        return cls(found)
+
+    def open(self, reader: Reader, nic: Nic, *, egress: bool) -> PacketSet:
+        """Return the platform's packets that an interface owes to our rules."""
+        kept = any(overlap(nic.private, self.own.get((nsg, egress), NOWHERE)) for nsg in reader.series(nic))
+        return PLATFORM_PACKETS if kept else NO_PACKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Packets that cannot pass, that may pass in any case, and that our rules owe to the platform, by point."""
+
+    left_out: dict[PointId, Access]
+    forced: dict[PointId, Access]
+    plumbing: dict[PointId, Access]
+
+
+def beyond(table: AzureTable, held: tuple[Held, ...], cut: Mapping[tuple[PointId, bool], tuple[PacketSet, ...]]) -> Beyond:
+    """Return what the policy does not decide at held points. `cut`: what finds no place below a foreign deny, by point and direction."""
     reader = Reader(table)
+    pipes = Plumbing.of(table)
     left_out: dict[PointId, Access] = {}
     forced: dict[PointId, Access] = {}
+    plumbing: dict[PointId, Access] = {}
     for one in held:
         point = one.nic.point
         found = unreachable(reader, one.nic)
         more = [cut.get((point, egress), ()) for egress in (False, True)]
         if any(more):
             inbound, outbound = (
-                PacketSet.union_all((side, *(want.packets for want in some)))
-                for side, some in zip((found.inbound, found.outbound), more, strict=True)
+                PacketSet.union_all((side, *some)) for side, some in zip((found.inbound, found.outbound), more, strict=True)
             )
-            left_out[point] = _united(inbound, outbound)
-        elif found.inbound or found.outbound:
+            found = _united(inbound, outbound)
+        if found.inbound or found.outbound:
             left_out[point] = found
-        if one.nic.private.v4:
-            forced[point] = _BOTH if one.both else _INBOUND
-    return left_out, forced
+        kept = [pipes.open(reader, one.nic, egress=egress) for egress in (False, True)]
+        if any(kept):
+            # Ours let them through wherever they stand; an unmanaged group in series may still cut them.
+            forced[point] = _united(*kept)
+            plumbing[point] = _united(_without(kept[0], found.inbound), _without(kept[1], found.outbound))
+    return Beyond(left_out, forced, plumbing)
+
+
+@lru_cache(maxsize=4096)
+def _without(a: PacketSet, b: PacketSet) -> PacketSet:
+    return a - b

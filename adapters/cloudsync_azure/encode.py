@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from cloudsync.adapter import ClassIntent, Encoding, Intent, Origin, PointIntent, Problem
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
-from cloudsync.model.packets import NO_PACKETS
+from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure import beyond, quarantine
 from cloudsync_azure.chain import KNOWN_TAGS
@@ -22,9 +22,9 @@ from cloudsync_azure.place import Band, Seat, numbers
 from cloudsync_azure.quota import quota_problems
 from cloudsync_azure.remains import Remains, Scene, Standing, remains
 from cloudsync_azure.settings import AzureSettings
-from cloudsync_azure.stand import Stand, stand
+from cloudsync_azure.stand import Stand, foreign_of, split, stand
 from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Tier, mark_text, order
-from cloudsync_azure.tiers import Key, Peers, Saying, Slot, Want, key_of, stops_platform, wants
+from cloudsync_azure.tiers import Key, Peers, Saying, Slot, Want, key_of, platform, stops_platform, wants
 
 LEVELS = {Tier.SHIELD: 0.0, Tier.NEVER: 1.0, Tier.ALLOW: 2.0, Tier.CLOSED: 3.0, Tier.MEND: 4.0, Tier.KEPT: 5.0, Tier.DEFAULT: 6.0}
 _SLUG = re.compile(r"[^A-Za-z0-9_.]+")
@@ -43,8 +43,8 @@ class Work:
     points: Mapping[PointId, PointIntent]
     reader: Reader
     behind: Mapping[str, tuple[Nic, ...]] = field(default_factory=dict)
-    cut: dict[tuple[PointId, bool], list[Want]] = field(default_factory=dict)
-    """Allows that find no number below a foreign deny, by point and direction: they are left out."""
+    cut: dict[tuple[PointId, bool], list[PacketSet]] = field(default_factory=dict)
+    """What of our allows finds no number below a foreign deny, by point and direction: it is left out."""
 
     def held(self, nic: Nic, *, egress: bool) -> PointIntent | None:
         """Return the intent of a point that is held to the policy in a direction."""
@@ -74,9 +74,17 @@ def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encodi
     for problem in quota_problems(table, desired, settings):
         findings.problem(problem)
     _unmarked_notes(work)
-    left_out, forced = beyond.beyond(table, held, {key: tuple(found) for key, found in work.cut.items()})
+    rest = beyond.beyond(desired, held, {key: tuple(found) for key, found in work.cut.items()})
     fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
-    return Encoding(desired, fidelity, tuple(findings.problems.values()), left_out or None, tuple(findings.notes), forced or None)
+    return Encoding(
+        desired,
+        fidelity,
+        tuple(findings.problems.values()),
+        rest.left_out or None,
+        tuple(findings.notes),
+        forced=rest.forced or None,
+        plumbing=rest.plumbing or None,
+    )
 
 
 def _behind(table: AzureTable) -> dict[str, tuple[Nic, ...]]:
@@ -126,6 +134,7 @@ def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> l
     else:
         kept = Remains([rule for rule in mine if not rule.ours])
     wanted = quarantine.held_back(wanted, mine, work.intent.quarantined)
+    wanted.extend(platform(wanted, egress=egress))
     wanted.extend(want for _, want in sorted(kept.kept, key=lambda pair: (pair[0], bool(pair[1].own.v6))))
     placed = _placed(work, nsg, wanted, kept.stay, egress=egress)
     return [*kept.stay, *placed]
@@ -212,19 +221,25 @@ class Scenery:
 def _seated(
     work: Work, nsg: Nsg, wanted: list[Want], stands: list[tuple[int, int]], *, egress: bool
 ) -> tuple[list[Want], list[tuple[int, int]]]:
-    """Leave out allows that would have to stand below a foreign deny for which no number is left below."""
+    """Split allows that would have to stand below a foreign deny with no number left below: what it cuts is left out."""
     kept: list[tuple[Want, tuple[int, int]]] = []
+    terms = Scenery(work, nsg, egress=egress).terms()
     for want, bounds in zip(wanted, stands, strict=True):
         if bounds[0] < work.settings.band[1] or want.tier is not Tier.ALLOW:
             kept.append((want, bounds))
             continue
+        parts, lost = split(want, terms, work.settings.quotas.ports_per_rule)
+        kept.extend((part, stand([part], foreign_of(terms), terms)[0]) for part in parts)
         names = ", ".join(origin.rule for origin in want.origins)
         way = "outbound" if egress else "inbound"
-        text = f"{nsg.name}: {names} is not written {way}: a foreign deny at {bounds[0]} cuts it and no priority is left below"
+        text = (
+            f"{nsg.name}: {names} is not written whole {way}: a foreign deny at {bounds[0]} cuts some of it and no priority is left below"
+        )
         work.findings.note(f"{text}; set outrank: true to stand above it")
         for nic in work.behind[nsg.id]:
-            if nic.private & want.own:
-                work.cut.setdefault((nic.point, egress), []).append(want)
+            for own, packets in lost:
+                if nic.private & own:
+                    work.cut.setdefault((nic.point, egress), []).append(packets)
     return [want for want, _ in kept], [bounds for _, bounds in kept]
 
 

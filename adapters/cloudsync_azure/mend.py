@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cloudsync.adapter import Access, Allowed, ClassIntent, PointIntent, Problem, Whose
+from cloudsync.adapter import Allowed, ClassIntent, PointIntent, Problem, Whose
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, ServiceSet, possible
 from cloudsync.model.workload import PointId
-from cloudsync_azure.beyond import unreachable
+from cloudsync_azure.beyond import PLATFORM_PACKETS, Plumbing, unreachable
 from cloudsync_azure.decode import Reader
 from cloudsync_azure.fit import peer_side, say
-from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import AzureTable, Nic, Tier
 from cloudsync_azure.tiers import MEND, Want
-
-PLATFORM_PACKETS = PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,8 @@ def gaps(table: AzureTable, held: tuple[Held, ...], *, egress: bool) -> dict[Poi
     """Return the points at which a table does not say what is wanted."""
     reader = Reader(table)
     found: dict[PointId, Gap] = {}
-    memo: dict[tuple[int, int, int, int], Gap | None] = {}
+    memo: dict[tuple[int, ...], Gap | None] = {}
+    pipes = Plumbing.of(table)
     hold: list[object] = []
     for one in held:
         if egress and not one.both:
@@ -67,20 +65,18 @@ def gaps(table: AzureTable, held: tuple[Held, ...], *, egress: bool) -> dict[Poi
         got = reader.packets(one.nic, Whose.ALL, egress=egress)
         out = unreachable(reader, one.nic)
         kept = one.intent.kept_out if egress else one.intent.kept_in
-        key = (id(got), id(one.group), id(kept), id(out))
+        owed = pipes.open(reader, one.nic, egress=egress)
+        key = (id(got), id(one.group), id(kept), id(out), id(owed))
         if key not in memo:
             hold.append((got, one.group, kept, out))
-            memo[key] = _gap(one, got, out, egress=egress)
+            least, most = one.bounds(egress=egress)
+            least = (least | owed) - (out.outbound if egress else out.inbound)
+            both = Gap(least - got, got - most)
+            memo[key] = both if both.missing or both.excess else None
         gap = memo[key]
         if gap is not None:
             found[one.nic.point] = gap
     return found
-
-
-def _gap(one: Held, got: PacketSet, out: Access, *, egress: bool) -> Gap | None:
-    least, most = one.bounds(egress=egress)
-    gap = Gap(least - (out.outbound if egress else out.inbound) - got, got - most)
-    return gap if gap.missing or gap.excess else None
 
 
 def mend(table: AzureTable, held: tuple[Held, ...], ports_most: int) -> Mapping[tuple[str, bool], tuple[Want, ...]]:

@@ -38,7 +38,8 @@ def quota_problems(actual: AzureTable, desired: AzureTable, settings: AzureSetti
         before = actual.nsgs[key]
         if nsg.rules == before.rules:
             continue
-        new = [one for one in nsg.rules if one not in before.rules]
+        known = {one.name: one for one in before.rules}
+        new = [one for one in nsg.rules if known.get(one.name) != one]
         peak = load([*before.rules, *new] if settings.child else nsg.rules)
         if peak.rules > limits.rules_per_nsg:
             text = f"{nsg.name} needs {peak.rules} rules, {limits.rules_per_nsg} are allowed: {peak.rules - limits.rules_per_nsg} too many"

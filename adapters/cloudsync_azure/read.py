@@ -205,7 +205,9 @@ def _workloads(
 
 
 def _interface(nic: Nic) -> FoundInterface:
-    return FoundInterface(nic.id, nic.vnet, nic.private | nic.public, None if nic.skipped else nic.point, nic.skipped)
+    # As it is called in reports: resource group, scale set and machine if any, name.
+    called = nic.point.partition("/")[2]
+    return FoundInterface(called, nic.vnet, nic.private | nic.public, None if nic.skipped else nic.point, nic.skipped)
 
 
 # --- again, in part --------------------------------------------------------------------------------------------------

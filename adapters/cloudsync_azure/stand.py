@@ -7,12 +7,14 @@ them. Exclusive: everything of ours above every foreign rule that acts on held p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import possible
 from cloudsync_azure.chain import Line, overlap, services_of
+from cloudsync_azure.fit import peer_side, say
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.table import Rule, Tier
 from cloudsync_azure.tiers import Want
@@ -72,3 +74,43 @@ def _met(want: Want, lines: Iterable[Line]) -> Iterator[int]:
             and intervals.intersection(peers, line.peers.family(family))
         ):
             yield line.rule.priority
+
+
+def foreign_of(terms: Stand) -> list[Rule]:
+    """Return the foreign rules among the lines, which all stay in an additive target."""
+    return [line.rule for line in terms.lines if not line.rule.ours and line.rule.priority <= PRIORITY_LAST]
+
+
+def split(want: Want, terms: Stand, ports_most: int) -> tuple[list[Want], list[tuple[AddressSet, PacketSet]]]:
+    """Take out of an allow what denies at the band's end cut: (what is left of it, whom it costs which packets)."""
+    todo, lost = [want], list[tuple[AddressSet, PacketSet]]()
+    for line in terms.lines:
+        if line.rule.ours or not line.rule.deny or not terms.band[1] <= line.rule.priority <= PRIORITY_LAST:
+            continue
+        rest: list[Want] = []
+        for one in todo:
+            inside = one.own & line.own
+            hit = one.packets & line.packets if not line.uncertain or line.services else one.packets
+            if not inside or not hit:
+                rest.append(one)
+                continue
+            if one.own - inside:
+                rest.append(replace(one, own=one.own - inside))
+            left = one.packets - hit
+            for peers, services in left.products():
+                rest.extend(_again(one, inside, PacketSet.of(peers, services), ports_most))
+            said = PacketSet.union_all(each.packets for each in rest if each.own == inside)
+            lost.append((inside, one.packets - said))
+        todo = rest
+    return todo, lost
+
+
+def _again(want: Want, own: AddressSet, packets: PacketSet, ports_most: int) -> Iterator[Want]:
+    """Yield an allow for some of its packets; none for services that have no word."""
+    for peers, services in packets.products():
+        for family in Family:
+            side = peer_side(peers, family)
+            said = say(services, family, ports_most)
+            if side is not None and own.family(family) and not said.lost and not said.typed:
+                for protocol, ports in said.words:
+                    yield replace(want, protocol=protocol, peer=side, own=own, ports=ports)

@@ -87,7 +87,9 @@ def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[C
 
 def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name: str = "replace") -> Step:
     """Return the PUT of an NSG's rules."""
-    added, removed = [one for one in new.rules if one not in old.rules], [one for one in old.rules if one not in new.rules]
+    before, after = ({one.name: one for one in each.rules} for each in (old, new))
+    added = [one for one in new.rules if before.get(one.name) != one]
+    removed = [one for one in old.rules if after.get(one.name) != one]
     foreign = [sum(1 for one in some if not one.ours) for some in (added, removed)]
     parts = [f"{len(added) - foreign[0]} rules of ours come", f"{len(removed) - foreign[1]} go"]
     parts += [f"{count} foreign {word}" for count, word in zip(foreign, ("are given back", "go"), strict=True) if count]

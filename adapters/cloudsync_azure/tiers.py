@@ -92,8 +92,7 @@ class Saying:
 
 def wants(slots: Iterable[Slot], saying: Saying) -> list[Want]:
     """Return the tiers of one direction: never, allow, closed, default deny; the same rule for several classes is one rule."""
-    found = list(_united(want for slot in slots for want in _slot(slot, saying)))
-    return [*found, *platform(found, egress=saying.egress)]
+    return list(_united(want for slot in slots for want in _slot(slot, saying)))
 
 
 def _slot(slot: Slot, saying: Saying) -> Iterator[Want]:

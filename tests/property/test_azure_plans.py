@@ -72,7 +72,7 @@ def test_additive_says_the_policy_and_touches_nothing_foreign(seed: int, outrank
     wish = intent(random, table, TargetMode.ADDITIVE, Past.of(table))
     encoding = encode(wish, table, options)
     assert not encoding.problems
-    beyond = Beyond(encoding.left_out or {}, encoding.forced or {})
+    beyond = Beyond.of(encoding)
     assert not differences(encoding.table, wish, beyond)
     for key, group in table.nsgs.items():
         assert [one.raw for one in encoding.table.nsgs[key].rules if not one.ours] == [one.raw for one in group.rules]
@@ -111,7 +111,7 @@ def test_exclusive_says_the_policy_or_why_it_cannot(seed: int, where: str, child
         assert {one.code for one in encoding.problems} == {"AZURE-OUTRANKED"}
         assert where != "below"
         return
-    assert not differences(encoding.table, wish, Beyond(encoding.left_out or {}, encoding.forced or {}))
+    assert not differences(encoding.table, wish, Beyond.of(encoding))
     unheld_unchanged(table, encoding.table, wish)
     there = encoding.table
     later = intent(Random(seed), estate(Random(seed), where=where), TargetMode.EXCLUSIVE, past)

@@ -140,9 +140,9 @@ def test_full_is_never_then_allow_then_the_probes_then_the_default_deny() -> Non
     assert (default.source.everything, default.destination.addresses) == (True, AddressSet.of("10.1.0.4/31"))
     inbound = decode(encoding.table)[PointId("p0")].inbound
     assert inbound == PacketSet.of(OFFICE - AddressSet.of("192.0.2.9"), HTTPS) | PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
-    forced = encoding.forced
-    assert forced is not None
-    assert forced[PointId("p0")] == Access(PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE))
+    plumbing = encoding.plumbing
+    assert plumbing is not None
+    assert plumbing[PointId("p0")] == Access(PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE))
 
 
 def test_the_probes_stand_above_the_first_deny_that_would_stop_them() -> None:
@@ -358,9 +358,20 @@ def test_additive_outranks_foreign_denies_only_where_it_may() -> None:
     last = world(foreign("deny-all", 4096, access="Deny", protocol="*", destinationPortRange="*"))
     cut = encode(intent(last, said((term("web#1", OFFICE),)), target=TargetMode.ADDITIVE), last, PLAIN)
     assert not cut.problems
-    assert any("web#1 is not written inbound: a foreign deny at 4096 cuts it" in note for note in cut.notes)
+    assert any("web#1 is not written whole inbound: a foreign deny at 4096 cuts some of it" in note for note in cut.notes)
     assert cut.left_out is not None
     assert PacketSet.of(OFFICE, HTTPS) <= cut.left_out[PointId("p0")].inbound
+
+
+def test_only_what_the_last_deny_names_is_missing_from_an_allow() -> None:
+    last = world(foreign("deny-8443", 4096, access="Deny", destinationPortRange="8443"))
+    wide = ServiceSet.ports(TCP, 8000, 9000)
+    encoding = encode(intent(last, said((term("web#1", OFFICE, wide),)), target=TargetMode.ADDITIVE), last, PLAIN)
+    assert not encoding.problems
+    inbound = decode(encoding.table)[PointId("p0")].inbound
+    assert inbound & PacketSet.of(OFFICE, wide) == PacketSet.of(OFFICE, wide - ServiceSet.ports(TCP, 8443, 8443))
+    assert encoding.left_out is not None
+    assert encoding.left_out[PointId("p0")].inbound & PacketSet.of(OFFICE, wide) == PacketSet.of(OFFICE, ServiceSet.ports(TCP, 8443, 8443))
 
 
 def test_an_unmanaged_group_in_series_is_beyond_reach_and_said_so() -> None:
