@@ -23,6 +23,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("converge", "show what would change, proven; -o FILE saves it"),
     "apply": ("converge", "converge, after showing the plan and asking"),
     "drift": ("converge", "report what differs from the policy; never writes"),
+    "report": ("report", "tell the last run again: text, JSON, Markdown, HTML page, CSV"),
+    "map": ("report", "who may talk to whom, as one HTML page"),
     "explain": ("explain", "why is this packet allowed or blocked"),
     "approve": ("approve", "approve one guard for one plan digest, with an expiry"),
     "hold": ("approve", "stop all writes of a target until lifted"),
