@@ -33,6 +33,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
+from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_aws import parse
 from cloudsync_aws import read as reading
@@ -168,6 +169,19 @@ class AwsAdapter:
                         raise AdapterError(self.settings.scope(region), "DescribeSecurityGroupRules", str(error)) from error
                     found[group_id, native_text(key)] = rule_id
         return found
+
+    def authors(self, table: AwsTable, rules: Iterable[NativeRule], since: float) -> Mapping[NativeRule, Author]:
+        """Return who made these rules, as CloudTrail has it. Raises AdapterError."""
+        from cloudsync_aws.trail import authors
+
+        by_region: dict[str, dict[str, set[str]]] = {}
+        for name, native in rules:
+            group = table.groups.get(name)
+            if group is not None:
+                by_region.setdefault(self._region_of(group.scope), {}).setdefault(name, set()).add(native)
+        return {
+            rule: author for region in sorted(by_region) for rule, author in authors(self._client, region, by_region[region], since).items()
+        }
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""

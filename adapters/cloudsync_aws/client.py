@@ -139,7 +139,7 @@ class Client:
             return known
 
 
-_SERVICES = {"get_caller_identity": "sts", "get_service_quota": "service-quotas"}
+_SERVICES = {"get_caller_identity": "sts", "get_service_quota": "service-quotas", "lookup_events": "cloudtrail"}
 
 
 def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **credentials: Sdk) -> Sdk:

@@ -46,6 +46,7 @@ BUCKETS: dict[str, Bucket] = {
     "GetServiceQuota": OTHER_SERVICE_BUCKET,
     "GetCallerIdentity": OTHER_SERVICE_BUCKET,
     "AssumeRole": OTHER_SERVICE_BUCKET,
+    "LookupEvents": Bucket(2, 2),
 }
 
 
@@ -107,6 +108,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("ec2:GetManagedPrefixListEntries", "the addresses in those lists"),
     Permission("ec2:DescribeVpcPeeringConnections", "across which VPCs a group may be referred to"),
     Permission("servicequotas:GetServiceQuota", "the limits of this account, so that a plan never runs into one"),
+    Permission("cloudtrail:LookupEvents", "who made a rule that a report blames; without it reports do not say"),
     Permission("ec2:CreateSecurityGroup", "one group per class and VPC", write=True),
     Permission("ec2:CreateTags", "the ownership mark, in the very call that creates an object", write=True),
     Permission("ec2:AuthorizeSecurityGroupIngress", "add inbound rules to our groups", write=True),
@@ -134,6 +136,7 @@ READ_CALLS: dict[str, str] = {
     "describe_vpc_peering_connections": "DescribeVpcPeeringConnections",
     "get_service_quota": "GetServiceQuota",
     "get_caller_identity": "GetCallerIdentity",
+    "lookup_events": "LookupEvents",
 }
 """Method of the SDK -> API action: every call that only reads."""
 

@@ -16,6 +16,7 @@ from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
 from cloudsync.app.standing import BAD, WRITING, Run, standing, state_of
+from cloudsync.app.witness import authors
 from cloudsync.clock import day_of
 from cloudsync.model.codec import CodecError, from_json, to_json
 from cloudsync.model.errors import BusyError, RefusedError
@@ -52,7 +53,8 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
     health = {one.target: one for one in table.health()}
     known = recalled(table.findings())
     seen, verdicts, behind = _seen(found, report, health)
-    told = advance(known.values(), seen, Now(run.at, verdicts, acknowledged(session.loaded)))
+    who = authors(session, found, seen, known, run.at)
+    told = advance(known.values(), seen, Now(run.at, verdicts, acknowledged(session.loaded), who))
     tracked = tuple(one.tracked for one in told)
     settings = session.loaded.settings
     stand = standing(settings, report.targets, tracked, health, run)

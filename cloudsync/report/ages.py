@@ -67,7 +67,7 @@ class Ages:
             return
         for one in aged.loud:
             yield f"  {sign}[{one.severity.value}] {one.sentence}", _colour(one.severity)
-            yield f"      at {_first(one.workloads, 6)} · {self.state(one)} · {one.key}", "dim"
+            yield f"      at {_first(one.workloads, 6)} · {self.state(one)}{_by(one)} · {one.key}", "dim"
 
     def _life(self, aged: Aged) -> Iterator[str]:
         if aged.pending:
@@ -75,7 +75,7 @@ class Ages:
         if aged.loud:
             ranks = list(State)
             told = min(aged.loud, key=lambda one: (ranks.index(one.state), -one.returns, one.first_seen))
-            yield self.state(told)
+            yield self.state(told) + _by(told)
             yield _first(tuple(one.key for one in aged.loud), SHOWN)
 
     def state(self, one: Tracked) -> str:
@@ -108,6 +108,10 @@ def accepted_lines(aged: tuple[Aged, ...], shown: int = 5) -> Iterator[Line]:
         yield f"          until {moment(yes.until)} because {yes.because}{by}", "dim"
     if len(found) > shown:
         yield f"      and {len(found) - shown} more; --json lists them all", "dim"
+
+
+def _by(one: Tracked) -> str:
+    return f", by {one.actor.who} at {moment(one.actor.at)}" if one.actor is not None else ""
 
 
 def _colour(grade: Severity) -> str:

@@ -111,6 +111,7 @@ def finding_document(one: Tracked) -> Json:
         "returns": one.returns,
         "flapping": one.flapping,
         "acknowledged": None if yes is None else {"until": stamp(yes.until), "because": yes.because, "by": yes.by},
+        "actor": None if one.actor is None else {"who": one.actor.who, "at": stamp(one.actor.at), "how": one.actor.how},
         "owners": list(one.owners),
     }
 

@@ -58,6 +58,8 @@ class Sighting:
     natives: tuple[str, ...] = ()
     cause: Cause = Cause.SOMEBODY
     content: PacketSet = NO_PACKETS
+    rule: tuple[str, str] | None = None
+    """The native rule behind it as the adapter names it: `(object, native)`."""
     exposes: bool = False
     """It lets the internet in."""
     owners: tuple[str, ...] = ()
@@ -215,6 +217,7 @@ def _sighting(key: str, part: _Part, ground: Ground, names: Names, routed: Routi
         natives=(f"{entry.native} in {entry.object_name}",) if entry else (),
         cause=part.cause,
         content=part.packets,
+        rule=(entry.object, entry.native) if entry else None,
         exposes=opens and inbound and exposed(part.packets),
         owners=routed.owners(part.number, inbound=inbound),
     )

@@ -167,7 +167,7 @@ def test_every_call_has_its_right_and_every_right_its_call() -> None:
 def test_calls_carry_the_names_that_the_sdk_gives_them() -> None:
     session = pytest.importorskip("botocore.session").Session()
     session.set_credentials("a", "b")
-    services = {"get_caller_identity": "sts", "get_service_quota": "service-quotas"}
+    services = {"get_caller_identity": "sts", "get_service_quota": "service-quotas", "lookup_events": "cloudtrail"}
     for method, action in (READ_CALLS | WRITE_CALLS).items():
         client = session.create_client(services.get(method, "ec2"), region_name="us-east-1")
         assert client.meta.method_to_api_mapping[method] == action

@@ -66,6 +66,16 @@ def principal_of(account: str, access_key_id: str | None) -> Principal | None:
     return Principal(str(holder.arn), tuple(statements))
 
 
+def arn_of(account: str, access_key_id: str | None) -> str:
+    """The ARN of a caller: of a user or role that moto's IAM knows, else the one that moto's STS gives everybody."""
+    from moto.iam.models import iam_backends
+
+    key = iam_backends[account]["aws"].access_keys.get(access_key_id) if access_key_id else None
+    if key is None:
+        return f"arn:aws:sts::{account}:user/moto"
+    return str(key.role_arn or f"arn:aws:iam::{account}:user/{key.user_name}")
+
+
 def _documents(holder: Native) -> Iterator[Mapping[str, Native]]:
     for text in holder.policies.values():
         yield json.loads(text) if isinstance(text, str) else text

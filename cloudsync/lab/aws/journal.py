@@ -30,6 +30,14 @@ class Entry:
     by: str = "client"
     targets: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tags of the groups, lists and interfaces it wrote to, as they were at that moment."""
+    who: str = ""
+    """ARN of the caller."""
+    key: str = ""
+    """Its access key id."""
+    at: float = 0.0
+    """When it came: UTC seconds since the epoch, by the lab's clock."""
+    made: list[dict[str, Json]] = field(default_factory=list)
+    """The rules that an Authorize answered."""
 
     def as_json(self) -> dict[str, Json]:
         """All fields."""

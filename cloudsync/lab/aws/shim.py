@@ -19,6 +19,7 @@ from .moto_gate import MotoGate
 from .native import Native
 from .quota_api import answer_quota_request
 from .refusal import Refusal
+from .trail import answer_trail_request, made, refused
 from .wire import Form, Fragment, Value
 from .world import Call, World
 
@@ -89,6 +90,7 @@ class Shim:
             self.carrier.tick(asked)
             entry = self.journal.begin(_entry(asked))
             entry.targets = self._targets(asked) if asked.mutating and asked.service == "ec2" else {}
+            entry.at = self.world.clock.utc().timestamp()
         try:
             answer = self.carrier.carry(asked, entry)
         except Dropped as dropped:
@@ -118,6 +120,8 @@ class Shim:
         with self.lock:
             if asked.service == "servicequotas":
                 return answer_quota_request(self.world, asked.call, asked.request.body), None
+            if asked.service == "cloudtrail" and asked.action == "LookupEvents":
+                return answer_trail_request(self.journal, asked.call, asked.request.body), None
             if asked.service != "ec2":
                 return self.gate.ask(asked.request, asked.account), None
             try:
@@ -130,6 +134,7 @@ class Shim:
                 entry.code = error_code(values)
                 entry.applied = asked.mutating and values.status < 300
                 return values, None
+            entry.made = made(values)
             return self.render(asked, entry, values), values
 
     def render(self, asked: Asked, entry: Entry, values: dict[str, Value]) -> Answer:
@@ -137,7 +142,9 @@ class Shim:
         return Answer(200, wire.answer(asked.action, request_id(entry), values), XML)
 
     def refuse(self, refusal: Refusal, entry: Entry) -> Answer:
-        """An EC2 error answer."""
+        """An error answer in the words of the service: XML of EC2, JSON of CloudTrail."""
+        if entry.service == "cloudtrail":
+            return refused(refusal)
         return Answer(refusal.status, wire.error(refusal.code, refusal.message, request_id(entry)), XML)
 
     def _ec2(self, asked: Asked) -> dict[str, Value] | Answer:
@@ -197,6 +204,7 @@ class Shim:
         asked = Asked(request, account or self.accounts.main, region or self.default_region, "ec2", action, flat, wire.form_of(flat))
         with self.lock:
             entry = self.journal.begin(_entry(asked, by=by))
+            entry.targets, entry.at = self._targets(asked), self.world.clock.utc().timestamp()
             answer, _ = self.perform(asked, entry)
             entry.status = answer.status
         if answer.status >= 300:
@@ -215,7 +223,9 @@ def _is_form(request: Request) -> bool:
 
 def _entry(asked: Asked, by: str = "client") -> Entry:
     params = {name: value for name, value in asked.flat.items() if name not in ("Action", "Version")} if asked.mutating else {}
-    return Entry(0, asked.service, asked.action, asked.account, asked.region, asked.mutating, params, by=by)
+    who = iam.arn_of(asked.account, asked.access_key_id) if asked.mutating else ""
+    key = asked.access_key_id or ""
+    return Entry(0, asked.service, asked.action, asked.account, asked.region, asked.mutating, params, by=by, who=who, key=key)
 
 
 def request_id(entry: Entry) -> str:
