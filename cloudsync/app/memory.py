@@ -47,13 +47,14 @@ def with_memory(found: Inventory, known: Inventory | None, targets: Iterable[Tar
 def unread(discovery: Discovery, known: Inventory | None) -> Discovery:
     """Return the discovery of a target that could not be read at all, with every scope that is remembered of it as incomplete.
 
-    Without this the scopes would look as if the settings no longer named them, and their workloads would be forgotten.
+    Without this the scopes would look as if the settings no longer named them, and their workloads would be forgotten. Where scopes are
+    remembered they stand for the target: a scope of its own name, which nobody ever read, would forbid every removal anywhere else.
     """
     if known is None:
         return discovery
     why = discovery.scopes[0].why
     scopes = sorted({one.scope for one in known.workloads if one.target == discovery.target})
-    return replace(discovery, scopes=(*discovery.scopes, *(ScopeState(scope, why) for scope in scopes)))
+    return replace(discovery, scopes=tuple(ScopeState(scope, why) for scope in scopes) or discovery.scopes)
 
 
 def live(inventory: Inventory) -> Inventory:

@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("converge", "show what would change, proven; -o FILE saves it"),
     "apply": ("converge", "converge, after showing the plan and asking"),
     "drift": ("converge", "report what differs from the policy; never writes"),
+    "reconcile": ("service", "one unattended run, for cron and timers; never asks"),
     "report": ("report", "tell the last run again: text, JSON, Markdown, HTML page, CSV"),
     "map": ("report", "who may talk to whom, as one HTML page"),
     "explain": ("explain", "why is this packet allowed or blocked"),

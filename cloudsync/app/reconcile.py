@@ -1,0 +1,101 @@
+"""One unattended run: recover, plan, guard, apply, tell, deliver. It asks nobody and prints nothing; what happened is logged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cloudsync import logs
+from cloudsync.app import session
+from cloudsync.app.grades import converged, graded
+from cloudsync.app.repository import Loaded
+from cloudsync.app.session import Start
+from cloudsync.app.story import tell
+from cloudsync.model.errors import CloudsyncError
+from cloudsync.model.exits import Exit
+from cloudsync.report.story import State, Story, Trouble
+from cloudsync.report.values import RunReport
+
+log = logging.getLogger("cloudsync.reconcile")
+
+Deliver = Callable[[Path, Loaded, Story], None]
+"""Brings a story to people; what cannot be sent now waits in the spool."""
+Said = tuple[int, str, dict[str, Any]]
+"""Level, event and fields of a line of log."""
+_EVENTS = {State.NEW: "finding.new", State.CHANGED: "finding.changed", State.RESOLVED: "finding.resolved"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that came to its end."""
+
+    code: Exit
+    report: RunReport
+    story: Story
+    seconds: float
+
+
+def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, alarms: Iterable[Trouble] = ()) -> Ran:
+    """Make one run. Raises InputError before anything is contacted, RefusedError and BusyError before anything is written.
+
+    `alarms`: what else people have to be told, whatever the run finds.
+    """
+    with session.begin(root, names, replace(how, verb="reconcile", writer=True)) as run, logs.running(run.run_id):
+        began = run.clock.monotonic()
+        run.recover()
+        found = run.plan("reconcile")
+        code, report = graded(run.apply(found), converged)
+        run.finish(code, report)
+        story = tell(run, found, report)
+        story = replace(story, troubles=(*story.troubles, *alarms))
+        loaded = run.loaded
+        ran = Ran(code, report, story, run.clock.monotonic() - began)
+        for level, event, fields in lines(ran):
+            log.log(level, event, extra=fields)
+    with logs.running(story.run_id):
+        hand_over(root, loaded, story, deliver)
+    return ran
+
+
+def hand_over(root: Path, loaded: Loaded, story: Story, deliver: Deliver) -> None:
+    """Deliver a story; whatever goes wrong there is no matter of the run."""
+    why = ""
+    try:
+        deliver(root, loaded, story)
+    except (CloudsyncError, OSError) as error:
+        why = str(error)
+    except Exception:
+        log.exception("deliver.failed")
+    if why:
+        log.error("deliver.failed", extra={"why": why})
+
+
+def lines(ran: Ran) -> Iterator[Said]:
+    """Yield what a run says in the log: its news, then one line that sums it up. Without news it is that one line."""
+    story = ran.story
+    for one in story.findings:
+        if one.state in _EVENTS and not one.quiet:
+            level = logging.INFO if one.state is State.RESOLVED else logging.WARNING
+            said = {"target": one.target, "key": one.key, "severity": one.severity.value, "what": one.sentence, "deed": one.deed.value}
+            yield level, _EVENTS[one.state], said | ({"why": one.why} if one.why else {})
+    for trouble in story.troubles:
+        if trouble.new:
+            level = logging.INFO if trouble.what == "recovered" else logging.ERROR
+            said = {"target": trouble.target, "why": trouble.why} | ({"approve": trouble.approve} if trouble.approve else {})
+            yield level, f"target.{trouble.what}", said
+    writes = sum(one.applied.done for one in ran.report.targets if one.applied is not None)
+    told: dict[str, Any] = {
+        "verb": ran.report.verb,
+        "exit": int(ran.code),
+        "writes": writes,
+        "open": len(story.open),
+        "targets": {one.name: one.state for one in story.targets},
+        "workloads": ran.report.workloads,
+        "policy": story.policy,
+        "seconds": round(ran.seconds, 3),
+    }
+    level = logging.INFO if ran.code is Exit.OK else logging.ERROR
+    yield level, "run.end", told
