@@ -136,7 +136,11 @@ def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> l
     wanted = quarantine.held_back(wanted, mine, work.intent.quarantined)
     wanted.extend(platform(wanted, egress=egress))
     wanted.extend(want for _, want in sorted(kept.kept, key=lambda pair: (pair[0], bool(pair[1].own.v6))))
-    placed = _placed(work, nsg, wanted, kept.stay, egress=egress)
+    # Of twins the first decides; the second would only take a number.
+    once: dict[Key, Want] = {}
+    for want in wanted:
+        once.setdefault(key_of(want), want)
+    placed = _placed(work, nsg, list(once.values()), kept.stay, egress=egress)
     return [*kept.stay, *placed]
 
 
@@ -186,11 +190,9 @@ def _placed(work: Work, nsg: Nsg, wanted: list[Want], stay: list[Rule], *, egres
         return []
     taken = {rule.priority for rule in stay}
     seats = _seats(wanted, stands, now)
-    if work.settings.child:
-        # Rule by rule, what is still there keeps its number until it goes.
-        matched = {id(now[key_of(want)]) for want in wanted if key_of(want) in now}
-        taken |= {rule.priority for rule in nsg.rules if rule.egress is egress and id(rule) not in matched}
-    found = numbers(seats, Band(*work.settings.band, taken))
+    # Rule by rule, what is still there keeps its number until it goes.
+    old = {rule.priority for rule in nsg.rules if rule.egress is egress} if work.settings.child else set[int]()
+    found = numbers(seats, Band(*work.settings.band, taken, old))
     if found is None:
         first, last = work.settings.band
         text = f"{nsg.name}: {len(wanted)} rules of ours find no priorities between {first} and {last} beside {len(stay)} foreign ones"

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from cloudsync.adapter import Access, Phase
+from cloudsync.adapter import Access, Phase, Step
 from cloudsync.model.address import AddressSet, Family
-from cloudsync.model.packets import PacketSet
+from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.service import ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.fit import peer_side, say
 from cloudsync_azure.limits import PRIORITY_LAST
@@ -54,9 +55,18 @@ def meet_by_rule(actual: AzureTable, desired: AzureTable, band: tuple[int, int])
     way = merge(actual, under)
     if not way and any(old.rules != new.rules for old, new in under):
         return ()
-    up = [put_rule(actual, old, one, temporary=True) for old, _ in ready for one in shields[old.id]]
-    down = [delete_rule(actual, new, one, temporary=True) for _, new in ready for one in shields[new.id]]
-    return (*phases(("flush", flushed), ("shield", up)), *way, *phases(("unshield", down)))
+    # Allows of a shield let through what passes anyhow: they come first and go last, for the denies under them would cut it.
+    up = [(one.deny, put_rule(actual, old, one, temporary=True)) for old, _ in ready for one in shields[old.id]]
+    down = [(one.deny, delete_rule(actual, new, one, temporary=True)) for _, new in ready for one in shields[new.id]]
+    return (
+        *phases(("flush", flushed), ("shield-allow", _of(up, deny=False)), ("shield", _of(up, deny=True))),
+        *way,
+        *phases(("unshield", _of(down, deny=True)), ("unshield-allow", _of(down, deny=False))),
+    )
+
+
+def _of(steps: list[tuple[bool, Step]], *, deny: bool) -> list[Step]:
+    return [step for denies, step in steps if denies is deny]
 
 
 def _with(nsg: Nsg, more: Iterable[Rule]) -> Nsg:
@@ -74,18 +84,19 @@ class _Ends:
     def middle(self, base: Nsg, band: tuple[int, int], *, opening: bool) -> Nsg | None:
         """Return a group that lets through exactly what old and new share: denies on top against what the new state opens, or what goes."""
         over, under = (self.new, self.old) if opening else (self.old, self.new)
-        groups: dict[tuple[bool, PacketSet], list[AddressSet]] = {}
-        memo: dict[tuple[int, int], tuple[PacketSet, PacketSet]] = {}
+        groups: dict[tuple[bool, PacketSet, PacketSet], list[AddressSet]] = {}
+        memo: dict[tuple[int, int], tuple[tuple[PacketSet, PacketSet], ...]] = {}
         for point, more in over.items():
             pair = (id(more), id(under[point]))
             if pair not in memo:
-                memo[pair] = (more.inbound - under[point].inbound, more.outbound - under[point].outbound)
-            for egress, packets in zip((False, True), memo[pair], strict=True):
+                less = under[point]
+                memo[pair] = (_parted(more.inbound, less.inbound), _parted(more.outbound, less.outbound))
+            for egress, (packets, shared) in zip((False, True), memo[pair], strict=True):
                 if packets:
-                    groups.setdefault((egress, packets), []).append(self.table.nics[point].private)
+                    groups.setdefault((egress, packets, shared), []).append(self.table.nics[point].private)
         found = base
-        for (egress, packets), own in sorted(groups.items(), key=lambda pair: (pair[0][0], pair[0][1].v4, pair[0][1].v6)):
-            rules = _shields(found, _Shield(self.table.owner, packets, AddressSet.union_all(own), egress), band)
+        for (egress, packets, shared), own in sorted(groups.items(), key=_stable):
+            rules = _shields(found, _Shield(self.table.owner, packets, shared, AddressSet.union_all(own), egress), band)
             if rules is None:
                 return None
             found = _with(found, rules)
@@ -101,12 +112,25 @@ class _Ends:
         )
 
 
+def _stable(pair: tuple[tuple[bool, PacketSet, PacketSet], list[AddressSet]]) -> tuple[object, ...]:
+    (egress, packets, shared), _ = pair
+    return egress, packets.v4, packets.v6, shared.v4, shared.v6
+
+
+def _parted(more: PacketSet, less: PacketSet) -> tuple[PacketSet, PacketSet]:
+    """Return what one state has beyond the other, and what both share; the latter only where it is needed to say the former."""
+    packets = more - less
+    wordless = any(say(services, family, PORTS_MOST).lost for _, services in packets.products() for family in Family)
+    return packets, more & less if wordless else NO_PACKETS
+
+
 @dataclass(frozen=True, slots=True)
 class _Shield:
-    """Packets that some machines behind an NSG shall not get for a while."""
+    """Packets that some machines behind an NSG shall not get for a while; `shared` are those they keep."""
 
     owner: str
     packets: PacketSet
+    shared: PacketSet
     own: AddressSet
     egress: bool
 
@@ -114,12 +138,13 @@ class _Shield:
 def _shields(nsg: Nsg, shield: _Shield, band: tuple[int, int]) -> list[Rule] | None:
     egress = shield.egress
     mine = [one.priority for one in nsg.rules if one.egress is egress]
-    ours = min(
+    first = min(
         (one.priority for one in nsg.rules if one.egress is egress and one.ours and one.tier is not Tier.SHIELD), default=PRIORITY_LAST
     )
-    free = iter([number for number in range(band[0], ours) if number not in mine])
+    last = max((one.priority for one in nsg.rules if one.egress is egress and one.tier is Tier.SHIELD), default=band[0] - 1)
+    free = iter([number for number in range(max(band[0], last + 1), first) if number not in mine])
     found: list[Rule] = []
-    for content in _denies(shield.packets, shield.own):
+    for content in _contents(shield):
         number = next(free, None)
         if content is None or number is None:
             return None
@@ -127,24 +152,40 @@ def _shields(nsg: Nsg, shield: _Shield, band: tuple[int, int]) -> list[Rule] | N
     return found
 
 
-def _denies(packets: PacketSet, own: AddressSet) -> Iterator[Rule | None]:
-    """Yield denies for packets, without name and number; None for what Azure has no word for."""
-    for peers, services in packets.products():
+def _contents(shield: _Shield) -> Iterator[Rule | None]:
+    """Yield rules for packets, without name and number, first to last; None for what Azure has no word for.
+
+    "Any service but ssh" has no word of its own: what these peers keep of ssh is allowed first, then all of it is denied.
+    """
+    for peers, services in shield.packets.products():
         for family in Family:
             side = peer_side(peers, family)
-            if side is None or not own.family(family):
+            if side is None or not shield.own.family(family):
                 continue
-            said = say(services, family, PORTS_MOST)
-            if said.lost or said.typed:
-                yield None
-            for protocol, ports in said.words:
-                yield Rule("", False, 0, True, protocol, side, Side(own.only(family)), ports, tier=Tier.SHIELD)
+            own = Side(shield.own.only(family))
+            if not say(services, family, PORTS_MOST).lost:
+                yield from _rules(side, services, family, own, deny=True)
+                continue
+            kept = shield.shared & PacketSet.of(peers.only(family), possible(family) - services)
+            for some, words in kept.products():
+                inner = peer_side(some, family)
+                if inner is not None:
+                    yield from _rules(inner, words, family, own, deny=False)
+            yield from _rules(side, possible(family), family, own, deny=True)
+
+
+def _rules(side: Side, services: ServiceSet, family: Family, own: Side, *, deny: bool) -> Iterator[Rule | None]:
+    said = say(services, family, PORTS_MOST)
+    if said.lost or said.typed:
+        yield None
+    for protocol, ports in said.words:
+        yield Rule("", False, 0, deny, protocol, side, own, ports, tier=Tier.SHIELD)
 
 
 def _shield(content: Rule, owner: str, number: int, *, egress: bool) -> Rule:
     peer, own = content.source, content.destination
     source, destination = (own, peer) if egress else (peer, own)
-    parts = [egress, content.protocol.value, peer.addresses.v4, peer.addresses.v6, own.addresses.v4, own.addresses.v6, content.ports]
-    name = f"cs-{owner}-{Tier.SHIELD.value}-shield-{content_digest(parts)}"
+    parts = [egress, content.deny, content.protocol.value, peer.addresses.v4, peer.addresses.v6, own.addresses.v4, own.addresses.v6]
+    name = f"cs-{owner}-{Tier.SHIELD.value}-shield-{content_digest([*parts, content.ports])}"
     text = f"{mark_text(owner)}temporary"
     return replace(content, name=name, egress=egress, priority=number, source=source, destination=destination, description=text)

@@ -48,6 +48,8 @@ class Band:
     first: int
     last: int
     taken: Collection[int] = ()
+    old: Collection[int] = ()
+    """Numbers of rules that stand there now, written rule by rule: each is for its own rule alone, until that is gone."""
 
     def free(self, number: int) -> bool:
         """Tell whether a number may be given."""
@@ -79,18 +81,19 @@ class _Try:
         self.band, self.seats, self.packed = band, seats, packed
         self.levels = sorted({one.level for one in seats})
         self.given: dict[int, int] = {}
-        self.used: set[int] = set(band.taken)
+        self.used: set[int] = {*band.taken, *band.old}
         if keep:
             self._keep()
 
     def _keep(self) -> None:
-        top = 0
+        top, kept = 0, set[int]()
         for level in self.levels:
             highest = top
             for at, seat in self._of(level):
-                fits = seat.above < seat.now < seat.below and self.band.free(seat.now) and seat.now not in self.used
+                fits = seat.above < seat.now < seat.below and self.band.free(seat.now) and seat.now not in kept
                 if fits and seat.now > top:
                     self.given[at] = seat.now
+                    kept.add(seat.now)
                     self.used.add(seat.now)
                     highest = max(highest, seat.now)
             top = highest
