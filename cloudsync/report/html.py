@@ -60,17 +60,17 @@ def page(story: Story) -> str:
 def map_page(story: Story) -> str:
     """Return the matrix alone; the story must have one."""
     assert story.matrix is not None
-    return _render("map.html", f"cloudsync {story.owner}: who may talk to whom", story, grid(story.matrix))
+    return _render("map.html", f"cloudsync {story.owner}: who may talk to whom", story, grid(story.matrix), anchors={})
 
 
-def _render(template: str, title: str, story: Story, square: Grid | None) -> str:
+def _render(template: str, title: str, story: Story, square: Grid | None, **instead: object) -> str:
     environment = _environment()
     context: Context = {"story": story, "title": title, "version": __version__, "grid": square, "marks": MARKS, "meant": MEANT}
     for name in ("style", "script"):
         text = environment.get_template({"style": "page.css", "script": "page.js"}[name]).render()
         context[f"{name}_hash"] = "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
     context |= _findings(story) | _changes(story) | _trends(story) | _coverage(story, square)
-    return environment.get_template(template).render(context)
+    return environment.get_template(template).render(context | instead)
 
 
 @cache

@@ -33,9 +33,12 @@ HOSTILE = (
 """Names as an enemy would give them: HTML, terminal codes, new lines, formulas, reordering, Markdown, templates."""
 
 
-def spoken(base: Story) -> Story:
-    """Return a story with every text that comes from outside written by an enemy."""
-    names = HOSTILE
+FRIENDLY = tuple(f"name{number:02}" for number in range(len(HOSTILE)))
+"""As many names without any harm: what is made of them has the shape that everything must keep."""
+
+
+def spoken(base: Story, names: tuple[str, ...] = HOSTILE) -> Story:
+    """Return a story with every text that comes from outside written in these words."""
     findings = tuple(
         replace(
             one,
@@ -56,7 +59,7 @@ def spoken(base: Story) -> Story:
     )
     old = base.matrix
     assert old is not None
-    groups = tuple(_group(one, number) for number, one in enumerate(old.groups))
+    groups = tuple(_group(one, number, names) for number, one in enumerate(old.groups))
     return replace(
         base,
         owner=names[0],
@@ -68,19 +71,20 @@ def spoken(base: Story) -> Story:
         expiring=tuple(Expiring(name, name, NOW + DAY, protects=True, owner=name) for name in names),
         unchecked=tuple(Unchecked(name, name) for name in names),
         trend=tuple(marks({names[0]: (1.0, 12), names[3]: (2.0, 10)}, (names[9], names[4]), days=14, seed=9)),
-        history=tuple(_made(one, number) for number, one in enumerate(base.history)),
+        history=tuple(_made(one, number, names) for number, one in enumerate(base.history)),
         matrix=replace(old, groups=groups, inventory=names[3]),
         inexact=tuple(Fidelity(name, name, Verdict.CANNOT, name) for name in names),
         audit_head=names[3],
     )
 
 
-def _group(group: Group, number: int) -> Group:
-    members = tuple(replace(one, name=HOSTILE[at % len(HOSTILE)]) for at, one in enumerate(group.members, number))
-    return replace(group, labels=Labels.of({"role": HOSTILE[number % len(HOSTILE)]}), members=members)
+def _group(group: Group, number: int, names: tuple[str, ...]) -> Group:
+    members = tuple(
+        replace(one, name=names[at % len(names)], target=names[-at % len(names)]) for at, one in enumerate(group.members, number)
+    )
+    return replace(group, labels=Labels.of({"role": names[number % len(names)]}), members=members)
 
 
-def _made(one: Made, number: int) -> Made:
-    names = HOSTILE
+def _made(one: Made, number: int, names: tuple[str, ...]) -> Made:
     target = names[number % len(names)]
     return replace(one, target=target, workloads=names, opens=names[:2], closes=names[2:], rules=names, policy=names[3])

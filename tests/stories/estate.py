@@ -204,6 +204,6 @@ def four() -> World:
             ]
     found += [machine("aws-prod", f"jump-{number}", f"10.9.1.{number}", role="jump", app="platform", env="prod") for number in range(1, 5)]
     found += [
-        machine("azure-prod", f"backup-{number}", f"10.9.2.{number}", role="backup", app="platform", env="prod") for number in range(1, 4)
+        machine("azure-prod", f"backup-{number}", f"10.9.2.{number}", role="backup", app="platform", env="prod") for number in range(1, 7)
     ]
     return compiled(_four_policy(), found)
