@@ -69,7 +69,9 @@ def standing(
         row = old
         if report is not None:
             outcome = judged(report, [one for one in findings if one.target == target.name], run.verb)
-            row = _row(target, old, outcome, run)
+            wrote = report.applied is not None and report.applied.done > 0
+            # After its writes a run has read again: nobody who looked meanwhile knows better.
+            row = _row(target, old, outcome, replace(run, read=run.at) if wrote else run)
             troubles += _troubles(old, row, outcome, run)
         if row is not None:
             row, late = _overdue(row, limit, run.at)
@@ -122,7 +124,9 @@ def judged(report: TargetReport, findings: Iterable[Tracked], verb: str) -> Outc
 
 
 def _row(target: TargetSettings, old: HealthRow | None, outcome: Outcome, run: Run) -> HealthRow:
-    fresh = HealthRow(target.name, target.adapter, target.mode.value, outcome.state, run.at, read=run.read, run=run.id, verb=run.verb)
+    fresh = HealthRow(
+        target.name, target.adapter, target.mode.value, outcome.state, run.at, read=run.read, first=run.at, run=run.id, verb=run.verb
+    )
     if old is None:
         good, applied = (run.at if outcome.good else None), (run.at if outcome.applied else None)
         return replace(fresh, good=good, applied=applied, why=outcome.why, codes=outcome.codes, approve=outcome.approve)
@@ -134,7 +138,7 @@ def _row(target: TargetSettings, old: HealthRow | None, outcome: Outcome, run: R
     good = run.at if outcome.good else old.good
     applied = run.at if outcome.applied else old.applied
     overdue = old.overdue and not outcome.good
-    fresh = replace(fresh, why=outcome.why, codes=outcome.codes, approve=outcome.approve)
+    fresh = replace(fresh, first=old.first, why=outcome.why, codes=outcome.codes, approve=outcome.approve)
     return replace(fresh, since=since, good=good, applied=applied, overdue=overdue)
 
 

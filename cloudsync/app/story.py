@@ -16,7 +16,7 @@ from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
 from cloudsync.app.standing import BAD, WRITING, Run, standing, state_of
-from cloudsync.app.witness import authors
+from cloudsync.app.witness import Memory, authors
 from cloudsync.clock import day_of
 from cloudsync.model.codec import CodecError, from_json, to_json
 from cloudsync.model.errors import BusyError, RefusedError
@@ -53,7 +53,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
     health = {one.target: one for one in table.health()}
     known = recalled(table.findings())
     seen, verdicts, behind = _seen(found, report, health)
-    who = authors(session, found, seen, known, run.at)
+    who = authors(session, found, seen, Memory(known, {name: row.first for name, row in health.items()}), run.at) if record else {}
     told = advance(known.values(), seen, Now(run.at, verdicts, acknowledged(session.loaded), who))
     tracked = tuple(one.tracked for one in told)
     settings = session.loaded.settings
@@ -76,7 +76,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
             frame={**frame, "unchecked": to_json(unchecked)},
         )
         _write(session.state, told_now, run.verb)
-    return Story(
+    story = Story(
         run_id=run.id,
         verb=run.verb,
         at=run.at,
@@ -88,11 +88,12 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
         troubles=stand.troubles,
         expiring=expiring(session.loaded.policy, run.at),
         unchecked=unchecked,
-        trend=trend(session.state, run.at),
         audit_head=head(session.state),
         inexact=tuple(dict.fromkeys(one for plan in plans for one in plan.fidelity if one.verdict is not Verdict.EXACT)),
         behind=behind,
     )
+    # Weeks of counts are read only where somebody will look at them: a run with nothing to tell is quick.
+    return replace(story, trend=trend(session.state, run.at)) if story.newsworthy else story
 
 
 def _write(state: Store, told: Told, verb: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudsync.model.codec import Json, canonical
 from cloudsync.store.database import Database
@@ -64,6 +64,8 @@ class HealthRow:
     good: float | None = None
     applied: float | None = None
     read: float = 0.0
+    first: float = 0.0
+    """When the first reading that was told of it was made."""
     run: str = ""
     verb: str = ""
     why: str = ""
@@ -128,7 +130,7 @@ class FindingTable:
         return tuple(
             HealthRow(
                 *(row["target"], row["platform"], row["mode"], row["state"], row["since"], row["good"], row["applied"], row["read"]),
-                *(row["run"], row["verb"], row["why"], tuple(json.loads(row["codes"])), row["approve"], bool(row["overdue"])),
+                *(row["first"], row["run"], row["verb"], row["why"], tuple(json.loads(row["codes"])), row["approve"], bool(row["overdue"])),
             )
             for row in self._database.rows("SELECT * FROM health ORDER BY target")
         )
@@ -150,13 +152,12 @@ class FindingTable:
             for row in self._database.rows("SELECT * FROM restore WHERE day = ? ORDER BY target, object", day)
         )
 
-    def tell(self, told: Told) -> bool:
-        """Write one run down, whole or not at all. False, and nothing is written, when a later reading of a target was told meanwhile."""
+    def tell(self, told: Told) -> frozenset[str]:
+        """Write one run down, whole or not at all. Targets of which a later reading was told meanwhile are left out, and returned."""
         with self._database.transaction() as connection:
-            for one in told.health:
-                row = connection.execute("SELECT read FROM health WHERE target = ?", (one.target,)).fetchone()
-                if row is not None and row["read"] > one.read:
-                    return False
+            known = {row["target"]: row["read"] for row in connection.execute("SELECT target, read FROM health").fetchall()}
+            late = frozenset(one.target for one in told.health if known.get(one.target, one.read) > one.read)
+            told = _without(told, late) if late else told
             _keep_findings(connection, told)
             _keep_health(connection, told)
             _keep_marks(connection, told)
@@ -165,7 +166,17 @@ class FindingTable:
                 "INSERT INTO note (key, document) VALUES ('told', ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document",
                 (canonical(told.frame),),
             )
-        return True
+        return late
+
+
+def _without(told: Told, targets: frozenset[str]) -> Told:
+    return replace(
+        told,
+        findings=tuple(one for one in told.findings if one.target not in targets),
+        health=tuple(one for one in told.health if one.target not in targets),
+        marks=tuple(one for one in told.marks if one.target not in targets),
+        restored=tuple(pair for pair in told.restored if pair[0] not in targets),
+    )
 
 
 def _keep_findings(connection: sqlite3.Connection, told: Told) -> None:
@@ -187,13 +198,14 @@ def _keep_findings(connection: sqlite3.Connection, told: Told) -> None:
 def _keep_health(connection: sqlite3.Connection, told: Told) -> None:
     for one in told.health:
         connection.execute(
-            """INSERT INTO health (target, platform, mode, state, since, good, applied, read, run, verb, why, codes, approve, overdue)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """INSERT INTO health (target, platform, mode, state, since, good, applied, read, first, run, verb, why, codes, approve,
+                overdue) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (target) DO UPDATE SET platform = excluded.platform, mode = excluded.mode, state = excluded.state,
-                since = excluded.since, good = excluded.good, applied = excluded.applied, read = excluded.read, run = excluded.run,
+                since = excluded.since, good = excluded.good, applied = excluded.applied, read = excluded.read, first = excluded.first,
+                run = excluded.run,
                 verb = excluded.verb, why = excluded.why, codes = excluded.codes, approve = excluded.approve, overdue = excluded.overdue""",
             (
-                *(one.target, one.platform, one.mode, one.state, one.since, one.good, one.applied, one.read),
+                *(one.target, one.platform, one.mode, one.state, one.since, one.good, one.applied, one.read, one.first),
                 *(one.run, one.verb, one.why, canonical(list(one.codes)), one.approve, int(one.overdue)),
             ),
         )

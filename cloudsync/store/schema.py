@@ -50,8 +50,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             resolved REAL, accepted TEXT NOT NULL, PRIMARY KEY (target, key))""",
         """CREATE TABLE health (
             target TEXT PRIMARY KEY, platform TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, since REAL NOT NULL, good REAL,
-            applied REAL, read REAL NOT NULL, run TEXT NOT NULL, verb TEXT NOT NULL, why TEXT NOT NULL, codes TEXT NOT NULL,
-            approve TEXT NOT NULL, overdue INTEGER NOT NULL)""",
+            applied REAL, read REAL NOT NULL, first REAL NOT NULL, run TEXT NOT NULL, verb TEXT NOT NULL, why TEXT NOT NULL,
+            codes TEXT NOT NULL, approve TEXT NOT NULL, overdue INTEGER NOT NULL)""",
         """CREATE TABLE mark (
             day TEXT NOT NULL, target TEXT NOT NULL, label TEXT NOT NULL, findings INTEGER NOT NULL, critical INTEGER NOT NULL,
             exposed INTEGER NOT NULL, enforced INTEGER NOT NULL, workloads INTEGER NOT NULL, found INTEGER NOT NULL,

@@ -47,8 +47,8 @@ class Asked:
 
     @property
     def mutating(self) -> bool:
-        """Does it change anything? Asking STS for keys (AssumeRole and its like) does not."""
-        return self.service != "sts" and not buckets.is_read(self.action)
+        """Does it change anything? Asking STS for keys (AssumeRole and its like) or the trail for events does not."""
+        return self.service not in ("sts", "cloudtrail") and not buckets.is_read(self.action)
 
 
 _UNSAYABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
