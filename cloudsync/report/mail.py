@@ -20,7 +20,7 @@ from cloudsync.report.headline import Tone
 from cloudsync.report.letter import letter
 from cloudsync.report.letter_html import html
 from cloudsync.report.letter_text import text
-from cloudsync.report.news import Ledger, News
+from cloudsync.report.news import LAST_CALL_S, Ledger, News
 from cloudsync.report.story import Story
 
 PREFIX = "[cloudsync]"
@@ -131,7 +131,7 @@ def _message(story: Story, news: News, sending: Sending, audience: str, receiver
     written = letter(story, news)
     earlier = dict.fromkeys(message for one in news.items for name, message in one.thread if name == audience)
     return Message(
-        id=_identity(story, news, sending, audience),
+        id=f"<cloudsync.{identity(story, news, audience)}@{sending.sender.rpartition('@')[2]}>",
         references=tuple(earlier)[:REFERENCES_MAX],
         sender=sending.sender,
         to=receivers,
@@ -148,20 +148,19 @@ def _message(story: Story, news: News, sending: Sending, audience: str, receiver
     )
 
 
-def _identity(story: Story, news: News, sending: Sending, audience: str) -> str:
-    """Return the Message-ID of some news: made of the episodes and states of its findings, of its troubles and its rules alone."""
+def identity(story: Story, news: News, audience: str) -> str:
+    """Return what some news is known by: made of the episodes and states of its findings, of its troubles and its rules alone."""
     told = [
         [
             [one.finding.key, one.finding.first_seen, one.what.value, one.finding.packets, one.finding.returns, one.over]
             for one in news.items
         ],
         [[one.target, one.what, one.since, one.why] for one in news.troubles],
-        [[one.rule, one.until, one.until - story.at <= 2 * 86400.0] for one in news.expiring],
+        [[one.rule, one.until, one.until - story.at <= LAST_CALL_S] for one in news.expiring],
         [[one.run_id, one.target] for one in news.applied],
         story.at // 86400 if news.digest or not news else 0,
     ]
-    digest = sha256(canonical([story.owner, audience, sending.sender, told]).encode()).hexdigest()[:32]
-    return f"<cloudsync.{digest}@{sending.sender.rpartition('@')[2]}>"
+    return sha256(canonical([story.owner, audience, told]).encode()).hexdigest()[:32]
 
 
 def threaded(ledger: Ledger, sent: Iterable[Message]) -> Ledger:

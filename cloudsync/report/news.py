@@ -237,7 +237,7 @@ def _expiring(story: Story, before: Ledger) -> tuple[tuple[Expiring, ...], tuple
         if told is None or (last and not told):
             fresh.append(one)
         kept.append((one.rule, one.until, last))
-    return tuple(fresh), tuple(sorted(kept))
+    return tuple(sorted(fresh, key=lambda one: (one.until, one.rule))), tuple(sorted(kept))
 
 
 def _digest(story: Story, before: Ledger, weekday: str) -> tuple[bool, str]:
