@@ -24,7 +24,7 @@ from cloudsync_azure.table import AzureTable
 from tests.property.azure_estates import PLAIN, Past, estate, intent, passes, probes
 
 SEEDS = st.integers(0, 10**9)
-EXAMPLES = settings(max_examples=60)
+EXAMPLES = settings(max_examples=40)
 WRITES = st.sampled_from(("whole", "child"))
 CHILD = replace(PLAIN, child=True)
 NOTHING = Access()
