@@ -38,6 +38,23 @@ Secret = Annotated[
 Cron = Annotated[
     str, Form(r"^[0-9*/,-]+( [0-9*/,-]+){4}$", "want five fields of digits and * / , - : minute hour day month weekday, in UTC")
 ]
+Listen = Annotated[
+    str,
+    Form(
+        r"^(none|unix:/[^\n]+|[A-Za-z0-9.\[\]:-]+:[0-9]{1,5})$",
+        "want ADDRESS:PORT of this machine, e.g. 127.0.0.1:9464, unix:/PATH of a socket, or none",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """When `run` works; exactly one of every, cron."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    every: Duration | None = field(default=None, metadata=about("time between runs"))
+    jitter: Duration | None = field(default=None, metadata=about("random delay of at most this, shorter than the time between runs"))
+    cron: Cron | None = field(default=None, metadata=about("five fields, UTC"))
 
 
 @dataclass(frozen=True)  # no slots: an adapter's own keys stand beside these
@@ -52,6 +69,7 @@ class Target:
     mode: Literal["observe", "additive", "exclusive"] = field(metadata=about("what we may do there; no default", want=MODES))
     endpoint: Text | None = field(default=None, metadata=about("URL to use instead of the platform's own"))
     outrank: Flag | None = field(default=None, metadata=about("additive: may our allows stand above foreign denies; false by default"))
+    schedule: ScheduleEntry | None = field(default=None, metadata=about("when the daemon works here, instead of the schedule of all"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +96,6 @@ class DomainEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleEntry:
-    """When `run` works; exactly one of every, cron."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
-    every: Duration | None = field(default=None, metadata=about("time between runs"))
-    jitter: Duration | None = field(default=None, metadata=about("random delay of at most this"))
-    cron: Cron | None = field(default=None, metadata=about("five fields, UTC"))
-
-
-@dataclass(frozen=True, slots=True)
 class GuardsEntry:
     """How much a plan may change before a person has to say yes."""
 
@@ -99,6 +107,16 @@ class GuardsEntry:
     management: Texts | None = field(default=None, metadata=about("G-MGMT: CIDRs of the operators, which never lose access"))
     quota_reserve: Percent | None = field(default=None, metadata=about("G-QUOTA: share of every quota to keep free; 5%"))
     max_restores: Count | None = field(default=None, metadata=about("restores of one object a day before a person has to look; 5"))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry:
+    """What the daemon shows of itself."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    listen: Listen | None = field(
+        default=None, metadata=about("where /healthz, /readyz and /metrics answer, on this machine only; 127.0.0.1:9464")
+    )
 
 
 Event = Literal["drift", "refused", "failed", "recovered", "expiring", "digest", "applied"]
@@ -164,6 +182,7 @@ class SettingsFile:
     )
     routing_domains: list[DomainEntry] | None = field(default=None, metadata=about("which networks route to each other; all, by default"))
     schedule: ScheduleEntry | None = field(default=None, metadata=about("when the daemon works"))
+    service: ServiceEntry | None = field(default=None, metadata=about("what the daemon shows of itself"))
     state: State | None = field(default=None, metadata=about("where the state is kept; .cloudsync/state.db in the repository by default"))
     guards: GuardsEntry | None = field(default=None, metadata=about("how much a plan may change before a person has to say yes"))
     mail: MailEntry | None = field(default=None, metadata=about("where reports go"))

@@ -21,14 +21,14 @@ from cloudsync.policy import schema, strict
 from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import is_name
-from cloudsync.settings import endpoint
-from cloudsync.settings.values import ANSWER_S, DIGEST_DAY, FILE, Hook, Mail, Schedule, SecretReference, Settings
+from cloudsync.settings import cron, endpoint
+from cloudsync.settings.values import ANSWER_S, DIGEST_DAY, FILE, LISTEN, Hook, Listen, Mail, Schedule, SecretReference, Settings
 
 Json = Any
 OptionsSchema = Callable[[str], Mapping[str, Json] | Finding]
 """An adapter's name to the JSON Schema of its own target keys, or a finding when there is none (its place is filled in here)."""
 
-_CORE_KEYS = frozenset({"name", "adapter", "mode", "endpoint", "outrank"})
+_CORE_KEYS = frozenset({"name", "adapter", "mode", "endpoint", "outrank", "schedule"})
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 EVENTS = ("drift", "refused", "failed", "recovered", "expiring", "digest")
 """What people are told of unless the settings say otherwise."""
@@ -76,7 +76,9 @@ class _Reader:
             policy=self._folder("policy"),
             inventory=self._folder("inventory"),
             rules=InventoryRules(tuple(self._sources()), tuple(self._locks()), tuple(self._domains())),
-            schedule=self._schedule(),
+            schedule=self._schedule(self.root),
+            schedules=tuple(self._schedules()),
+            listen=self._listen(),
             state=self._state(),
             guards=self._guards(),
             mail=self._mail(),
@@ -212,14 +214,52 @@ class _Reader:
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
-    def _schedule(self) -> Schedule | None:
-        node = _map(self.root, "schedule")
+    def _schedules(self) -> Iterator[tuple[str, Schedule]]:
+        for node in _maps(self.root, "targets"):
+            found = self._schedule(node)
+            if found is not None:
+                yield _text(node, "name"), found
+
+    def _schedule(self, owner: strict.Mapping) -> Schedule | None:
+        node = _map(owner, "schedule")
         if node is None:
             return None
-        every, jitter, cron = (_text(node, key) for key in ("every", "jitter", "cron"))
-        if bool(every) == bool(cron):
+        every, jitter, line = (_text(node, key) for key in ("every", "jitter", "cron"))
+        found = Schedule(_seconds(every), _seconds(jitter), line)
+        if bool(every) == bool(line):
             self._report(node.where, "BAD-SCHEDULE", "exactly one of every, cron is wanted", "e.g. {every: 5m, jitter: 30s}")
-        return Schedule(_seconds(every), _seconds(jitter), cron)
+        elif every and not found.jitter_s < found.every_s:
+            self._report(
+                node.where, "BAD-SCHEDULE", f"jitter {jitter or '0s'} is not shorter than every {every}", "e.g. {every: 5m, jitter: 30s}"
+            )
+        elif line:
+            self._cron(node, line)
+        return found
+
+    def _cron(self, node: strict.Mapping, line: str) -> None:
+        try:
+            cron.parse(line)
+        except ValueError as error:
+            at = node.get("cron") or node
+            self._report(at.where, "BAD-SCHEDULE", str(error), "minute hour day month weekday, in UTC, e.g. 30 2 * * 1-5")
+
+    def _listen(self) -> Listen:
+        section = _map(self.root, "service")
+        node = section.get("listen") if section else None
+        if node is not None and not isinstance(node, strict.Scalar):
+            return Listen()
+        text = node.text if node is not None and not node.missing else LISTEN
+        if text == "none":
+            return Listen()
+        if text.startswith("unix:"):
+            return Listen(socket=text.removeprefix("unix:"))
+        host, _, port = text.rpartition(":")
+        host = host.strip("[]")
+        if node is not None and not (endpoint.is_loopback(host) and port.isdecimal() and 0 <= int(port) < 65536):
+            hint = "who may read it is everybody who can reach it, so only this machine: 127.0.0.1:PORT or unix:/PATH"
+            self._report(node.where, "BAD-ENDPOINT", f"'{shown(text)}' is no port of this machine", hint)
+            return Listen()
+        return Listen(host, int(port))
 
     def _state(self) -> str:
         node = self.root.get("state")

@@ -24,6 +24,19 @@ class Schedule:
     cron: str = ""
 
 
+LISTEN = "127.0.0.1:9464"
+"""Where the daemon answers about itself unless the settings say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the daemon answers about itself: a port of this machine, or the path of a unix socket. Nowhere with neither."""
+
+    host: str = ""
+    port: int = 0
+    socket: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class SecretReference:
     """Where a secret is: `env:NAME`, `file:PATH` or `credential:NAME` (systemd). Never the secret."""
@@ -81,6 +94,9 @@ class Settings:
     rules: InventoryRules = field(default_factory=InventoryRules)
     """Label sources, label locks and routing domains."""
     schedule: Schedule | None = None
+    schedules: tuple[tuple[str, Schedule], ...] = ()
+    """Targets with one of their own."""
+    listen: Listen = Listen()
     state: str = ""
     """State URL as written; empty for the default inside the repository."""
     guards: GuardLimits = field(default_factory=GuardLimits)
@@ -95,3 +111,7 @@ class Settings:
     def target(self, name: str) -> TargetSettings | None:
         """Return a target by name."""
         return next((target for target in self.targets if target.name == name), None)
+
+    def schedule_of(self, name: str) -> Schedule | None:
+        """Return when a target's runs are due; None when nothing says so."""
+        return dict(self.schedules).get(name, self.schedule)
