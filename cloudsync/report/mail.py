@@ -48,6 +48,8 @@ class Sending:
     on: frozenset[str]
     routes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    purpose: str = ""
+    """Mails of different purposes are different mails, though they tell the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,14 @@ class Message:
         return mail.as_bytes()
 
 
-def messages(story: Story, news: News, sending: Sending) -> tuple[Message, ...]:
-    """Return the mails that tell some news: one to everybody of `to`, and one to each owner of rulesets whom it concerns."""
+def messages(story: Story, news: News, sending: Sending, *, always: bool = False) -> tuple[Message, ...]:
+    """Return the mails that tell some news: one to everybody of `to`, and one to each owner of rulesets whom it concerns.
+
+    `always`: everybody is written to, even that there is nothing to tell.
+    """
     found: list[Message] = []
     for audience, receivers, part in _audiences(news, sending):
-        if part and receivers:
+        if receivers and (part or (always and audience == EVERYBODY)):
             seen = story if audience == EVERYBODY else narrowed(story, audience)
             found.append(_message(seen, part, sending, audience, receivers))
     return tuple(found)
@@ -131,7 +136,7 @@ def _message(story: Story, news: News, sending: Sending, audience: str, receiver
     written = letter(story, news)
     earlier = dict.fromkeys(message for one in news.items for name, message in one.thread if name == audience)
     return Message(
-        id=f"<cloudsync.{identity(story, news, audience)}@{sending.sender.rpartition('@')[2]}>",
+        id=f"<cloudsync.{identity(story, news, sending.purpose + audience)}@{sending.sender.rpartition('@')[2]}>",
         references=tuple(earlier)[:REFERENCES_MAX],
         sender=sending.sender,
         to=receivers,
