@@ -12,6 +12,7 @@ from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import Output
 from cloudsync.cli.progress import Bars
 from cloudsync.cli.show import show
+from cloudsync.cli.telling import tell_people
 
 if TYPE_CHECKING:
     from cloudsync.report.ages import Ages
@@ -79,6 +80,7 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
     ages = Ages(story)
     code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
     show(report, output, story)
+    tell_people(root, run.loaded, story, output)
     return code
 
 
@@ -107,6 +109,7 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         story = tell(run, found, report)
     bars.stop()
     show(report, output, story)
+    tell_people(root, run.loaded, story, output)
     return code
 
 
