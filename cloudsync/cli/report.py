@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cloudsync.app.picture import Picture
 
 FORMATS = ("text", "json", "md", "html", "csv")
+MAILS = Path("mail")
+"""The folder of mails that are only looked at."""
 MODE = 0o600
 """A report names what is open: it is for its owner, who may hand it on."""
 
@@ -30,6 +32,14 @@ def options(verb: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live", choices=("plan", "drift"), default="", help="read the platforms now: what would change, or what differs from the policy"
     )
+    parser.add_argument(
+        "--mail", action="store_true", help="mail it, by the settings of mail: one to all of `to`, one to each owner concerned"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --mail: send nothing, write the mails as .eml files into the folder of -o (default: mail)",
+    )
 
 
 def run(chosen: argparse.Namespace, output: Output) -> int:
@@ -37,6 +47,8 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
     from cloudsync.app.whole import check_writable, write_whole
 
     _check(chosen)
+    if chosen.verb == "report" and chosen.mail:
+        return _mailed(chosen, _picture(chosen, output), output)
     if chosen.file is not None:
         check_writable(chosen.file)
     form = "html" if chosen.verb == "map" else chosen.format or ("json" if output.json else "text")
@@ -63,10 +75,32 @@ def _check(chosen: argparse.Namespace) -> None:
     if chosen.target and not chosen.live:
         hint = "add --live, or leave --target out"
         raise InputError([Finding(COMMAND_LINE, "NOT-LIVE", "--target chooses what to read, and nothing is read without --live", hint)])
+    if chosen.verb == "report" and chosen.dry_run and not chosen.mail:
+        raise InputError([Finding(COMMAND_LINE, "NOT-MAIL", "--dry-run writes the mails that --mail would send", "add --mail")])
     if chosen.verb == "report" and chosen.run and chosen.live:
         raise InputError(
             [Finding(COMMAND_LINE, "LIVE-RUN", "--run names a run of the records, --live makes a new one", "give one of the two")]
         )
+
+
+def _mailed(chosen: argparse.Namespace, picture: Picture, output: Output) -> int:
+    """Mail the report, or write the mails down."""
+    from cloudsync.app.deliver import report_mails
+    from cloudsync.app.repository import load
+    from cloudsync.cli.telling import said
+
+    root = Path(chosen.repository)
+    paths, came = report_mails(root, load(root), picture.story, folder=(chosen.file or MAILS) if chosen.dry_run else None)
+    for path in paths:
+        output.line(f"wrote {path}")
+    if not paths:
+        if not came.queued:
+            output.line("this report was mailed before; a new run makes a new one")
+        said(came, output)
+    output.document(
+        "mail", files=list(map(str, paths)), queued=came.queued, sent=came.sent, waiting=came.waiting, problems=list(came.problems)
+    )
+    return picture.code
 
 
 def _picture(chosen: argparse.Namespace, output: Output) -> Picture:
