@@ -47,23 +47,7 @@ def incident() -> Story:
     wide = world.drift("aws-prod", web[:1], packets("10.0.0.0/8", ports(8080)), Kind.EXCESS, native="ingress tcp/8080 10.0.0.0/8")
     gone = world.drift("aws-prod", web, packets("203.0.113.9/32", ports(9100)), Kind.EXCESS, native="ingress tcp/9100 203.0.113.9/32")
     kept = world.drift("aws-prod", db[:1], packets("10.2.1.1/32", ports(5432)), Kind.EXCESS, native="ingress tcp/5432 10.2.1.1/32")
-    jdoe = Actor("arn:aws:iam::111122223333:user/jdoe", NOW - 10 * HOUR, "AuthorizeSecurityGroupIngress (CloudTrail)")
-    findings = (
-        replace(
-            tracked(ssh, hours=0.1, number=1),
-            deed=Deed.REFUSED,
-            why="G-MGMT: restoring would cut 203.0.113.64/26, your own way in",
-            advice="close sg-0ab by hand, or approve: cloudsync approve 7c1e0f --guard G-MGMT --until 24h",
-            actor=jdoe,
-        ),
-        replace(tracked(cut, State.CHANGED, hours=7, number=2), deed=Deed.RESTORED, advice="nothing: it was put back at 08:20Z", returns=5),
-        replace(tracked(wide, State.ONGOING, hours=300, number=3), deed=Deed.NOTHING, advice="remove the rule, or add it to the policy"),
-        replace(
-            tracked(kept, State.ACKNOWLEDGED, hours=100, number=4),
-            acknowledged=Acknowledgement("k", NOW + 12 * DAY, "migration CHG-1042 until the new replica is in", "dba"),
-        ),
-        replace(tracked(gone, State.RESOLVED, hours=30, number=5), deed=Deed.NOTHING),
-    )
+    findings = _incident_tracked((ssh, cut, wide, kept, gone))
     change = world.change(web, opens=packets("10.1.4.1/32", ports(443)), rule="ordering-prod#2")
     refused = Refusal(
         "G-MGMT",
@@ -111,6 +95,28 @@ def incident() -> Story:
                 "ordering-prod#1", "aws-prod", Verdict.LOOSER, "internet is written as 0.0.0.0/0: private addresses too", accepted=True
             ),
         ),
+    )
+
+
+def _incident_tracked(found: tuple[Drift, ...]) -> tuple[Tracked, ...]:
+    """Return one finding in each state."""
+    ssh, cut, wide, kept, gone = found
+    jdoe = Actor("arn:aws:iam::111122223333:user/jdoe", NOW - 10 * HOUR, "AuthorizeSecurityGroupIngress (CloudTrail)")
+    return (
+        replace(
+            tracked(ssh, hours=0.1, number=1),
+            deed=Deed.REFUSED,
+            why="G-MGMT: restoring would cut 203.0.113.64/26, your own way in",
+            advice="close sg-0ab by hand, or approve: cloudsync approve 7c1e0f --guard G-MGMT --until 24h",
+            actor=jdoe,
+        ),
+        replace(tracked(cut, State.CHANGED, hours=7, number=2), deed=Deed.RESTORED, advice="nothing: it was put back at 08:20Z", returns=5),
+        replace(tracked(wide, State.ONGOING, hours=300, number=3), deed=Deed.NOTHING, advice="remove the rule, or add it to the policy"),
+        replace(
+            tracked(kept, State.ACKNOWLEDGED, hours=100, number=4),
+            acknowledged=Acknowledgement("k", NOW + 12 * DAY, "migration CHG-1042 until the new replica is in", "dba"),
+        ),
+        replace(tracked(gone, State.RESOLVED, hours=30, number=5), deed=Deed.NOTHING),
     )
 
 
