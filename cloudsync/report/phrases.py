@@ -93,7 +93,7 @@ def whom(one: Tracked) -> str:
     role = one.labels.get("role") or ""
     if role and re.fullmatch(r"[\w.-]{1,40}", role):
         return counted(number, f"{role} workload")
-    labels = one.labels.text()
+    labels = one.labels.text() if one.labels.pairs else ""
     if number == 1 and not labels:
         return one_line(one.workloads[0], LONG)
     return counted(number, "workload") + (f" {one_line(labels, LONG)}" if labels else "")
