@@ -1,15 +1,15 @@
-"""What no policy of ours decides at a virtual server: ports it does not listen on, and what foreign policies do before its own is asked."""
+"""What no policy of ours decides at a virtual server: ports it does not listen on, and what foreign policies do before or behind ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cloudsync.adapter import Access, Intent
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS
 from cloudsync.model.workload import PointId
-from cloudsync_f5.decode import Passed, Reader, at, limit
-from cloudsync_f5.table import F5Table, Virtual
+from cloudsync_f5.decode import Reader, at, limit
+from cloudsync_f5.table import GLOBAL, F5Table, Virtual
 
 EVERYTHING = Access(outbound=ALL_PACKETS)
 
@@ -22,63 +22,96 @@ class Beyond:
     forced: dict[PointId, Access] = field(default_factory=dict)
 
 
-def beyond(table: F5Table, intent: Intent) -> Beyond:
-    """Return both for every point of an intent; equal points share one value."""
+def beyond(table: F5Table, intent: Intent, left: Mapping[int, str] | None) -> Beyond:
+    """Return both for every point of an intent; equal points share one value.
+
+    `left`: the foreign policies that route domains will carry beside us; None where nothing is written, so that all stay as they are.
+    """
     reader = Reader(table)
+    held = table.held_domains() if left is not None else {}
     memo: dict[tuple[object, ...], tuple[Access, Access]] = {}
     found = Beyond()
     for point in intent.points:
         virtual = at(table, point.point)
         if virtual is None:
             continue
-        key = _key(reader, virtual)
+        beside = reader.domain_policy(virtual.domain) if left is None else left.get(virtual.domain, "")
+        inner = _beside_ours(table, virtual) if virtual.domain in held else None
+        key = _key(reader, virtual, beside, inner)
         if key not in memo:
-            first, second = reader.outer(virtual)
-            always = first.done | second.done
-            possible = second.on | always
-            memo[key] = Access(ALL_PACKETS - possible), Access(always, ALL_PACKETS)
+            memo[key] = _outside(reader, virtual, beside, inner)
         found.left_out[point.point], found.forced[point.point] = memo[key]
     return found
 
 
-def _key(reader: Reader, virtual: Virtual) -> tuple[object, ...]:
-    table = reader.table
-    contexts = (table.enforced, reader.domain_policy(virtual.domain))
-    return (*(id(reader.picked(policy, virtual)) if policy else 0 for policy in contexts), virtual.listener, virtual.domain)
+def _beside_ours(table: F5Table, virtual: Virtual) -> str:
+    """Return the foreign policy on a virtual server, which stays where ours is on its route domain."""
+    return "" if table.ours(virtual.enforced) else virtual.enforced
 
 
-def notes(table: F5Table, desired: F5Table) -> Iterator[str]:
-    """Yield what people should know: foreign policies that decide before ours, and objects that look like ours but are not."""
+def _outside(reader: Reader, virtual: Virtual, beside: str, inner: str | None) -> tuple[Access, Access]:
+    packets = limit(virtual.listener.peers, virtual.listener.services)
+    first = reader.context(reader.table.running.get(GLOBAL, reader.table.enforced), virtual, packets)
+    if inner is None:
+        second = reader.context(beside, virtual, first.on)
+        always = first.done | second.done
+        possible = second.on | always
+    else:
+        last = reader.last(inner, virtual, first.on)
+        always = first.done
+        possible = last.on | last.done | always
+    return Access(ALL_PACKETS - possible), Access(always, ALL_PACKETS)
+
+
+def _key(reader: Reader, virtual: Virtual, beside: str, inner: str | None) -> tuple[object, ...]:
+    contexts = (reader.table.running.get(GLOBAL, reader.table.enforced), beside, inner or "")
+    picked = tuple(id(reader.picked(policy, virtual)) if policy else 0 for policy in contexts)
+    return (*picked, inner is None, virtual.listener, virtual.domain)
+
+
+def notes(table: F5Table, desired: F5Table, left: Mapping[int, str]) -> Iterator[str]:
+    """Yield what people should know: foreign policies that decide beside ours, and objects that look like ours but are not."""
     reader = Reader(table)
-    for policy, place in _outer(table, reader):
-        cut, always = 0, 0
-        for virtual in table.virtuals.values():
-            packets = limit(virtual.listener.peers, virtual.listener.services)
-            passed: Passed = reader.context(policy, virtual, packets) if _meets(reader, policy, virtual) else Passed(packets)
-            cut += (packets - passed.on - passed.done) != NO_PACKETS
-            always += passed.done != NO_PACKETS
+    outer = [(table.enforced, "the global context", tuple(table.virtuals.values()))] if table.enforced else []
+    for number, policy in sorted(left.items()):
+        inside = tuple(one for one in table.virtuals.values() if one.domain == number)
+        outer += [(policy, f"route domain {number}", inside)] if policy else []
+    for policy, place, virtuals in outer:
+        cut, always = _reach(reader, policy, virtuals)
         if cut or always:
             yield f"policy {policy} on {place} decides before ours: it cuts at {cut} virtual servers, and lets in for good at {always}"
+    yield from _in_series(table)
     if not table.synced:
         yield f"the devices of the group do not agree: {table.sync_words}"
     stem = f"cs_{table.owner}_"
     for path, one in sorted(table.policies.items()):
         if one.mark is None and path.rpartition("/")[2].startswith(stem):
             yield f"policy {path} has a name of ours but not our mark: it counts as foreign and is left alone"
+    for domain in sorted(desired.route_domains.values(), key=lambda one: one.path):
+        if domain.staged and table.ours(table.route_domains[domain.path].enforced):
+            yield f"route domain {domain.path} has a staged policy {domain.staged}: it only counts, and is left alone"
     for path, virtual in sorted(desired.virtuals.items()):
-        held = table.policies.get(virtual.enforced)
-        if virtual.staged and held is not None and held.mark is not None:
+        if virtual.staged and table.ours(table.virtuals[path].enforced):
             yield f"virtual server {path} has a staged policy {virtual.staged}: it only counts, and is left alone"
 
 
-def _outer(table: F5Table, reader: Reader) -> Iterator[tuple[str, str]]:
-    if table.enforced:
-        yield table.enforced, "the global context"
-    for _, one in sorted(table.route_domains.items()):
-        policy = reader.domain_policy(one.id)
-        if policy:
-            yield policy, f"route domain {one.id}"
+def _reach(reader: Reader, policy: str, virtuals: Iterable[Virtual]) -> tuple[int, int]:
+    """Return at how many virtual servers a policy cuts something, and at how many it lets something in for good."""
+    cut = always = 0
+    for virtual in virtuals:
+        packets = limit(virtual.listener.peers, virtual.listener.services)
+        passed = reader.context(policy, virtual, packets)
+        cut += (packets - passed.on - passed.done) != NO_PACKETS
+        always += passed.done != NO_PACKETS
+    return cut, always
 
 
-def _meets(reader: Reader, policy: str, virtual: Virtual) -> bool:
-    return policy in (reader.table.enforced, reader.domain_policy(virtual.domain))
+def _in_series(table: F5Table) -> Iterator[str]:
+    """Yield the foreign policies on virtual servers that stay behind ours on their route domain."""
+    found: dict[tuple[int, str], int] = {}
+    held = table.held_domains()
+    for virtual in table.virtuals.values():
+        if virtual.domain in held and (beside := _beside_ours(table, virtual)):
+            found[virtual.domain, beside] = found.get((virtual.domain, beside), 0) + 1
+    for (number, policy), count in sorted(found.items()):
+        yield f"policy {policy} on {count} virtual servers of route domain {number} is asked behind ours: what it cuts stays cut"

@@ -17,7 +17,7 @@ from cloudsync_f5 import words
 from cloudsync_f5.limits import DESCRIPTION_MOST, NAME_MOST
 from cloudsync_f5.payload import canonical
 from cloudsync_f5.table import EVERYBODY, Action, Ends, Rule
-from cloudsync_f5.words import ANY_PROTOCOL, Native
+from cloudsync_f5.words import Native
 
 KEPT = Origin("kept")
 DEFAULT = "cs_default"
@@ -143,6 +143,11 @@ class Peers:
         self.wanted[selector] = addresses
         return Ends(lists=frozenset({selector.id}))
 
+    def reached(self, selector: Selector, addresses: AddressSet) -> Ends:
+        """Return how destinations stand in a rule: always as a list, so that they come and go without the rule."""
+        self.wanted[selector] = addresses | self.waiting.get(selector.id, NOWHERE)
+        return Ends(lists=frozenset({selector.id}))
+
     def _selector(self, term: Term, domain: Domain, route_domain: int, addresses: AddressSet) -> Selector | None:
         peer = term.peer
         if isinstance(peer, ClassPeer):
@@ -180,76 +185,109 @@ class Slot:
         return f"class-{digest([self.class_id, self.domain, self.route_domain], 12)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom rules are about, where that is not clear from where the policy is attached: destinations, and what listens there."""
+
+    to: Ends = EVERYBODY
+    within: ServiceSet = ANY_SERVICE
+
+
+HERE = Reach()
+"""In the context of a virtual server: whatever arrives is for it."""
+
+Key = tuple[str, Ends, Native, Ends]
+"""Tier, source, services, destination."""
+
+
 @dataclass(slots=True)
 class Draft:
     """The rules of one policy while it is written. Lists go by their selector's id."""
 
-    rules: dict[tuple[str, Ends, Native], tuple[Origin, ...]] = field(default_factory=dict)
-    logged: set[tuple[str, Ends, Native]] = field(default_factory=set)
+    rules: dict[Key, tuple[Origin, ...]] = field(default_factory=dict)
+    logged: set[Key] = field(default_factory=set)
 
 
-_TIERS = {"never": Action.DROP, "allow": Action.ACCEPT, "deny": Action.DROP, "shut": Action.DROP, "kept": Action.ACCEPT}
+_TIERS = {
+    "never": Action.DROP,
+    "allow": Action.ACCEPT,
+    "deny": Action.DROP,
+    "shut": Action.DROP,
+    "kept": Action.ACCEPT,
+    DEFAULT: Action.DROP,
+}
 """Name of a tier -> what its rules do, in the order in which they stand. `shut` cuts what `kept` would open too much."""
+NOTHING_ELSE = "cloudsync: nothing else is let in"
 
 
-def write(found: Tiers, slot: Slot, peers: Peers) -> Draft:
-    """Return the rules of a policy's never, allow and deny tiers."""
-    draft = Draft()
+def write(draft: Draft, found: Tiers, place: tuple[Domain, int], peers: Peers, reach: Reach = HERE) -> None:
+    """Add the never, allow and deny tiers to a policy. `place`: routing domain and route domain."""
     for tier, terms in (("never", found.never), ("allow", found.allow), ("deny", found.deny)):
         for term in terms:
-            ends = peers.ends(term, slot.domain, slot.route_domain)
+            services = term.services & reach.within
+            ends = peers.ends(term, *place) if services else None
             if ends is None:
                 continue
-            for native in words.natives(term.services):
-                _add(draft, (tier, ends, native), term.origins, logged=term.logged)
-    return draft
+            for native in words.natives(services):
+                _add(draft, (tier, ends, native, reach.to), term.origins, logged=term.logged)
 
 
-def _add(draft: Draft, key: tuple[str, Ends, Native], origins: tuple[Origin, ...], *, logged: bool = False) -> None:
+def _add(draft: Draft, key: Key, origins: tuple[Origin, ...], *, logged: bool = False) -> None:
     draft.rules[key] = tuple(sorted({*draft.rules.get(key, ()), *origins}, key=lambda one: one.rule))
     if logged:
         draft.logged.add(key)
 
 
-def keep(draft: Draft, kept: PacketSet | None, route_domain: int) -> None:
+def keep(draft: Draft, kept: PacketSet | None, route_domain: int, reach: Reach = HERE) -> None:
     """Add what stays open of the past: all the rest, or exactly these packets."""
     if kept is None:
-        _add(draft, ("kept", Ends(words.spans(ANYWHERE, route_domain)), Native(ANY_PROTOCOL)), (KEPT,))
+        _box(draft, "kept", (ANYWHERE, reach.within), route_domain, reach)
         return
     for addresses, services in kept.products():
         if len(words.natives(services)) <= WIDE_FROM:
-            _box(draft, "kept", addresses, services, route_domain)
+            _box(draft, "kept", (addresses, services), route_domain, reach)
             continue
-        for peers, shut in (PacketSet.of(addresses, ANY_SERVICE) - kept).products():
-            _box(draft, "shut", peers, shut, route_domain)
-        _box(draft, "kept", addresses, ANY_SERVICE, route_domain)
+        for shut in (PacketSet.of(addresses, reach.within) - kept).products():
+            _box(draft, "shut", shut, route_domain, reach)
+        _box(draft, "kept", (addresses, reach.within), route_domain, reach)
 
 
 WIDE_FROM = 12
 """More protocols than this are said as an exception: a few rules that shut, and one that keeps everything else."""
 
 
-def _box(draft: Draft, tier: str, addresses: AddressSet, services: ServiceSet, route_domain: int) -> None:
-    ends = Ends(words.spans(addresses, route_domain))
-    for native in words.natives(services):
-        _add(draft, (tier, ends, native), (KEPT,))
+def _box(draft: Draft, tier: str, box: tuple[AddressSet, ServiceSet], route_domain: int, reach: Reach) -> None:
+    ends = Ends(words.spans(box[0], route_domain))
+    for native in words.natives(box[1]):
+        _add(draft, (tier, ends, native, reach.to), (KEPT,))
+
+
+def close(draft: Draft, reach: Reach, sources: Ends = EVERYBODY) -> None:
+    """Let nothing else in at some destinations: never at all of them, because not all of them are ours."""
+    assert not reach.to.any, "a drop of everything belongs to the context of one virtual server"
+    for native in words.natives(reach.within):
+        _add(draft, (DEFAULT, sources, native, reach.to), ())
 
 
 def finished(draft: Draft, *, default: bool) -> tuple[Rule, ...]:
     """Return the rules in their order: tier by tier; inside a tier, where order decides nothing, by the policy rules behind them."""
     ranks = {tier: rank for rank, tier in enumerate(_TIERS)}
-    keys = sorted(draft.rules, key=lambda key: (ranks[key[0]], [one.rule for one in draft.rules[key]], key[2], _ends_key(key[1])))
+
+    def place(key: Key) -> tuple[object, ...]:
+        tier, ends, native, to = key
+        return ranks[tier], [one.rule for one in draft.rules[key]], native, _ends_key(ends), _ends_key(to)
+
     found: list[Rule] = []
     names: set[str] = set()
-    for key in keys:
-        tier, ends, native = key
+    for key in sorted(draft.rules, key=place):
+        tier, ends, native, to = key
         origins = draft.rules[key]
-        known = _rule_name(tier, ends, native, names)
+        known = _rule_name(key, names)
         names.add(known)
-        action, said = _TIERS[tier], description(origins)
-        found.append(Rule(known, action, ends, EVERYBODY, native, logged=key in draft.logged, description=said, origins=origins))
+        said = NOTHING_ELSE if tier == DEFAULT else description(origins)
+        found.append(Rule(known, _TIERS[tier], ends, to, native, logged=key in draft.logged, description=said, origins=origins))
     if default:
-        found.append(Rule(DEFAULT, Action.DROP, description="cloudsync: nothing else is let in"))
+        found.append(Rule(DEFAULT, Action.DROP, description=NOTHING_ELSE))
     return tuple(found)
 
 
@@ -257,8 +295,9 @@ def _ends_key(ends: Ends) -> list[str]:
     return [*sorted(ends.lists), *(one.text() for one in sorted(ends.spans))]
 
 
-def _rule_name(tier: str, ends: Ends, native: Native, taken: set[str]) -> str:
-    content = [tier, _ends_key(ends), native.protocol, native.ports, native.icmp]
+def _rule_name(key: Key, taken: set[str]) -> str:
+    tier, ends, native, to = key
+    content = [tier, _ends_key(ends), native.protocol, native.ports, native.icmp, *([] if to.any else [_ends_key(to)])]
     length = 8
     while f"{tier}_{digest(content, length)}" in taken:
         length += 4

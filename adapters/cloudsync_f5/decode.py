@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 
 from cloudsync.adapter import Access, Whose
-from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
+from cloudsync.model import intervals
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId
@@ -82,6 +84,22 @@ def _series(first: Passed, second: Passed, third: Passed) -> PacketSet:
     return PacketSet.union_all((first.done, second.done, third.done, third.on))
 
 
+class Part(Enum):
+    """Which rules of a policy are asked: those of our policy of a route domain are ours, or were taken over from somebody else's."""
+
+    ALL = "all"
+    OWN = "own"
+    INHERITED = "inherited"
+
+    def has(self, rule: Rule) -> bool:
+        """Tell whether a rule belongs to the part."""
+        return self is Part.ALL or rule.inherited is (self is Part.INHERITED)
+
+
+_Key = tuple[str, int, Part]
+"""Policy, route domain, and which of its rules."""
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads packets out of one table; ask it, it remembers."""
@@ -89,9 +107,10 @@ class Reader:
     table: F5Table
     _lists: dict[tuple[str, int], AddressSet] = field(default_factory=dict)
     _ports: dict[str, frozenset[tuple[int, int]]] = field(default_factory=dict)
-    _flats: dict[tuple[str, int], tuple[Flat, ...]] = field(default_factory=dict)
-    _aimed: dict[tuple[str, int], tuple[tuple[int, AddressSet], ...]] = field(default_factory=dict)
-    _picked: dict[tuple[str, int, tuple[int, ...]], tuple[Flat, ...]] = field(default_factory=dict)
+    _flats: dict[_Key, tuple[Flat, ...]] = field(default_factory=dict)
+    _aimed: dict[_Key, tuple[tuple[AddressSet, frozenset[int]], ...]] = field(default_factory=dict)
+    _picked: dict[tuple[_Key, tuple[int, ...]], tuple[Flat, ...]] = field(default_factory=dict)
+    _reached: dict[tuple[str, int], AddressSet] = field(default_factory=dict)
     _domains: dict[int, str] | None = None
 
     def addresses(self, path: str, domain: int, seen: frozenset[str] = frozenset()) -> AddressSet:
@@ -169,31 +188,44 @@ class Reader:
             return False
         return bool(held.odd) or any(self.odd_list(inner, seen | {path}) for inner in held.lists)
 
-    def flats(self, policy: str, domain: int) -> tuple[Flat, ...]:
+    def flats(self, policy: str, domain: int, part: Part = Part.ALL) -> tuple[Flat, ...]:
         """Return the rules of a policy, resolved in one route domain, in their order."""
-        found = self._flats.get((policy, domain))
+        found = self._flats.get((policy, domain, part))
         if found is None:
             held = self.table.policies.get(policy)
-            every = [] if held is None else [self.flat(rule, domain) for rule in self.rules(held.rules)]
-            found = self._flats[policy, domain] = tuple(flat for flat in every if flat is not None)
+            every = [] if held is None else [self.flat(rule, domain) for rule in self.rules(filter(part.has, held.rules))]
+            found = self._flats[policy, domain, part] = tuple(flat for flat in every if flat is not None)
         return found
 
-    def picked(self, policy: str, virtual: Virtual) -> tuple[Flat, ...]:
+    def picked(self, policy: str, virtual: Virtual, part: Part = Part.ALL) -> tuple[Flat, ...]:
         """Return the rules of a policy that are about a virtual server's address; equal answers are one object."""
-        flats = self.flats(policy, virtual.domain)
-        aimed = self._aimed.get((policy, virtual.domain))
+        name = (policy, virtual.domain, part)
+        flats = self.flats(*name)
+        aimed = self._aimed.get(name)
         if aimed is None:
-            pairs = ((at, flat.destination) for at, flat in enumerate(flats) if flat.destination is not None)
-            aimed = self._aimed[policy, virtual.domain] = tuple(pairs)
+            groups: dict[AddressSet, set[int]] = {}
+            for at, flat in enumerate(flats):
+                if flat.destination is not None:
+                    groups.setdefault(flat.destination, set()).add(at)
+            aimed = self._aimed[name] = tuple((destination, frozenset(places)) for destination, places in groups.items())
         if not aimed:
             return flats
-        away = tuple(at for at, destination in aimed if not destination & virtual.addresses)
-        key = (policy, virtual.domain, away)
-        found = self._picked.get(key)
+        away = tuple(number for number, (destination, _) in enumerate(aimed) if not meets(destination, virtual.addresses))
+        found = self._picked.get((name, away))
         if found is None:
-            gone = frozenset(away)
-            found = self._picked[key] = tuple(flat for at, flat in enumerate(flats) if at not in gone)
+            gone = frozenset().union(*(aimed[number][1] for number in away))
+            found = self._picked[name, away] = tuple(flat for at, flat in enumerate(flats) if at not in gone)
         return found
+
+    def covers(self, policy: str, virtual: Virtual) -> bool:
+        """Tell whether a policy of ours on a route domain speaks of a virtual server."""
+        if not self.table.ours(policy):
+            return False
+        name = (policy, virtual.domain)
+        if name not in self._reached:
+            ends = {rule.destination for rule in self.table.policies[policy].rules if not rule.inherited and not rule.destination.any}
+            self._reached[name] = AddressSet.union_all(self.end(one, virtual.domain) for one in ends)
+        return meets(self._reached[name], virtual.addresses)
 
     def domain_policy(self, domain: int) -> str:
         """Return the enforced policy of a route domain; empty for none."""
@@ -207,32 +239,56 @@ class Reader:
         first = self.context(self.table.running.get(GLOBAL, self.table.enforced), virtual, packets)
         return first, self.context(self.domain_policy(virtual.domain), virtual, first.on)
 
-    def context(self, policy: str, virtual: Virtual, packets: PacketSet) -> Passed:
+    def context(self, policy: str, virtual: Virtual, packets: PacketSet, part: Part = Part.ALL) -> Passed:
         """Return what one of the outer contexts makes of packets: without a policy, and without a match, they go on."""
-        return judge(self.picked(policy, virtual), packets, unmatched=True) if policy else Passed(packets)
+        return judge(self.picked(policy, virtual, part), packets, unmatched=True) if policy else Passed(packets)
+
+    def last(self, policy: str, virtual: Virtual, packets: PacketSet) -> Passed:
+        """Return what a policy on a virtual server, or none, makes of packets: the device's default decides what no rule matches."""
+        opens = self.table.open_by_default
+        if not policy:
+            return Passed(packets if opens else NO_PACKETS)
+        return judge(self.picked(policy, virtual), packets, unmatched=opens)
 
     def attached(self, virtual: Virtual) -> str:
         """Return the policy that packets meet at a virtual server now."""
         return self.table.running.get(virtual.path, virtual.enforced)
 
     def inbound(self, virtual: Virtual, whose: Whose) -> PacketSet:
-        """Return what gets in at a virtual server: in reality, without our policy, or by our policy alone over a closed default."""
-        policy = self.attached(virtual)
-        held = self.table.policies.get(policy)
-        ours = held is not None and held.mark is not None
+        """Return what gets in at a virtual server: in reality, without our policies, or by ours alone over a closed default."""
         if whose is Whose.OURS:
-            packets = limit(virtual.listener.peers, virtual.listener.services)
-            passed = judge(self.picked(policy, virtual), packets, unmatched=False) if ours else Passed()
-            return passed.on | passed.done
-        if whose is Whose.FOREIGN and ours:
-            policy = ""
-        first, second = self.outer(virtual)
-        opens = self.table.open_by_default
-        if not policy:
-            third = Passed(second.on if opens else NO_PACKETS)
-        else:
-            third = judge(self.picked(policy, virtual), second.on, unmatched=opens)
-        return _series(Passed(done=first.done), Passed(done=second.done), third)
+            return self._ours(virtual)
+        inner, outer, part = self.attached(virtual), self.domain_policy(virtual.domain), Part.ALL
+        if whose is Whose.FOREIGN:
+            inner = "" if self.table.ours(inner) else inner
+            part = Part.INHERITED if self.table.ours(outer) else part
+        packets = limit(virtual.listener.peers, virtual.listener.services)
+        first = self.context(self.table.running.get(GLOBAL, self.table.enforced), virtual, packets)
+        second = self.context(outer, virtual, first.on, part)
+        return _series(Passed(done=first.done), Passed(done=second.done), self.last(inner, virtual, second.on))
+
+    def _ours(self, virtual: Virtual) -> PacketSet:
+        """Return what our policies let in by their own rules; of two in series (on the way from one place to the other) what both do."""
+        inner, outer = self.attached(virtual), self.domain_policy(virtual.domain)
+        asked = [(inner, Part.ALL)] if self.table.ours(inner) else []
+        asked += [(outer, Part.OWN)] if self.covers(outer, virtual) else []
+        if not asked:
+            return NO_PACKETS
+        left = limit(virtual.listener.peers, virtual.listener.services)
+        for policy, part in asked:
+            passed = judge(self.picked(policy, virtual, part), left, unmatched=False)
+            left = passed.on | passed.done
+        return left
+
+
+def meets(some: AddressSet, own: AddressSet) -> bool:
+    """Tell whether a set of addresses, which may be large, holds one of a few."""
+    for family in Family:
+        points = some.family(family)
+        for first, end in intervals.ranges(own.family(family)):
+            if intervals.contains(points, first) or (end - first > 1 and intervals.intersection(points, (first, end))):
+                return True
+    return False
 
 
 def chosen(table: F5Table, points: Iterable[PointId] | None) -> Iterator[Virtual]:

@@ -60,6 +60,7 @@ def dump(table: F5Table) -> dict[str, Any]:
         "running": dict(sorted(table.running.items())),
         "group": table.group,
         "saves": table.saves,
+        "held": list(table.held),
         "incomplete": table.incomplete,
     }
 

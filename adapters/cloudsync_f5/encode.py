@@ -1,66 +1,48 @@
 """Intent -> desired table: foreign objects as they are, ours as wanted, and nothing new where nothing changed.
 
-One policy per class, attached to its virtual servers. Its name ends in a hash of its rules: what changes in structure is a new policy, and
-the old one stands until the new one is in force. Members of address lists change in place, under the list's name.
+One policy per class, attached to its virtual servers; or one per route domain, where the settings say so (`domains.py`). Its name ends in a
+hash of its rules: what changes in structure is a new policy, and the old one stands until the new one is in force. Members of address lists
+change in place, under the list's name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import TypeVar
 
-from cloudsync.adapter import ClassIntent, Encoding, Intent, PointIntent, Problem
+from cloudsync.adapter import Encoding, Intent, PointIntent
 from cloudsync.model.address import AddressSet
-from cloudsync.model.mode import Egress, Mode, TargetMode
+from cloudsync.model.mode import Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
-from cloudsync.model.workload import Domain, PointId
-from cloudsync_f5 import content, words
+from cloudsync_f5 import content, domains, words
 from cloudsync_f5.beyond import beyond, notes
-from cloudsync_f5.content import Findings, Peers, Slot, Tiers, digest, readable
+from cloudsync_f5.content import Draft, Findings, Peers, Slot, Tiers, digest, readable
 from cloudsync_f5.decode import at, limit
+from cloudsync_f5.former import of_virtual
+from cloudsync_f5.judge import Judge
 from cloudsync_f5.lists import Lists, choose
 from cloudsync_f5.payload import content_of_rules
-from cloudsync_f5.points import Judge
 from cloudsync_f5.problems import early, quotas, unreadable
-from cloudsync_f5.table import F5Table, Mark, Policy, Rule, Virtual
-
-
-@dataclass(slots=True)
-class _Work:
-    """One encoding under way."""
-
-    intent: Intent
-    table: F5Table
-    default_deny: bool
-    findings: Findings
-    judge: Judge
-    classes: Mapping[tuple[str, Domain], ClassIntent]
-    slots: dict[Slot, list[Virtual]] = field(default_factory=dict)
-    decided: dict[tuple[str, Domain], PacketSet] = field(default_factory=dict)
-    attached: dict[str, str] = field(default_factory=dict)
-    """Virtual server -> policy, where that is ours to say."""
-    policies: dict[str, Policy] = field(default_factory=dict)
-    """Policies of ours that are wanted."""
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+from cloudsync_f5.table import F5Table, Mark, Policy, RouteDomain, Rule, Virtual
+from cloudsync_f5.work import Work, over
 
 
 def encode(intent: Intent, table: F5Table, *, default_deny: bool = False) -> Encoding:
     """Return the desired table of a target. A device group that was not read whole is desired exactly as it is."""
-    outside = beyond(table, intent)
-    observed = intent.mode is TargetMode.OBSERVE
-    if observed or table.incomplete or table.scope in intent.incomplete:
+    if intent.mode is TargetMode.OBSERVE or table.incomplete or table.scope in intent.incomplete:
+        outside = beyond(table, intent, None)
         return Encoding(table, left_out=outside.left_out, forced=outside.forced)
+    left = domains.remaining(table)
+    outside = beyond(table, intent, left)
     found = early(table)
     if found:
         return Encoding(table, problems=found, left_out=outside.left_out, forced=outside.forced)
     classes = {(group.class_id, group.domain): group for group in intent.classes}
-    work = _Work(intent, table, default_deny, Findings(intent.target), Judge(table, additive=False), classes)
+    work = Work(intent, table, default_deny, Findings(intent.target), Judge(table, additive=False), classes)
     for point in intent.points:
         _place(work, point)
-    drafts = {slot: _rules(work, slot, virtuals) for slot, virtuals in sorted(work.slots.items(), key=lambda one: one[1][0].path)}
-    peers = _peers(work, drafts.values())
-    chosen = _written(work, drafts, peers)
+    chosen = _written(work)
     work.problems.extend((*chosen.problems, *quotas(table, work.policies.values(), chosen.wanted.values())))
     desired = _desired(work, chosen)
     return Encoding(
@@ -69,93 +51,64 @@ def encode(intent: Intent, table: F5Table, *, default_deny: bool = False) -> Enc
         problems=(*work.findings.problems.values(), *work.problems),
         left_out=outside.left_out,
         forced=outside.forced,
-        notes=(*work.notes, *notes(table, desired)),
+        notes=(*work.notes, *notes(table, desired, left)),
     )
 
 
 # --- points ----------------------------------------------------------------------------------------------------------------
 
 
-def _place(work: _Work, point: PointIntent) -> None:
-    """Give an enforced virtual server its slot, and one that is not enforced (any more) what it had before us."""
+def _place(work: Work, point: PointIntent) -> None:
+    """Give an enforced virtual server its slot or seat, and one that is not enforced (any more) what it had before us."""
     virtual = at(work.table, point.point)
     if virtual is None or virtual.skipped:
         if point.mode.enforced:
             work.notes.append(f"{point.point}: nothing is enforced here: {virtual.skipped if virtual else 'it is not in this read'}")
         return
+    domain = work.judge.held.get(virtual.domain)
     if not point.mode.enforced:
         _release(work, virtual, point)
+        if domain is not None:
+            domains.leave(work, point, virtual, domain)
         return
-    group = work.classes[point.class_id, point.domain]
-    if point.egress is Egress.ENFORCE:
-        _refuse_egress(work, group, point.point)
+    work.refuse_egress(point)
+    if domain is not None:
+        domains.seat(work, point, virtual, domain)
+        return
     exclusive = work.intent.mode is TargetMode.EXCLUSIVE
     if exclusive and point.mode is Mode.SELECTIVE:
         odd = next(work.judge.odd(virtual.enforced, virtual), None)
-        if odd is not None and not _ours(work.table, virtual.enforced):
-            work.problems.append(unreadable(virtual, odd))
-    kept = _kept(work, group, point, virtual) if exclusive and point.mode is Mode.SELECTIVE else NO_PACKETS
+        if odd is not None and not work.table.ours(virtual.enforced):
+            work.problems.append(unreadable(virtual, virtual.enforced, odd))
+    kept = _kept(work, point, virtual) if exclusive and point.mode is Mode.SELECTIVE else NO_PACKETS
     slot = Slot(point.class_id, point.domain, virtual.domain, kept, exclusive or work.default_deny)
     work.slots.setdefault(slot, []).append(virtual)
 
 
-def _kept(work: _Work, group: ClassIntent, point: PointIntent, virtual: Virtual) -> PacketSet | None:
+def _kept(work: Work, point: PointIntent, virtual: Virtual) -> PacketSet | None:
     """Return what stays open of the past; None where that is everything that the tiers above do not decide."""
     packets = limit(virtual.listener.peers, virtual.listener.services)
     kept = (point.kept_in or NO_PACKETS) & packets
-    return None if kept and packets - _decided(work, group) <= kept else kept
+    return None if kept and packets - work.decides(point.class_id, point.domain) <= kept else kept
 
 
-def _decided(work: _Work, group: ClassIntent) -> PacketSet:
-    """Return the packets that the rules of a class's tiers speak of, as they will be written."""
-    key = (group.class_id, group.domain)
-    if key not in work.decided:
-        found = content.tiers(group.inbound, selective=group.mode is Mode.SELECTIVE)
-        peers = Peers(work.classes, {})
-        terms = (*found.never, *found.allow, *found.deny)
-        work.decided[key] = PacketSet.union_all(PacketSet.of(peers.addresses(one.peer, group.domain), one.services) for one in terms)
-    return work.decided[key]
-
-
-def _refuse_egress(work: _Work, group: ClassIntent, point: PointId) -> None:
-    origins = tuple(origin for term in (*group.outbound.terms, *group.outbound.never_terms) for origin in term.origins)
-    reason = "a virtual server filters nothing that it sends, so egress: enforce cannot be held there"
-    hint = "write egress: leave for these workloads"
-    if origins:
-        work.findings.refuse((point,), origins, reason, hint)
-    else:
-        work.problems.append(Problem("FIDELITY", f"{group.labels.text()}: {reason}", hint, (), (point,)))
-
-
-def _release(work: _Work, virtual: Virtual, point: PointIntent) -> None:
+def _release(work: Work, virtual: Virtual, point: PointIntent) -> None:
     """Take our policy off a virtual server; what was there before us comes back."""
-    if not _ours(work.table, virtual.enforced):
+    if not work.table.ours(virtual.enforced):
         return
-    former = next(iter(point.original), "")
+    former = of_virtual(point.original)
     if work.intent.mode is not TargetMode.EXCLUSIVE or not former:
         work.attached[virtual.path] = ""
-    elif former in work.table.policies and not _ours(work.table, former):
+    elif former in work.table.policies and not work.table.ours(former):
         work.attached[virtual.path] = former
     else:
         work.notes.append(f"{point.point}: no longer enforced, but it keeps our policy: {former}, which was there before us, is gone")
 
 
-def _ours(table: F5Table, policy: str) -> bool:
-    held = table.policies.get(policy)
-    return held is not None and held.mark is not None
-
-
 # --- rules -----------------------------------------------------------------------------------------------------------------
 
 
-def _rules(work: _Work, slot: Slot, virtuals: list[Virtual]) -> Tiers:
-    group = work.classes[slot.class_id, slot.domain]
-    found = content.tiers(group.inbound, selective=group.mode is Mode.SELECTIVE)
-    content.state_terms(found, tuple(sorted(one.point for one in virtuals)), work.findings)
-    return found
-
-
-def _peers(work: _Work, every: Iterable[Tiers]) -> Peers:
+def _peers(work: Work, every: Iterable[Tiers]) -> Peers:
     """Return what resolves peers: present entries of quarantined addresses stay in their lists one more run."""
     table, waiting = work.table, work.intent.quarantined
     held: dict[str, AddressSet] = {}
@@ -170,68 +123,48 @@ def _peers(work: _Work, every: Iterable[Tiers]) -> Peers:
     return peers
 
 
-def _written(work: _Work, drafts: Mapping[Slot, Tiers], peers: Peers) -> Lists:
-    """Write the policies of all slots, choose the lists they need, and attach."""
+def _written(work: Work) -> Lists:
+    """Write the policies of all slots and route domains, choose the lists they need, and attach."""
+    slots = {slot: work.tiers(slot.class_id, slot.domain) for slot, _ in sorted(work.slots.items(), key=lambda one: one[1][0].path)}
+    seated = [work.tiers(place.class_id, place.domain) for _, seats in sorted(work.seats.items()) for place in seats]
+    peers = _peers(work, (*slots.values(), *seated))
     plain: dict[Slot, tuple[Rule, ...]] = {}
-    for slot, found in drafts.items():
-        draft = content.write(found, slot, peers)
+    for slot, found in slots.items():
+        content.state_terms(found, tuple(sorted(one.point for one in work.slots[slot])), work.findings)
+        draft = Draft()
+        content.write(draft, found, (slot.domain, slot.route_domain), peers)
         content.keep(draft, slot.kept, slot.route_domain)
         plain[slot] = content.finished(draft, default=slot.default)
+    drafted = domains.draft(work, peers)
     chosen = choose(work.table, peers.wanted)
     names = {selector.id: path for selector, path in chosen.paths.items()}
     for slot, rules in plain.items():
         if not rules:  # additive, and no rule is about these: a policy that says nothing helps nobody
-            work.attached.update((one.path, "") for one in work.slots[slot] if _ours(work.table, one.enforced))
+            work.attached.update((one.path, "") for one in work.slots[slot] if work.table.ours(one.enforced))
             continue
-        policy = _policy(work, slot, tuple(_over(rule, names) for rule in rules))
-        work.policies[policy.path] = policy
+        policy = _policy(work, slot, over(rules, names))
         for virtual in work.slots[slot]:
             work.attached[virtual.path] = policy.path
+    domains.settle(work, drafted, names)
     return chosen
 
 
-def _over(rule: Rule, names: Mapping[str, str]) -> Rule:
-    """Return a rule whose lists go by their paths."""
-    if not rule.source.lists:
-        return rule
-    return replace(rule, source=replace(rule.source, lists=frozenset(names[one] for one in rule.source.lists)))
-
-
-def _policy(work: _Work, slot: Slot, rules: tuple[Rule, ...]) -> Policy:
-    """Return the policy of a slot: the one of ours that says the same already, else one under a new name."""
-    table = work.table
-    known = [one for one in table.policies.values() if one.mark is not None and one.mark.id == slot.id and one.rules == rules]
-    if known:
-        here = [virtual.enforced for virtual in work.slots[slot]]
-        best = max(known, key=lambda one: (here.count(one.path), one.path))
-        return replace(best, rules=rules)
-    labels = work.classes[slot.class_id, slot.domain].labels
-    words_for = readable("-".join(value for _, value in labels.pairs) or "unlabeled")
-    sha = digest([slot.id, content_of_rules(rules)], 16)
-    turn = 1
-    while True:
-        generation = sha[:8] if turn == 1 else f"{sha[:8]}-{turn}"
-        path = f"/{table.partition}/{content.name(work.intent.owner, words_for, slot.id[-6:], generation)}"
-        if path not in table.policies and path not in work.policies:
-            break
-        turn += 1
-    mark = Mark(work.intent.owner, slot.id, sha)
-    return Policy(path, rules, mark.text, mark)
+def _policy(work: Work, slot: Slot, rules: tuple[Rule, ...]) -> Policy:
+    """Return the policy of a slot."""
+    words_for = readable(work.words_for(slot.class_id, slot.domain))
+    mark = Mark(work.intent.owner, slot.id, digest([slot.id, content_of_rules(rules)], 16))
+    return work.policy(mark, (words_for, slot.id[-6:]), [virtual.enforced for virtual in work.slots[slot]], rules)
 
 
 # --- the whole table ---------------------------------------------------------------------------------------------------------
 
 
-def _desired(work: _Work, chosen: Lists) -> F5Table:
+def _desired(work: Work, chosen: Lists) -> F5Table:
     table = work.table
-    virtuals: dict[str, Virtual] = {}
-    for path, one in table.virtuals.items():
-        enforced = work.attached.get(path, one.enforced)
-        staged = "" if _ours(table, one.staged) else one.staged  # of a run that was cut between staging and swapping
-        virtuals[path] = one if (enforced, staged) == (one.enforced, one.staged) else replace(one, enforced=enforced, staged=staged)
-    carried = {one.enforced for one in virtuals.values()} | {one.staged for one in virtuals.values()} | {table.enforced, table.staged}
-    for route_domain in table.route_domains.values():
-        carried |= {route_domain.enforced, route_domain.staged}
+    virtuals = {path: _moved(table, one, work.attached.get(path, one.enforced)) for path, one in table.virtuals.items()}
+    outer = {path: _moved(table, one, work.domains.get(path, one.enforced)) for path, one in table.route_domains.items()}
+    places: list[Virtual | RouteDomain] = [*virtuals.values(), *outer.values()]
+    carried = {table.enforced, table.staged}.union(*({one.enforced, one.staged} for one in places))
     policies = {path: work.policies.get(path, one) for path, one in table.policies.items() if one.mark is None or path in carried}
     policies.update((path, one) for path, one in work.policies.items() if path not in policies)
     policies = {path: policies[path] for path in sorted(policies)}
@@ -239,7 +172,16 @@ def _desired(work: _Work, chosen: Lists) -> F5Table:
     lists = {path: one for path, one in table.lists.items() if one.mark is None or path in used}
     lists.update((path, one) for path, one in chosen.wanted.items() if path in used)
     lists.pop(table.pending, None)
-    return replace(table, virtuals=virtuals, policies=policies, lists={path: lists[path] for path in sorted(lists)})
+    lists = {path: lists[path] for path in sorted(lists)}
+    return replace(table, virtuals=virtuals, route_domains=outer, policies=policies, lists=lists)
+
+
+Place = TypeVar("Place", Virtual, RouteDomain)
+
+
+def _moved(table: F5Table, one: Place, enforced: str) -> Place:
+    staged = "" if table.ours(one.staged) else one.staged  # of a run that was cut between staging and swapping
+    return one if (enforced, staged) == (one.enforced, one.staged) else replace(one, enforced=enforced, staged=staged)
 
 
 def _used(table: F5Table, policies: Mapping[str, Policy]) -> frozenset[str]:

@@ -15,7 +15,7 @@ CAPABILITIES = Capabilities(
     processes=False,
     rule_logging=True,
     always_open=(
-        "what arrives at other virtual servers, self addresses and the management port: policies of ours stand at virtual servers",
+        "what arrives at other virtual servers, self addresses and the management port: rules of ours are about virtual servers alone",
     ),
     methods=(Method.SWAP, Method.MEET),
     in_place=False,
@@ -25,6 +25,7 @@ CAPABILITIES = Capabilities(
 NAME_MOST = 190
 """Longest name that stays one to one in an AS3 declaration (its published schema)."""
 DESCRIPTION_MOST = 255
+RULE_NAME_MOST = 255
 
 PERMISSIONS: tuple[Permission, ...] = (
     Permission("GET /mgmt/tm/cm/device", "which device answers, and which of the two is active"),
@@ -50,6 +51,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("PATCH /mgmt/tm/security/firewall/address-list", "members of a list come and go without touching a rule", write=True),
     Permission("DELETE /mgmt/tm/security/firewall/address-list", "remove our lists that no rule refers to any more", write=True),
     Permission("PATCH /mgmt/tm/ltm/virtual", "attach and detach: the one field fwEnforcedPolicy", write=True),
+    Permission("PATCH /mgmt/tm/net/route-domain", "the same field of the route domains under attach; not needed without them", write=True),
     Permission("POST /mgmt/tm/sys/config", "save, or everything is lost at the next reboot", write=True),
     Permission("POST /mgmt/tm/cm", "bring the change to the other device of the group", write=True),
 )

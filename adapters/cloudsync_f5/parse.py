@@ -16,7 +16,21 @@ from typing import Any
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.service import ANY_SERVICE, WITH_PORTS, ServiceSet
 from cloudsync_f5 import words
-from cloudsync_f5.table import Action, AddressList, Ends, Listener, Policy, PortList, RouteDomain, Rule, RuleList, Virtual, mark_of
+from cloudsync_f5.table import (
+    DOMAIN_CONTEXT,
+    GLOBAL,
+    Action,
+    AddressList,
+    Ends,
+    Listener,
+    Policy,
+    PortList,
+    RouteDomain,
+    Rule,
+    RuleList,
+    Virtual,
+    mark_of,
+)
 from cloudsync_f5.words import Native, Span
 
 Raw = Mapping[str, Any]
@@ -368,6 +382,10 @@ def running(raw: Raw, kind: str = "enforced") -> dict[str, str]:
     found: dict[str, str] = {}
     for one in statistics(raw):
         if one.get("policyType", "").lower() == kind:
-            context = one.get("contextName", "")
-            found["global" if one.get("contextType", "").lower() == "global" else context] = absolute(one.get("policyName", ""))
+            context, sort = one.get("contextName", ""), one.get("contextType", "").lower()
+            if sort == "global":
+                context = GLOBAL
+            elif sort.replace("-", " ") == DOMAIN_CONTEXT.strip():
+                context = f"{DOMAIN_CONTEXT}{absolute(context)}"
+            found[context] = absolute(one.get("policyName", ""))
     return found

@@ -2,7 +2,7 @@
 
 Shape: `{"calls": [{"body", "method", "path"}, ...], "host", ...}`. With `transaction` true the calls are queued in one transaction and
 committed together; otherwise they are sent one after the other. `host` is the device that was active when the plan was made: another one
-gets nothing. `expect` says which policy each touched virtual server must carry just before: a transaction knows no compare-and-swap.
+gets nothing. `expect` says which policy each touched context must carry just before: a transaction knows no compare-and-swap.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cloudsync_f5 import words
-from cloudsync_f5.table import AddressList, Ends, Policy, Rule
+from cloudsync_f5.table import DOMAIN_CONTEXT, AddressList, Ends, Policy, Rule
 
 POLICY = "/mgmt/tm/security/firewall/policy"
 ADDRESS_LIST = "/mgmt/tm/security/firewall/address-list"
 VIRTUAL = "/mgmt/tm/ltm/virtual"
+ROUTE_DOMAIN = "/mgmt/tm/net/route-domain"
 ENFORCED, STAGED = "fwEnforcedPolicy", "fwStagedPolicy"
 SAVE = "/mgmt/tm/sys/config"
 SYNC = "/mgmt/tm/cm"
@@ -99,11 +100,29 @@ def rules(found: Sequence[Rule]) -> list[dict[str, Json]]:
 
 def rule(one: Rule) -> dict[str, Json]:
     """Return one rule of ours, without its place."""
+    if one.inherited:
+        return inherited(one)
     assert one.action is not None, "rules of ours have an action"
     assert not one.action.opens or not one.source.any, f"rule {one.name} would open to anybody who is not named"
+    return _rule(one, one.action.value)
+
+
+def inherited(one: Rule) -> dict[str, Json]:
+    """Return a rule that was taken over, word for word: with what this adapter does not know the meaning of."""
+    body = _rule(one, one.action.value if one.action is not None else "")
+    if one.rule_list:
+        body["ruleList"] = one.rule_list
+    for key, value in json.loads(one.rest or "{}").items():
+        body[key] = {**body.get(key, {}), **value} if isinstance(value, dict) else value
+    if one.port_lists:
+        body["destination"] = {**body.get("destination", {}), "portLists": sorted(one.port_lists)}
+    return body
+
+
+def _rule(one: Rule, action: str) -> dict[str, Json]:
     body: dict[str, Json] = {
         "name": one.name,
-        "action": one.action.value,
+        **({"action": action} if action else {}),
         "ipProtocol": words.protocol_word(one.native.protocol),
         "log": "yes" if one.logged else "no",
         "status": "enabled" if one.enabled else "disabled",
@@ -162,10 +181,21 @@ def delete_policy(path: str) -> Call:
     return Call("DELETE", f"{POLICY}/{tilded(path)}")
 
 
-def attach(virtual: str, enforced: str | None, staged: str | None = None) -> Call:
-    """Return the change of the fields that say which policies a virtual server enforces and stages; None leaves one alone."""
+def attach(place: str, path: str, enforced: str | None, staged: str | None = None) -> Call:
+    """Return the change of the fields that say which policies a context enforces and stages; None leaves one alone.
+
+    `place` is VIRTUAL or ROUTE_DOMAIN, `path` the object there.
+    """
     fields = {ENFORCED: enforced, STAGED: staged}
-    return Call("PATCH", f"{VIRTUAL}/{tilded(virtual)}", {key: value or "none" for key, value in fields.items() if value is not None})
+    return Call("PATCH", f"{place}/{tilded(path)}", {key: value or "none" for key, value in fields.items() if value is not None})
+
+
+def context(call: Call) -> str:
+    """Return the context that a call attaches a policy to or detaches one from, as tables name it; empty for other calls."""
+    if call.method != "PATCH" or not call.path.startswith((f"{VIRTUAL}/", f"{ROUTE_DOMAIN}/")):
+        return ""
+    path = untilded(call.path)
+    return f"{DOMAIN_CONTEXT}{path}" if call.path.startswith(ROUTE_DOMAIN) else path
 
 
 def save() -> Call:

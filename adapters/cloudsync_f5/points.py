@@ -10,7 +10,8 @@ from cloudsync.model.service import ServiceRange
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import words
 from cloudsync_f5.content import DEFAULT
-from cloudsync_f5.decode import Flat, Reader, at, chosen, limit
+from cloudsync_f5.decode import Flat, Reader, at, chosen, limit, meets
+from cloudsync_f5.former import former, kept_word
 from cloudsync_f5.table import GLOBAL, Action, Ends, F5Table, Rule, Virtual
 from cloudsync_f5.words import Span
 
@@ -22,59 +23,29 @@ def network(domain: int) -> str:
 
 def points(table: F5Table) -> tuple[Point, ...]:
     """Return every virtual server, skipped ones included, ordered by id."""
+    reader, held = Reader(table), table.held_domains()
+    domains = {one.id: one for one in table.route_domains.values()}
+    before = {number: former(table, one) for number, one in held.items()}
     found: list[Point] = []
     for virtual in chosen(table, None):
-        ours = (virtual.enforced,) if _ours(table, virtual.enforced) else ()
-        foreign = (virtual.enforced,) if virtual.enforced and not ours else ()
+        carried = [virtual.enforced] if virtual.enforced else []
+        domain = domains.get(virtual.domain)
+        keepsake: tuple[str, ...] = ()
+        if domain is not None and domain.enforced:
+            ours = table.ours(domain.enforced)
+            if reader.covers(domain.enforced, virtual) or (not ours and domain.id in held):
+                carried.append(domain.enforced)
+        ours_here = tuple(one for one in carried if table.ours(one))
+        foreign = tuple(one for one in carried if not table.ours(one))
+        if domain is not None and before.get(domain.id):
+            keepsake = (*(one for one in foreign if one == virtual.enforced), kept_word(domain, before[domain.id]))
         where = network(virtual.domain)
-        found.append(Point(virtual.point, table.scope, where, virtual.name, virtual.addresses, ours, foreign, virtual.skipped))
+        found.append(
+            Point(
+                virtual.point, table.scope, where, virtual.name, virtual.addresses, ours_here, foreign, virtual.skipped, keepsake=keepsake
+            )
+        )
     return tuple(found)
-
-
-def _ours(table: F5Table, policy: str) -> bool:
-    held = table.policies.get(policy)
-    return held is not None and held.mark is not None
-
-
-class Judge:
-    """Says at which virtual servers no policy can be enforced as a table stands, and why."""
-
-    def __init__(self, table: F5Table, *, additive: bool, virtuals: tuple[str, ...] | None = None) -> None:
-        self.table, self.additive, self.reader = table, additive, Reader(table)
-        self.virtuals = None if virtuals is None else frozenset(virtuals)
-        self._odd: dict[str, tuple[tuple[Rule, str], ...]] = {}
-
-    def why(self, virtual: Virtual) -> str:
-        """Return the reason; empty when a policy can be enforced there. What the virtual server itself says comes first."""
-        if virtual.skipped and not virtual.addresses:
-            return virtual.skipped
-        if self.virtuals is not None and self.virtuals.isdisjoint((virtual.path, virtual.name)):
-            return "the settings attach no policy here: it is not under attach"
-        table, domain = self.table, virtual.domain
-        for policy, place in ((table.enforced, "the global context"), (self.reader.domain_policy(domain), f"route domain {domain}")):
-            odd = next(self.odd(policy, virtual), None) if policy else None
-            if odd is not None:
-                return f"rule {odd[0].name} of policy {policy} on {place} depends on {odd[1]}: what it does here cannot be evaluated"
-        if self.additive and virtual.enforced and not _ours(table, virtual.enforced):
-            return f"carries the policy {virtual.enforced}, and a virtual server takes one: additive leaves it there and writes nothing"
-        return ""
-
-    def odd(self, policy: str, virtual: Virtual) -> Iterator[tuple[Rule, str]]:
-        """Yield the rules of a policy that cannot be evaluated and may be about a virtual server, with what they depend on."""
-        if policy not in self._odd:
-            self._odd[policy] = tuple(self._strange(policy))
-        for rule, why in self._odd[policy]:
-            listed = any(self.reader.odd_list(path) for path in rule.destination.lists)
-            if rule.destination.any or listed or self.reader.end(rule.destination, virtual.domain) & virtual.addresses:
-                yield rule, why
-
-    def _strange(self, policy: str) -> Iterator[tuple[Rule, str]]:
-        held = self.table.policies.get(policy)
-        for rule in self.reader.rules(held.rules if held else ()):
-            lists = [path for path in sorted({*rule.source.lists, *rule.destination.lists}) if self.reader.odd_list(path)]
-            why = ", ".join(rule.odd) or (f"list {lists[0]}" if lists else "")
-            if why:
-                yield rule, why
 
 
 # --- workloads -----------------------------------------------------------------------------------------------------------
@@ -141,7 +112,7 @@ def _entries(table: F5Table, reader: Reader, key: tuple[str, str, int], virtuals
             native=native_text(rule),
             direction="inbound",
             packets=PacketSet.of(flat.source, flat.services) & touched[1],
-            ours=held.mark is not None,
+            ours=held.mark is not None and not rule.inherited,
             points=touched[0],
             origins=rule.origins or _written(rule, ours=held.mark is not None),
             note=rule.description or (f"depends on {', '.join(rule.odd)}" if rule.odd else ""),
@@ -160,7 +131,7 @@ class _Touched:
         """Return points and packets; None for nobody."""
         if flat.destination is None:
             return self._all
-        touched = [one for one in self.virtuals if flat.destination & one.addresses]
+        touched = [one for one in self.virtuals if meets(flat.destination, one.addresses)]
         return self._of(touched) if touched else None
 
     @staticmethod
@@ -171,7 +142,11 @@ class _Touched:
 
 def _written(rule: Rule, *, ours: bool) -> tuple[Origin, ...]:
     """Return the policy rules that the description of a rule of ours names."""
-    return tuple(Origin(one) for one in rule.description.split(", ")) if ours and rule.name != DEFAULT and rule.description else ()
+    return (
+        tuple(Origin(one) for one in rule.description.split(", "))
+        if ours and not rule.name.startswith(DEFAULT) and rule.description
+        else ()
+    )
 
 
 def native_text(rule: Rule) -> str:
@@ -216,7 +191,7 @@ def walk(table: F5Table, point: PointId, direction: str, packet: Packet) -> tupl
         rule, flat = hop
         decisive = flat.action is Action.DECISIVELY
         verdict = "allow" if decisive else ("pass" if flat.action.opens else "deny")
-        hops.append(Hop(f"{where}, policy {policy}", verdict, native_text(rule), _ours(table, policy), _origins(table, policy, rule)))
+        hops.append(Hop(f"{where}, policy {policy}", verdict, native_text(rule), table.ours(policy), _origins(table, policy, rule)))
         if verdict != "pass":
             return tuple(hops)
     hops.append(_last(table, reader, virtual, packet))
@@ -235,20 +210,20 @@ def _last(table: F5Table, reader: Reader, virtual: Virtual, packet: Packet) -> H
         f"{where}, policy {policy}",
         "allow" if flat.action.opens else "deny",
         native_text(rule),
-        _ours(table, policy),
+        table.ours(policy),
         _origins(table, policy, rule),
     )
 
 
 def _origins(table: F5Table, policy: str, rule: Rule) -> tuple[Origin, ...]:
-    return rule.origins or _written(rule, ours=_ours(table, policy))
+    return rule.origins or _written(rule, ours=table.ours(policy))
 
 
 def _hop(table: F5Table, reader: Reader, virtual: Virtual, context: tuple[str, str], packet: Packet) -> tuple[Rule, Flat] | None:
     held = table.policies.get(context[0])
     for rule in reader.rules(held.rules if held else ()):
         flat = reader.flat(rule, virtual.domain)
-        if flat is None or (flat.destination is not None and not flat.destination & virtual.addresses):
+        if flat is None or (flat.destination is not None and not meets(flat.destination, virtual.addresses)):
             continue
         if packet in PacketSet.of(flat.source, flat.services):
             return rule, flat

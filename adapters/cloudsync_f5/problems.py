@@ -19,6 +19,7 @@ def early(table: F5Table) -> tuple[Problem, ...]:
         wanted, real = _configured(table, context) or "no policy", policy or "no policy"
         message = f"{context}: the device is configured to enforce {wanted}, but enforces {real}: not compiled yet"
         points = tuple(one.point for one in table.virtuals.values() if one.path == context)
+        points += tuple(sorted(one.point for one in table.virtuals.values() if one.domain == _number(table, context)))
         found.append(Problem("F5-NOT-COMPILED", message, COMPILE_HINT, (), points))
     if table.compiling and not table.running:
         message = f"{table.active}: what is committed is not in force: {table.compiling}"
@@ -30,6 +31,7 @@ def early(table: F5Table) -> tuple[Problem, ...]:
     if (held is not None and held.mark is None) or table.pending in table.taken:
         found.append(clash(table.pending))
     found.extend(_partitions(table))
+    found.extend(_domains(table))
     return tuple(found)
 
 
@@ -38,26 +40,50 @@ def _configured(table: F5Table, context: str) -> str:
         return table.enforced
     if context in table.virtuals:
         return table.virtuals[context].enforced
-    known = table.route_domains.get(context)
-    return known.enforced if known is not None else ""
+    return next((one.enforced for one in table.route_domains.values() if one.context == context), "")
+
+
+def _number(table: F5Table, context: str) -> int | None:
+    return next((one.id for one in table.route_domains.values() if one.context == context), None)
+
+
+def _domains(table: F5Table) -> Iterable[Problem]:
+    """Yield what is wrong with the route domains of the settings."""
+    known = {word for one in table.route_domains.values() for word in (str(one.id), one.path)}
+    for word in table.held:
+        if word not in known:
+            there = ", ".join(f"{one.id} ({one.path})" for one in sorted(table.route_domains.values(), key=lambda one: one.id)[:8])
+            message = (
+                f"the settings attach a policy to route domain {word}, and {table.active} has none of that name: it has {there or 'none'}"
+            )
+            yield Problem("F5-ROUTE-DOMAIN", message, "correct attach: route_domains, or make the route domain")
 
 
 def _partitions(table: F5Table) -> Iterable[Problem]:
     if table.partition == "Common":
         return
-    away = [one for _, one in sorted(table.virtuals.items()) if one.path.split("/")[1] != table.partition and not one.skipped]
+    held = table.held_domains()
+    away = [one for _, one in sorted(table.virtuals.items()) if not one.skipped and one.domain not in held and not _beside(table, one.path)]
+    hint = "write partition: Common (every partition can use what is in it), or name only this partition under partitions"
     if away:
         message = (
             f"{len(away)} virtual servers are not in partition {table.partition}, first: {away[0].path}: they cannot use policies there"
         )
-        hint = "write partition: Common (every partition can use what is in it), or name only this partition under partitions"
         yield Problem("F5-PARTITION", message, hint, (), tuple(one.point for one in away))
+    for domain in held.values():
+        if not _beside(table, domain.path):
+            message = f"route domain {domain.path} is not in partition {table.partition}: it cannot use policies there"
+            yield Problem("F5-PARTITION", message, "write partition: Common")
 
 
-def unreadable(virtual: Virtual, odd: tuple[Rule, str]) -> Problem:
+def _beside(table: F5Table, path: str) -> bool:
+    return path.split("/")[1] == table.partition
+
+
+def unreadable(virtual: Virtual, policy: str, odd: tuple[Rule, str]) -> Problem:
     """Return the problem of keeping what cannot be evaluated: a selective virtual server keeps the rest of its foreign policy open."""
     message = (
-        f"{virtual.path}: mode selective keeps what policy {virtual.enforced} lets in, "
+        f"{virtual.path}: mode selective keeps what policy {policy} lets in, "
         f"but its rule {odd[0].name} depends on {odd[1]}, which cannot be evaluated"
     )
     hint = "say that rule in addresses, or take the workload to full or back to visibility"
@@ -70,7 +96,8 @@ def quotas(table: F5Table, policies: Iterable[Policy], lists: Iterable[AddressLi
     for policy in sorted(policies, key=lambda one: one.path):
         rules = len(policy.rules)
         blamed = _blamed(policy)
-        points = tuple(sorted(one.point for one in table.virtuals.values() if one.enforced == policy.path))
+        carries = {one.id for one in table.route_domains.values() if one.enforced == policy.path}
+        points = tuple(sorted(one.point for one in table.virtuals.values() if one.enforced == policy.path or one.domain in carries))
         if most.rules_per_policy and rules > most.rules_per_policy:
             message = f"policy {policy.path} needs {rules} rules; rules_per_policy allows {most.rules_per_policy}"
             yield Problem("G-QUOTA", message, "raise the limit in the settings, or say it in fewer rules", blamed, points)

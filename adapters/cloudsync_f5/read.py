@@ -12,9 +12,10 @@ from cloudsync.model.errors import AdapterError
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
+from cloudsync_f5.judge import Judge
 from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S
 from cloudsync_f5.parse import ParseError, Raw
-from cloudsync_f5.points import Judge, workloads
+from cloudsync_f5.points import workloads
 from cloudsync_f5.settings import F5Settings
 from cloudsync_f5.table import GLOBAL, AddressList, F5Table, Policy, PortList, RuleList, Virtual
 from cloudsync_f5.words import Span
@@ -29,7 +30,6 @@ PORT_LIST = "/mgmt/tm/security/firewall/port-list"
 GLOBAL_RULES = "/mgmt/tm/security/firewall/global-rules"
 CONTAINERS = "/mgmt/tm/security/firewall/container-stat"
 STATE = "/mgmt/tm/security/firewall/current-state"
-ROUTE_DOMAIN = "/mgmt/tm/net/route-domain"
 SELF = "/mgmt/tm/net/self"
 SNAT_POOL = "/mgmt/tm/ltm/snatpool"
 NET_LIST = "/mgmt/tm/net/address-list"
@@ -140,24 +140,25 @@ class Reading:
     def whole(self, active: str, selves: tuple[Span, ...]) -> GroupRead:
         """Return the whole table, and who was found."""
         self._provisioned()
-        policies, lists, virtuals = self.consistent()
         base = self._context(F5Table(self.owner, self.settings.account, self.settings.partition, active=active))
-        table = replace(base, policies=policies, lists=lists, virtuals=virtuals)
-        table = replace(table, rule_lists=self._rule_lists(policies), port_lists=self._port_lists(policies))
+        table = self.consistent(base, domains=True)
+        table = replace(table, rule_lists=self._rule_lists(table.policies), port_lists=self._port_lists(table.policies))
         table = self.compiled(self.group(table), patient=True)
-        pools = self._pools(virtuals)
+        pools = self._pools(table.virtuals)
         table = judged(table, additive=self.settings.additive, virtuals=self.settings.virtuals)
         return GroupRead(table, workloads(table, selves, pools))
 
-    def consistent(self) -> tuple[dict[str, Policy], dict[str, AddressList], dict[str, Virtual]]:
-        """Read policies, lists and virtual servers; a commit between two of these reads shows, and they are read again."""
+    def consistent(self, table: F5Table, *, domains: bool) -> F5Table:
+        """Read policies, lists and what they hang on (`domains`: route domains too); a commit in between shows, and all is read again."""
         missing = ""
         for _ in range(1 + TWICE):
+            held = self._all(wire.ROUTE_DOMAIN, parse.route_domain) if domains else table.route_domains
             virtuals, policies, lists = self.virtuals(), self.policies(), self.lists()
-            missing = min({one.enforced for one in virtuals.values()} - {""} - policies.keys(), default="")
+            carried = {one.enforced for one in virtuals.values()} | {one.enforced for one in held.values()}
+            missing = min(carried - {""} - policies.keys(), default="")
             if not missing:
-                return policies, lists, virtuals
-        raise AdapterError(self.device.host, f"GET {wire.POLICY}", f"a virtual server carries {missing}, which no read shows")
+                return replace(table, policies=policies, lists=lists, virtuals=virtuals, route_domains=held)
+        raise AdapterError(self.device.host, f"GET {wire.POLICY}", f"policy {missing} is enforced, and no read shows it")
 
     def _all(self, path: str, make: Callable[[Raw], Any], **params: str) -> dict[str, Any]:
         found = {one.path: one for one in (make(raw) for raw in self.device.collection(path, kind(path), **params))}
@@ -206,12 +207,12 @@ class Reading:
             table,
             enforced=enforced,
             staged=staged,
-            route_domains=self._all(ROUTE_DOMAIN, parse.route_domain),
             taken=taken,
             open_by_default=self.default_action() == "accept",
             saves=self.settings.save,
             stages=self.settings.stage,
             quotas=self.settings.quotas,
+            held=self.settings.route_domains,
         )
 
     def default_action(self) -> str:
@@ -252,7 +253,7 @@ class Reading:
             state = self.compiling()
         active = parse.running(self.device.get(CONTAINERS))
         configured = {GLOBAL: table.enforced} | {path: one.enforced for path, one in table.virtuals.items()}
-        configured |= {path: one.enforced for path, one in table.route_domains.items()}
+        configured |= {one.context: one.enforced for one in table.route_domains.values()}
         running = {context: active.get(context, "") for context, policy in sorted(configured.items()) if active.get(context, "") != policy}
         return replace(table, running=running, compiling=state[1])
 
@@ -295,8 +296,8 @@ def again(reading: Reading, table: F5Table, what: Iterable[str]) -> F5Table:
     wanted = frozenset(what)
     table = replace(table, saved=True)
     if "firewall" in wanted:
-        policies, lists, virtuals = reading.consistent()
-        table = replace(table, policies=policies, lists=lists, virtuals=virtuals)
+        domains = bool(table.held) or any(table.ours(one.enforced) for one in table.route_domains.values())
+        table = reading.consistent(table, domains=domains)
         table = judged(table, additive=reading.settings.additive, virtuals=reading.settings.virtuals)
         table = reading.compiled(table)
     elif "pending" in wanted:

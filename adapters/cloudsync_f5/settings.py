@@ -12,10 +12,12 @@ from cloudsync.adapter import Patience, TargetSettings
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
 from cloudsync_f5.table import Quotas
+from cloudsync_f5.words import ROUTE_DOMAIN_MOST
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\]")
 _PARTITION = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,5})([smh])")
+_PATH = re.compile(r"(/[A-Za-z0-9_.-]+){2,}")
 _REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:.+)", re.DOTALL)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 CALL_S, LAB_CALL_S = 90.0, 3.0
@@ -41,6 +43,8 @@ class F5Settings:
     """Partitions whose virtual servers are workloads, or None for all."""
     virtuals: tuple[str, ...] | None = None
     """Names or paths of the virtual servers that policies may be attached to, or None for all; the others are workloads all the same."""
+    route_domains: tuple[str, ...] = ()
+    """Route domains, by number or path, that carry one policy of ours for all virtual servers in them; those get none of their own."""
     credentials: tuple[str, str] = USUAL
     """Where user and password come from; the words themselves never stand here."""
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +76,8 @@ class F5Settings:
         if target.endpoint and len(hosts) == 1:
             addresses.setdefault(hosts[0], target.endpoint)
         partitions = options.get("partitions", "all")
-        virtuals = (options.get("attach") or {}).get("virtuals", "all")
+        attach = options.get("attach") or {}
+        virtuals = attach.get("virtuals", "all")
         local = bool(addresses) and all(_local(url) for url in addresses.values())
         return cls(
             name=target.name,
@@ -80,7 +85,8 @@ class F5Settings:
             device_group=str(options.get("device_group", "")),
             partition=str(options.get("partition", "Common")),
             partitions=None if partitions == "all" else tuple(map(str, partitions)),
-            virtuals=None if virtuals == "all" else tuple(map(str, virtuals)),
+            virtuals=None if virtuals == "all" else () if virtuals == "none" else tuple(map(str, virtuals)),
+            route_domains=tuple(map(str, attach.get("route_domains") or ())),
             credentials=(str(options.get("user", USUAL[0])), str(options.get("password", USUAL[1]))),
             addresses=addresses,
             ca_file=str(options.get("ca_file", "")),
@@ -182,11 +188,29 @@ def _wrong_values(options: Mapping[str, object]) -> Wrong:
             f"default_action {options['default_action']!r}",
             "want accept, drop or reject, or leave it out to ask the device",
         )
+    yield from _wrong_attach(options.get("attach") or {})
     known = {one.name for one in fields(Quotas)}
     quotas = options.get("quotas") or {}
     for name, value in quotas.items() if isinstance(quotas, Mapping) else ():
         if name not in known or not isinstance(value, int) or isinstance(value, bool) or value < 0:
             yield "F5-QUOTA", f"quota {name}: {value!r} is not known or no number", f"known: {', '.join(sorted(known))}"
+
+
+def _wrong_attach(attach: object) -> Wrong:
+    if not isinstance(attach, Mapping):
+        return
+    domains = attach.get("route_domains") or ()
+    for one in domains if isinstance(domains, list | tuple) else ():
+        number = isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= ROUTE_DOMAIN_MOST
+        if not number and not (isinstance(one, str) and _PATH.fullmatch(one)):
+            yield (
+                "F5-ATTACH",
+                f"route domain {one!r} is no number and no path",
+                "write its number or its path: route_domains: [0, /Common/1]",
+            )
+    if attach.get("virtuals") == "none" and not domains:
+        hint = "name route domains beside virtuals: none, or set mode: observe"
+        yield "F5-ATTACH", "policies are attached to no virtual server and to no route domain", hint
 
 
 def seconds(text: str) -> float:

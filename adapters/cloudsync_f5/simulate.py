@@ -10,7 +10,7 @@ from cloudsync.adapter import Effect, Seen, Step
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.payload import Call, Request
-from cloudsync_f5.table import AddressList, F5Table, Policy, Virtual
+from cloudsync_f5.table import DOMAIN_CONTEXT, AddressList, F5Table, Policy, RouteDomain, Virtual
 
 
 @dataclass(slots=True)
@@ -21,21 +21,30 @@ class _Draft:
     policies: dict[str, Policy]
     lists: dict[str, AddressList]
     virtuals: dict[str, Virtual]
+    domains: dict[str, RouteDomain]
     saved: bool
     synced: bool
+
+    def carries(self, context: str) -> str | None:
+        """Return the policy that a context enforces, `none` for none; None when there is no such context."""
+        held = self.virtuals.get(context)
+        if context.startswith(DOMAIN_CONTEXT):
+            domain = self.domains.get(context.removeprefix(DOMAIN_CONTEXT))
+            return None if domain is None else domain.enforced or "none"
+        return None if held is None else held.enforced or "none"
 
 
 def simulate(table: F5Table, *steps: Step) -> F5Table:
     """Return the table after steps, from their payloads alone."""
-    draft = _Draft(table.owner, dict(table.policies), dict(table.lists), dict(table.virtuals), table.saved, table.synced)
+    owner, policies, lists = table.owner, dict(table.policies), dict(table.lists)
+    draft = _Draft(owner, policies, lists, dict(table.virtuals), dict(table.route_domains), table.saved, table.synced)
     for step in steps:
         request = wire.parse(step.payload)
         if request.host != table.active:
             raise ValueError(f"{request.host} is not the active device, {table.active} is")
-        for virtual, policy in request.expect.items():
-            held = draft.virtuals.get(virtual)
-            if held is None or (held.enforced or "none") != policy:
-                raise ValueError(f"{virtual} does not carry {policy}")
+        for context, policy in request.expect.items():
+            if draft.carries(context) != policy:
+                raise ValueError(f"{context} does not carry {policy}")
         for call in request.calls:
             _call(draft, call)
         _whole(draft)
@@ -44,6 +53,7 @@ def simulate(table: F5Table, *steps: Step) -> F5Table:
         policies={path: draft.policies[path] for path in sorted(draft.policies)},
         lists={path: draft.lists[path] for path in sorted(draft.lists)},
         virtuals=draft.virtuals,
+        route_domains=draft.domains,
         saved=draft.saved,
         synced=draft.synced,
     )
@@ -68,6 +78,9 @@ def _call(draft: _Draft, call: Call) -> None:
         case "PATCH", "virtual":
             path = wire.untilded(call.path)
             draft.virtuals[path] = _attached(_held(path, draft.virtuals), call)
+        case "PATCH", "domain":
+            path = wire.untilded(call.path)
+            draft.domains[path] = _attached(_held(path, draft.domains), call)
         case "DELETE", "policy":
             path = wire.untilded(call.path)
             _held(path, draft.policies)
@@ -84,7 +97,7 @@ def _call(draft: _Draft, call: Call) -> None:
             raise ValueError(f"no write of ours: {call.method} {call.path}")
 
 
-_PATHS = ((wire.POLICY, "policy"), (wire.ADDRESS_LIST, "list"), (wire.VIRTUAL, "virtual"))
+_PATHS = ((wire.POLICY, "policy"), (wire.ADDRESS_LIST, "list"), (wire.VIRTUAL, "virtual"), (wire.ROUTE_DOMAIN, "domain"))
 
 
 def _kind(path: str) -> str:
@@ -112,18 +125,22 @@ def _patched(one: AddressList, call: Call, owner: str) -> AddressList:
     return replace(one, spans=sent.spans, description=sent.description, mark=sent.mark)
 
 
-def _attached(virtual: Virtual, call: Call) -> Virtual:
-    known = {wire.ENFORCED: virtual.enforced, wire.STAGED: virtual.staged}
+Place = TypeVar("Place", Virtual, RouteDomain)
+
+
+def _attached(place: Place, call: Call) -> Place:
+    known = {wire.ENFORCED: place.enforced, wire.STAGED: place.staged}
     known |= {key: "" if value == "none" else str(value) for key, value in call.body.items()}
-    return replace(virtual, enforced=known[wire.ENFORCED], staged=known[wire.STAGED])
+    return replace(place, enforced=known[wire.ENFORCED], staged=known[wire.STAGED])
 
 
 def _whole(draft: _Draft) -> None:
     """Refuse what refers to something that is not there: a device does so at the commit."""
-    for virtual in draft.virtuals.values():
-        missing = [policy for policy in (virtual.enforced, virtual.staged) if policy and policy not in draft.policies]
+    places: list[Virtual | RouteDomain] = [*draft.virtuals.values(), *draft.domains.values()]
+    for place in places:
+        missing = [policy for policy in (place.enforced, place.staged) if policy and policy not in draft.policies]
         if missing:
-            raise ValueError(f"{virtual.path}: no policy {missing[0]}")
+            raise ValueError(f"{place.path}: no policy {missing[0]}")
     for policy in draft.policies.values():
         if policy.mark is not None:
             for rule in policy.rules:
@@ -172,6 +189,9 @@ def _shows(table: F5Table, call: Call) -> bool | None:
         case "PATCH", "virtual":
             virtual = table.virtuals.get(path)
             return virtual is not None and _attached(virtual, call) == virtual
+        case "PATCH", "domain":
+            domain = table.route_domains.get(path)
+            return domain is not None and _attached(domain, call) == domain
         case "DELETE", "policy":
             return path not in table.policies
         case "DELETE", "list":
@@ -181,17 +201,17 @@ def _shows(table: F5Table, call: Call) -> bool | None:
 
 
 def objects(steps: Iterable[Step]) -> frozenset[str]:
-    """Return the paths of everything that steps write."""
+    """Return the paths of everything that steps write; route domains go by their context."""
     found: set[str] = set()
     for step in steps:
         for call in wire.parse(step.payload).calls:
             if call.body is not None and "name" in call.body:
                 found.add(parse.path_of(call.body))
             elif "~" in call.path:
-                found.add(wire.untilded(call.path))
+                found.add(wire.context(call) or wire.untilded(call.path))
     return frozenset(found)
 
 
-def virtuals_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return virtual server -> enforced policy (`none` for none) of a read of these fields alone."""
-    return {parse.path_of(raw): str(raw.get("fwEnforcedPolicy") or "none") for raw in rows}
+def carried(rows: Iterable[Mapping[str, Any]], *, prefix: str = "") -> dict[str, str]:
+    """Return context -> enforced policy (`none` for none) of a read of these fields alone."""
+    return {f"{prefix}{parse.path_of(raw)}": str(raw.get("fwEnforcedPolicy") or "none") for raw in rows}

@@ -2,6 +2,7 @@
 
 SWAP: lists, new policies and attachments in one transaction: each virtual server goes from old to new in one step. Where the settings say
 so, a transaction before it stages the new policies, so that the swap finds them compiled.
+Where rules move between a virtual server and its route domain, a further transaction leaves the old place when the new one is in force.
 MEET: two transactions. The first takes every virtual server that is to let in more than today to what old and new share, and all others to
 the end; the second takes the rest there. Between them stands the barrier.
 
@@ -11,34 +12,26 @@ the next. Old policies stay until the new ones are saved and synchronised.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar, assert_never
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import assert_never
 
-from cloudsync.adapter import Effect, Method, Phase, Step, Whose
-from cloudsync.model.packets import PacketSet
-from cloudsync_f5 import content
+from cloudsync.adapter import Effect, Method, Phase, Step
+from cloudsync.model.workload import PointId
 from cloudsync_f5 import payload as wire
-from cloudsync_f5.content import Draft
-from cloudsync_f5.decode import decode
+from cloudsync_f5.between import both, middle, staged
+from cloudsync_f5.decode import Reader
 from cloudsync_f5.lists import pending
 from cloudsync_f5.payload import Call, Request
 from cloudsync_f5.simulate import simulate
-from cloudsync_f5.table import F5Table, Mark, Policy, Virtual
-
-Held = TypeVar("Held")
+from cloudsync_f5.table import F5Table, RouteDomain, Virtual
 
 
 def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...]:
     """Return the smallest safe writes from actual to desired; empty when equal. Raises ValueError for what is not ours to write."""
     match method:
         case Method.SWAP:
-            change = Change(actual, desired)
-            if not actual.stages:
-                return change.phases((change.transaction("swap", desired),))
-            first = change.transaction("stage", staged(actual, desired))
-            between = actual if first is None else simulate(actual, first)
-            return change.phases((first, Change(between, desired).transaction("swap", desired)))
+            return Change(actual, desired).phases(_walked(actual, _swap(actual, desired)))
         case Method.MEET:
             return _meet(actual, desired)
         case Method.JOIN | Method.MERGE | Method.TWO_BAND:
@@ -47,56 +40,35 @@ def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...
             assert_never(method)
 
 
+Way = Iterable[tuple[str, F5Table]]
+"""Tables to pass through, each with the name of the transaction that leads to it."""
+
+
+def _swap(actual: F5Table, desired: F5Table) -> Way:
+    held = both(actual, desired)
+    if actual.stages:
+        yield "stage", staged(actual, held)
+    yield "swap", held
+    yield "leave", desired
+
+
+def _walked(actual: F5Table, way: Way) -> Iterator[Step]:
+    now = actual
+    for key, to in way:
+        step = Change(now, to).transaction(key, to)
+        if step is not None:
+            now = simulate(now, step)
+            yield step
+
+
 def _meet(actual: F5Table, desired: F5Table) -> tuple[Phase, ...]:
-    held = middle(actual, desired)
     change = Change(actual, desired)
+    held = middle(actual, desired)
     if held == desired:
-        return change.phases((change.transaction("swap", desired),))
-    first = change.transaction("shrink", held)
-    assert first is not None, "somebody is to let in more than today, so something changes"
-    second = Change(simulate(actual, first), desired).transaction("grow", desired)
+        return change.phases(_walked(actual, (("swap", both(actual, desired)), ("leave", desired))))
     between = held.policies.keys() - desired.policies.keys() - actual.policies.keys()
-    return change.phases((first, second), more=tuple(sorted(between)))
-
-
-def staged(actual: F5Table, desired: F5Table) -> F5Table:
-    """Return the table in which everything new is there, and new policies are staged where nobody else's is: no packet feels that."""
-    virtuals = dict(actual.virtuals)
-    for path, one in desired.virtuals.items():
-        now = actual.virtuals[path]
-        if one.enforced not in (now.enforced, "") and not one.staged:
-            virtuals[path] = replace(now, staged=one.enforced)
-    lists = {**desired.lists, **actual.lists}
-    policies = {**desired.policies, **actual.policies}
-    return replace(actual, virtuals=virtuals, lists=_sorted(lists), policies=_sorted(policies))
-
-
-def _sorted(found: Mapping[str, Held]) -> dict[str, Held]:
-    return {path: found[path] for path in sorted(found)}
-
-
-def middle(actual: F5Table, desired: F5Table) -> F5Table:
-    """Return the table of MEET's barrier: desired, but virtual servers that let in more than today hold to what old and new share."""
-    before, after = decode(actual, Whose.ALL), decode(desired, Whose.ALL)
-    virtuals = dict(desired.virtuals)
-    policies = dict(desired.policies)
-    for path, virtual in sorted(desired.virtuals.items()):
-        old, new = before[virtual.point].inbound, after[virtual.point].inbound
-        if actual.virtuals.get(path) is None or not new - old:
-            continue
-        policy = _shared(desired, virtual.domain, old & new)
-        policies[policy.path] = policy
-        virtuals[path] = replace(virtual, enforced=policy.path)
-    return replace(desired, virtuals=virtuals, policies={path: policies[path] for path in sorted(policies)})
-
-
-def _shared(table: F5Table, route_domain: int, packets: PacketSet) -> Policy:
-    draft = Draft()
-    content.keep(draft, packets, route_domain)
-    rules = content.finished(draft, default=True)
-    identity = f"move-{content.digest([route_domain, wire.content_of_rules(rules)], 12)}"
-    mark = Mark(table.owner, identity, content.digest(wire.content_of_rules(rules), 16))
-    return Policy(f"/{table.partition}/{content.name(table.owner, 'move', identity[-12:])}", rules, mark.text, mark)
+    way = (("shrink", both(actual, held)), ("leave", held), ("grow", desired))
+    return change.phases(_walked(actual, way), more=tuple(sorted(between)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +89,8 @@ class Change:
         changed = [path for path in actual.policies.keys() & desired.policies.keys() if actual.policies[path] != desired.policies[path]]
         if changed:
             raise ValueError(f"{', '.join(sorted(changed))}: policies do not change in place")
-        if actual.virtuals.keys() != desired.virtuals.keys():
-            raise ValueError("virtual servers come and go by other hands")
+        if actual.virtuals.keys() != desired.virtuals.keys() or actual.route_domains.keys() != desired.route_domains.keys():
+            raise ValueError("virtual servers and route domains come and go by other hands")
 
     def transaction(self, key: str, to: F5Table) -> Step | None:
         """Return the transaction that takes the device from actual to `to`, deletions apart; None when nothing changes."""
@@ -126,18 +98,18 @@ class Change:
         new_lists = [one for path, one in to.lists.items() if path not in actual.lists]
         changed = [one for path, one in to.lists.items() if path in actual.lists and actual.lists[path] != one]
         new_policies = [one for path, one in to.policies.items() if path not in actual.policies]
-        moved = [one for path, one in sorted(to.virtuals.items()) if actual.virtuals[path] != one]
+        moved = _moved(actual, to)
         if not (new_lists or changed or new_policies or moved):
             return None
         calls = [*self._begin(), *(wire.create_list(one) for one in new_lists), *(wire.change_list(one) for one in changed)]
         calls += [wire.create_policy(one) for one in new_policies]
-        calls += [_attach(actual.virtuals[one.path], one) for one in moved]
-        expect = {one.path: actual.virtuals[one.path].enforced or "none" for one in moved}
-        felt = changed or any(actual.virtuals[one.path].enforced != one.enforced for one in moved)
+        calls += [one.call for one in moved]
+        felt = changed or any(one.felt for one in moved)
         adds, removes = _counts(actual, to)
         origins = {origin for one in new_policies for rule in one.rules for origin in rule.origins}
         words = [f"{len(moved)} attachments" if moved else "", f"{len(new_policies)} policies" if new_policies else ""]
         words.append(f"{len(new_lists) + len(changed)} address lists" if new_lists or changed else "")
+        request = Request(actual.active, tuple(calls), transaction=True, expect={one.context: one.before for one in moved})
         return Step(
             key=f"{key}/{actual.scope}",
             action="Transaction",
@@ -145,10 +117,10 @@ class Change:
             object=actual.scope,
             title=f"change {', '.join(word for word in words if word)} on {actual.active} in one transaction",
             effect=Effect.SWAPS if felt else Effect.NONE,
-            payload=wire.render(Request(actual.active, tuple(calls), transaction=True, expect=expect)),
+            payload=wire.render(request),
             adds=adds,
             removes=removes,
-            points=tuple(one.point for one in moved),
+            points=_attached(actual, to),
             origins=tuple(sorted(origins, key=lambda one: (one.rule, str(one.where)))),
             mark=actual.owner,
         )
@@ -223,14 +195,58 @@ class Change:
         )
 
 
-def _attach(now: Virtual, to: Virtual) -> Call:
-    return wire.attach(to.path, None if now.enforced == to.enforced else to.enforced, None if now.staged == to.staged else to.staged)
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One context that is to carry other policies."""
+
+    context: str
+    before: str
+    """What it enforces now, `none` for none."""
+    felt: bool
+    """Whether it will enforce another one."""
+    call: Call
+
+
+def _moved(actual: F5Table, to: F5Table) -> list[_Move]:
+    """Return every context that changes: route domains, then virtual servers, by path."""
+    found = [
+        _move(wire.ROUTE_DOMAIN, one.context, actual.route_domains[path], one)
+        for path, one in sorted(to.route_domains.items())
+        if actual.route_domains[path] != one
+    ]
+    return found + [
+        _move(wire.VIRTUAL, path, actual.virtuals[path], one) for path, one in sorted(to.virtuals.items()) if actual.virtuals[path] != one
+    ]
+
+
+def _move(place: str, context: str, now: Virtual | RouteDomain, to: Virtual | RouteDomain) -> _Move:
+    felt = now.enforced != to.enforced
+    call = wire.attach(place, to.path, to.enforced if felt else None, None if now.staged == to.staged else to.staged)
+    return _Move(context, now.enforced or "none", felt, call)
+
+
+def _attached(actual: F5Table, to: F5Table) -> tuple[PointId, ...]:
+    """Return the points that change hands: attached or staged anew themselves, or in a policy of ours on their route domain."""
+    old, new = Reader(actual), Reader(to)
+    before = {one.id: one for one in actual.route_domains.values()}
+    after = {one.id: one for one in to.route_domains.values()}
+    found: list[PointId] = []
+    for path, one in sorted(to.virtuals.items()):
+        moved = actual.virtuals[path] != one
+        if not moved and one.domain in after:
+            now, then = before[one.domain], after[one.domain]
+            was, will = old.covers(now.enforced, one), new.covers(then.enforced, one)
+            moved = was != will or (will and now != then) or (new.covers(then.staged, one) and now.staged != then.staged)
+        if moved:
+            found.append(one.point)
+    return tuple(found)
 
 
 def _counts(actual: F5Table, to: F5Table) -> tuple[int, int]:
-    """Return how many rules and entries of ours come and go for packets: what both policies of a virtual server say counts as kept."""
+    """Return how many rules and entries of ours come and go for packets: what both policies of a context say counts as kept."""
     adds = removes = 0
     pairs = {(actual.virtuals[path].enforced, one.enforced) for path, one in to.virtuals.items()}
+    pairs |= {(actual.route_domains[path].enforced, one.enforced) for path, one in to.route_domains.items()}
     for old, new in sorted(pair for pair in pairs if pair[0] != pair[1]):
         before = _ours(actual, old)
         after = _ours(to, new)

@@ -17,7 +17,9 @@ from cloudsync.model.workload import PointId
 from cloudsync_f5.words import ANY_PROTOCOL, Native, Span
 
 GLOBAL = "global"
-"""The key of the global context; other contexts go by the path of their object."""
+"""The key of the global context; virtual servers go by their path, route domains by `RouteDomain.context`."""
+INHERITED = "was_"
+"""How the names of rules begin that our policy of a route domain took over from the policy whose place it has."""
 
 
 class Action(Enum):
@@ -100,6 +102,11 @@ class Rule:
     """Canonical JSON of what else the device says of it: part of the digest, so that a change there is noticed, but of no difference."""
     origins: tuple[Origin, ...] = field(default=(), compare=False)
     """Only in desired tables: the policy rules behind it."""
+
+    @property
+    def inherited(self) -> bool:
+        """Whether a rule in a policy of ours was taken over from somebody else's."""
+        return self.name.startswith(INHERITED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,14 @@ class RouteDomain:
     enforced: str = ""
     staged: str = ""
 
+    @property
+    def context(self) -> str:
+        """How it is told from a virtual server of the same path."""
+        return f"{DOMAIN_CONTEXT}{self.path}"
+
+
+DOMAIN_CONTEXT = "route domain "
+
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
@@ -222,7 +237,7 @@ class F5Table:
     active: str = ""
     """The host that is active: only this one is written to."""
     running: Mapping[str, str] = field(default_factory=dict)
-    """Context -> policy that packets meet now, where that is not the configured one: compiling takes time, or is done by hand."""
+    """Context (see GLOBAL) -> policy that packets meet now, where that is not the configured one: compiling takes time or is by hand."""
     compiling: str = field(default="", compare=False)
     """What the device says of a compilation that is not done; empty when everything committed is in force."""
     synced: bool = field(default=True, compare=False)
@@ -240,6 +255,21 @@ class F5Table:
     quotas: Quotas = Quotas()
     incomplete: str = ""
     """Why the device group was not read whole; empty when it was."""
+    held: tuple[str, ...] = ()
+    """Route domains that the settings name, by number or path: there one policy of ours serves all virtual servers."""
+
+    def holds(self, domain: RouteDomain) -> bool:
+        """Tell whether the settings want our policy on a route domain."""
+        return str(domain.id) in self.held or domain.path in self.held
+
+    def held_domains(self) -> dict[int, RouteDomain]:
+        """Return the route domains that the settings name, by number."""
+        return {one.id: one for _, one in sorted(self.route_domains.items()) if self.holds(one)}
+
+    def ours(self, policy: str) -> bool:
+        """Tell whether a policy is there and carries our mark."""
+        held = self.policies.get(policy)
+        return held is not None and held.mark is not None
 
     @property
     def pending(self) -> str:

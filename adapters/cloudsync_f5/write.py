@@ -15,7 +15,8 @@ from cloudsync_f5.parse import ParseError
 from cloudsync_f5.payload import Call, Request
 from cloudsync_f5.read import CONTAINERS, DEVICE, kind, standing
 from cloudsync_f5.settings import F5Settings
-from cloudsync_f5.simulate import virtuals_of
+from cloudsync_f5.simulate import carried
+from cloudsync_f5.table import DOMAIN_CONTEXT
 
 TRANSACTION = "/mgmt/tm/transaction"
 QUEUED = "tm:transaction:commandsstate"
@@ -61,17 +62,25 @@ class Writer:
                 return _failed("F5-FAILOVER", f"{request.host} is {own[0].get('failoverState')} now: nothing was sent; plan again")
             if not request.expect:
                 return None
-            rows = self.device.collection(
-                wire.VIRTUAL, kind(wire.VIRTUAL), **{"$select": "name,partition,subPath,fullPath,fwEnforcedPolicy"}
-            )
-            there = virtuals_of(rows)
+            there = self._carried(request.expect)
         except (CallFailedError, ParseError) as error:
             busy = isinstance(error, CallFailedError) and error.busy
             return Outcome(Status.FAILED, getattr(error, "code", "") or "NotSent", f"nothing was sent: {error}", throttled=busy)
-        for virtual, policy in sorted(request.expect.items()):
-            if there.get(virtual) != policy:
-                return _failed("F5-MOVED", f"{virtual} carries {there.get(virtual, 'nothing: it is gone')}, not {policy}: nothing was sent")
+        for context, policy in sorted(request.expect.items()):
+            if there.get(context) != policy:
+                return _failed("F5-MOVED", f"{context} carries {there.get(context, 'nothing: it is gone')}, not {policy}: nothing was sent")
         return None
+
+    def _carried(self, expect: Mapping[str, str]) -> dict[str, str]:
+        """Return which policy each context carries now; only kinds of contexts that are asked for are read."""
+        fields = {"$select": "name,partition,subPath,fullPath,fwEnforcedPolicy"}
+        outer = [one for one in expect if one.startswith(DOMAIN_CONTEXT)]
+        found: dict[str, str] = {}
+        if len(outer) < len(expect):
+            found |= carried(self.device.collection(wire.VIRTUAL, kind(wire.VIRTUAL), **fields))
+        if outer:
+            found |= carried(self.device.collection(wire.ROUTE_DOMAIN, kind(wire.ROUTE_DOMAIN)), prefix=DOMAIN_CONTEXT)
+        return found
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
@@ -160,7 +169,7 @@ class Writer:
 
     def _compiled(self, request: Request) -> Outcome:
         """Wait until what was committed is in force: a commit alone changes nothing for packets."""
-        patched = [(wire.untilded(call.path), call.body) for call in request.calls if call.path.startswith(wire.VIRTUAL)]
+        patched = [(context, call.body) for call in request.calls if (context := wire.context(call))]
         attached = {
             word: {path: str(body[field]) for path, body in patched if field in body}
             for word, field in (("enforced", wire.ENFORCED), ("staged", wire.STAGED))
