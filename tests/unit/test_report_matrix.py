@@ -35,6 +35,7 @@ rulesets:
       - allow workload lonely to role=db on sql
       - allow role=db to iplist office on sql
       - allow internet to role=web on tcp/443
+      - allow role=db to anywhere on udp/53
 """
 
 
@@ -113,6 +114,10 @@ def test_a_never_rule_leaves_only_a_part_of_a_class() -> None:
 def test_places_outside_are_told_apart() -> None:
     matrix = build(awkward().compiler, awkward().owners)
     assert [group.name for group in matrix.groups if group.outside] == [INTERNET, "iplist office"]
+    names = at(matrix, "role=db", INTERNET)
+    assert names is not None
+    assert names.services.text() == "udp/53"
+    assert at(matrix, "role=db", "role=web") is None, "what may leave does not thereby arrive"
     world = at(matrix, INTERNET, "role=web")
     assert world is not None
     assert world.services.text() == "tcp/443"
