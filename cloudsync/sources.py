@@ -15,6 +15,8 @@ SETTINGS = "cloudsync.yaml"
 MAX_FILES = 20_000
 _YAML = (".yaml", ".yml")
 _INVENTORY = (*_YAML, ".csv")
+_READING = frozenset({"log", "rev-parse", "ls-tree", "cat-file"})
+"""What git does without looking at files, only at its own objects."""
 _SKIPPED = frozenset({".git", ".cloudsync", ".venv", "node_modules"})
 
 Content = tuple[str, bytes]
@@ -129,25 +131,34 @@ def read_listed(root: Path, listed: Iterable[Entry]) -> tuple[tuple[Content, ...
     return tuple(contents), tuple(findings)
 
 
-def revision(root: Path) -> Revision | None:
-    """Return the commit of the repository by asking git, None when there is no git or no commit."""
+def git(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    """Return what git prints, None when it does not do it. `given`: its standard input.
+
+    No hook, pager, lock or configured program of the repository runs, and nothing is fetched: its owner may be somebody else. Reading
+    objects starts no program, so it needs no trust in that owner; the service runs as a user who owns nothing. Other commands may
+    start filters: they work where the owner is root, or whoever git itself trusts.
+    """
     import subprocess
 
-    def git(*arguments: str) -> str | None:
-        # No hook, pager, lock or configured program of the repository runs: its owner may be somebody else.
-        command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks", *arguments]
-        try:
-            done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - see above
-        except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-            return None
-        return done.stdout if done.returncode == 0 else None
-
-    shown = git("log", "-1", "--no-show-signature", "--format=%H%x00%an%x00%s")
-    if shown is None or shown.count("\0") != 2:
+    settings = ["core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never"]
+    if arguments[0] in _READING or root.stat().st_uid == 0:
+        settings.append("safe.directory=*")
+    command = ["git", *(word for one in settings for word in ("-c", one)), "--no-optional-locks", *arguments]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, input=given, timeout=20, check=False)  # noqa: S603 - see above
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    commit, author, subject = shown.rstrip("\n").split("\0")
-    changed = git("status", "--porcelain", "--", ".")
-    return Revision(commit, author, subject, dirty=changed is None or bool(changed.strip()))
+    return done.stdout if done.returncode == 0 else None
+
+
+def revision(root: Path, commit: str = "") -> Revision | None:
+    """Return a commit of the repository by asking git, the one that the files stand on without a name; None when there is none."""
+    shown = git(root, "log", "-1", "--no-show-signature", "--format=%H%x00%an%x00%s", *([commit] if commit else []), "--")
+    if shown is None or shown.count(b"\0") != 2:
+        return None
+    found, author, subject = shown.decode("utf-8", "replace").rstrip("\n").split("\0")
+    changed = b"" if commit else git(root, "status", "--porcelain", "--", ".")
+    return Revision(found, author, subject, dirty=changed is None or bool(changed.strip()))
 
 
 def _walk(root: Path, top: Path, folder: str, findings: list[Finding]) -> Iterator[str]:

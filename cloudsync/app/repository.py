@@ -66,6 +66,8 @@ class Loaded:
     """Of everything that a plan is made from: what is acknowledged changes no plan."""
     findings: tuple[Finding, ...]
     acknowledged: tuple[Accepted, ...] = ()
+    version: str = ""
+    """In words, where it is not what stands in the folder now."""
 
     def targets(self, names: Iterable[str] = ()) -> tuple[TargetSettings, ...]:
         """Return the chosen targets, all without names. Raises SettingsError for an unknown one."""
@@ -124,8 +126,13 @@ def load(root: Path) -> Loaded:
 
 def policy_name(loaded: Loaded) -> str:
     """Return the policy's version in words: its commit with author and subject, or the digest of the files."""
+    if loaded.version:
+        return loaded.version
     revision = sources.revision(loaded.root)
-    if revision is None:
-        return f"{loaded.digest[:10]} (not in git)"
+    return revision_words(revision) if revision is not None else f"{loaded.digest[:10]} (not in git)"
+
+
+def revision_words(revision: sources.Revision) -> str:
+    """Return a commit with author and subject."""
     changed = ", with uncommitted changes" if revision.dirty else ""
     return f'{revision.commit[:10]} ({revision.author}, "{revision.subject}"{changed})'

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "apply": ("converge", "converge, after showing the plan and asking"),
     "drift": ("converge", "report what differs from the policy; never writes"),
     "reconcile": ("service", "one unattended run, for cron and timers; never asks"),
+    "run": ("service", "the daemon: runs on a schedule, reloads, reports, answers about its health"),
     "report": ("report", "tell the last run again: text, JSON, Markdown, HTML page, CSV"),
     "map": ("report", "who may talk to whom, as one HTML page"),
     "explain": ("explain", "why is this packet allowed or blocked"),

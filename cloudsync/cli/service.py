@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import Output
 
 if TYPE_CHECKING:
     from cloudsync.app.reconcile import Deliver
+
+log = logging.getLogger("cloudsync.service")
 
 
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -25,23 +29,56 @@ def options(verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace, output: Output) -> int:
     """Run one of the verbs."""
-    return _reconcile(Path(chosen.repository), chosen, output)
+    root = Path(chosen.repository)
+    return _reconcile(root, chosen, output) if chosen.verb == "reconcile" else _daemon(root, chosen, output)
 
 
 def _reconcile(root: Path, chosen: argparse.Namespace, output: Output) -> int:
-    from cloudsync import logs
     from cloudsync.app.reconcile import reconcile
     from cloudsync.app.session import Start
     from cloudsync.cli.show import show
     from cloudsync.service.stopping import asked_to_stop
 
-    form = logs.Form(chosen.log or ("text" if sys.stderr.isatty() else "json"))
-    level = logging.WARNING if output.quiet else logging.INFO
-    with logs.written(sys.stderr, form, level=level), asked_to_stop() as stop:
+    with _logged(chosen, output), asked_to_stop() as stop:
         ran = reconcile(root, chosen.target, Start("reconcile", stop=stop), _delivery())
     if output.json:
         show(ran.report, output, ran.story)
     return ran.code
+
+
+def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
+    import random
+
+    from cloudsync import __version__
+    from cloudsync.app.daemon import worker
+    from cloudsync.clock import SystemClock, check_clock
+    from cloudsync.service.health import answering
+    from cloudsync.service.loop import Daemon
+    from cloudsync.service.notify import Notify
+    from cloudsync.service.stopping import asked_to_stop
+    from cloudsync.service.vitals import Vitals
+
+    clock = SystemClock()
+    check_clock(clock.now())
+    with _logged(chosen, output), asked_to_stop(reload=True) as stop:
+        work = worker(root, chosen.target, clock, _delivery())
+        vitals = Vitals(clock)
+        daemon = Daemon(work, clock, stop, vitals, Notify(), random.uniform)
+        work.stop, work.progress = daemon.asked, lambda _what, _done, _of: daemon.pulse()
+        settings = work.settings
+        with answering(settings.listen, vitals, settings.where) as address:
+            targets = [one.name for one in settings.targets]
+            log.info("service.start", extra={"version": __version__, "targets": targets, "listen": address})
+            daemon.serve()
+        log.info("service.stop", extra={"cut": stop.cut})
+    return Exit.OK
+
+
+def _logged(chosen: argparse.Namespace, output: Output) -> AbstractContextManager[None]:
+    from cloudsync import logs
+
+    form = logs.Form(chosen.log or ("text" if sys.stderr.isatty() else "json"))
+    return logs.written(sys.stderr, form, level=logging.WARNING if output.quiet else logging.INFO)
 
 
 def _delivery() -> Deliver:

@@ -24,6 +24,8 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
         self.cut = False
+        self.reload = False
+        """SIGHUP: read the config repository again. Taken back by whoever has done so."""
 
     def __call__(self) -> bool:
         """Tell whether to stop."""
@@ -48,8 +50,11 @@ class Stop:
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Stop]:
-    """Take SIGTERM and SIGINT as the wish to stop, while the block runs. In the main thread alone; elsewhere nobody ever asks."""
+def asked_to_stop(*, reload: bool = False) -> Iterator[Stop]:
+    """Take SIGTERM and SIGINT as the wish to stop, while the block runs; with `reload` SIGHUP as the wish to read again.
+
+    In the main thread alone; elsewhere nobody ever asks.
+    """
     stop = Stop()
 
     def asked(_number: int, _frame: FrameType | None) -> None:
@@ -58,7 +63,12 @@ def asked_to_stop() -> Iterator[Stop]:
     def late(_number: int, _frame: FrameType | None) -> None:
         stop.late()
 
+    def again(_number: int, _frame: FrameType | None) -> None:
+        stop.reload = True
+
     handlers = {signal.SIGTERM: asked, signal.SIGINT: asked, signal.SIGALRM: late}
+    if reload:
+        handlers[signal.SIGHUP] = again
     before: dict[signal.Signals, Any] = {}
     try:
         for number, handler in handlers.items():
