@@ -55,7 +55,9 @@ def encode(intent: Intent, table: GcpTable) -> Encoding:
         _correct(work)
     desired = _assembled(work)
     if work.exclusive:
-        work.problems.extend((*_still_wrong(work, desired), *_other_owners(work)))
+        # A rule that is refused is not written, so that the table is short of it: no fault of foreign rules.
+        wrong = () if work.findings.problems else _still_wrong(work, desired)
+        work.problems.extend((*wrong, *_other_owners(work)))
     work.problems.extend(_quota(table, desired))
     cut, forced = _beyond(work, desired)
     fidelity = tuple(sorted(work.findings.fidelity.values(), key=lambda one: one.rule))

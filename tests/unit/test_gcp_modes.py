@@ -421,6 +421,12 @@ def test_an_icmp_type_is_looser_and_needs_acceptance(scene: Scene, accept: froze
         assert "any-type ok" in encoding.problems[0].hint
 
 
+def test_a_refused_rule_is_not_blamed_on_foreign_rules(scene: Scene) -> None:
+    exclusive(scene)
+    scene.terms["db"] = [term("ping", CORP, ServiceSet.icmp(ICMP, 8))]
+    assert [problem.code for problem in scene.encode().problems] == ["FIDELITY"]
+
+
 def test_a_type_cannot_be_denied_and_a_process_needs_acceptance(scene: Scene) -> None:
     scene.nevers["db"] = [term("no-ping", CORP, ServiceSet.icmp(ICMP, 8))]
     scene.terms["db"] = [term("nginx", CORP, HTTPS, process="/usr/sbin/nginx")]
