@@ -14,6 +14,8 @@ from cloudsync.report.text import origin_text
 
 DENSE = 22
 """With more columns than this, cells hold a mark instead of ports."""
+NOTHING = "\N{EM DASH}"
+"""In place of a value, where a group lacks the label."""
 SHORT = 7
 """So many characters fit into a cell."""
 
@@ -127,7 +129,7 @@ def grid(matrix: Matrix) -> Grid:
 def _named(matrix: Matrix, keys: tuple[str, ...]) -> Iterator[Named]:
     before: str | None = ""
     for number, group in enumerate(matrix.groups):
-        name = group.name or " · ".join(group.labels.get(key) or "-" for key in keys)
+        name = group.name or " · ".join(group.labels.get(key) or NOTHING for key in keys)
         if not group.outside and not group.labels:
             # The policy names such a workload, or nothing tells it apart.
             name = ", ".join(one.name for one in group.members[:2]) + ("" if len(group.members) <= 2 else ", …")

@@ -98,11 +98,12 @@ def _findings(story: Story) -> Context:
     open_now = standing(story)
     ranks = list(Severity)
     urgent = [one for one in open_now if ranks.index(one.severity) <= ranks.index(Severity.HIGH)]
-    known = [f"{key}={value}" for one in story.findings for key, value in one.labels.pairs]
+    live = [one for one in story.findings if one.state is not State.RESOLVED]
+    known = [f"{key}={value}" for one in live for key, value in one.labels.pairs]
     filters = (
-        ("severity", "Every severity", list(dict.fromkeys(one.severity.value for one in story.findings))),
-        ("state", "Every state", list(dict.fromkeys(one.state.value for one in story.findings))),
-        ("target", "Every target", list(dict.fromkeys(one.target for one in story.findings))),
+        ("severity", "Every severity", list(dict.fromkeys(one.severity.value for one in live))),
+        ("state", "Every state", list(dict.fromkeys(one.state.value for one in live))),
+        ("target", "Every target", list(dict.fromkeys(one.target for one in live))),
     )
     return {
         "headline": headline(story),
@@ -112,7 +113,8 @@ def _findings(story: Story) -> Context:
         "counts": severities(story.open),
         "open": len(story.open),
         "accepted": sum(one.state is State.ACKNOWLEDGED for one in story.findings),
-        "resolved": sum(one.state is State.RESOLVED for one in story.findings),
+        "live": live,
+        "gone": [one for one in story.findings if one.state is State.RESOLVED],
         "labels": sorted(set(known)),
         "filters": filters,
         "ranks": {severity: number for number, severity in enumerate(ranks)},

@@ -46,9 +46,7 @@ def text(story: Story, now: float) -> str:
 
 
 def _target(one: TargetState, at: float) -> Line:
-    good = (
-        "never a good run" if one.good is None else "verified now" if at - one.good < 60 else f"last good run {lasted(at - one.good)} ago"
-    )
+    good = "never a good run" if one.good is None else "checked now" if at - one.good < 60 else f"last good run {lasted(at - one.good)} ago"
     detail = f": {one.detail}" if one.detail else ""
     return f"  {one.name}  {one.platform}  {one.mode}  {one.state}{detail}  ({good})", STATES.get(one.state, "warn")
 

@@ -161,7 +161,12 @@ def test_the_first_screen_says_what_happened_where_and_what_to_do() -> None:
     at = [text.index(words) for words in order]
     assert at == sorted(at), text
     assert text.index("1 critical and 1 medium findings open") < at[0]
-    for told in ("arn:aws:iam::111122223333:user/jdoe", "accepted until 2026-03-14 08:20 UTC by dba", "came back 5 times", "it is gone"):
+    for told in (
+        "arn:aws:iam::111122223333:user/jdoe",
+        "accepted until 2026-03-14 08:20 UTC by dba",
+        "came back 5 times",
+        "was there for 1 day until",
+    ):
         assert told in text
     for gap in ("credentials expired 2 h ago", "managed NAT gateway", "looser, accepted", "only watched (mode visibility)"):
         assert gap in text
