@@ -18,7 +18,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
-from cloudsync.plan.order import choose
+from cloudsync.plan.order import Order, choose
 from cloudsync.plan.values import (
     SHUT,
     Adoption,
@@ -121,7 +121,7 @@ def build(case: Case) -> Built:
         certificate=certificate,
         replay=order.replay,
         management_losses=losses(order.replay, case.limits.management),
-        problems=(*encoding.problems, *_unfaithful(encoding)),
+        problems=(*encoding.problems, *_unfaithful(encoding), *_wayless(case, desired, order)),
         fidelity=encoding.fidelity,
         notes=encoding.notes,
     )
@@ -283,6 +283,15 @@ def losses(replay: Replay, management: AddressSet) -> tuple[ManagementLoss, ...]
         for one in replay.violations
         if one.kind == "outage" and one.direction == "inbound" and one.packet in protected
     )
+
+
+def _wayless(case: Case, desired: Table, order: Order) -> list[Problem]:
+    """Return a problem where the table should change and no sequence of writes was found that leads there."""
+    if order.phases or desired == case.snapshot.table:
+        return []
+    tried = ", ".join(method.value for method in case.adapter.capabilities.methods)
+    message = f"the rules should change, but none of the ways to do it ({tried}) fits: too few free places, numbers or helpers"
+    return [Problem("NO-WAY", message, "make room: fewer foreign rules in our numbers, or a higher limit")]
 
 
 def _unfaithful(encoding: Encoding) -> list[Problem]:

@@ -12,16 +12,19 @@ DEFECTS = (
     Defect(
         name="phases-in-reverse",
         file="cloudsync/plan/order.py",
-        old='return Order("swap", direct, proven, final)',
-        new='return Order("swap", tuple(reversed(direct)), proven, final)',
+        old="                if found is not None and found.replay.safe:\n                    return found\n",
+        new=(
+            "                if found is not None and found.replay.safe:\n"
+            "                    return Order(found.method, tuple(reversed(found.phases)), found.replay, final)\n"
+        ),
         breaks="Old access goes before new access is there.",
         tests=(_ORDER + "test_no_state_exposes_or_cuts_whatever_the_order_inside_a_phase",),
     ),
     Defect(
         name="replay-dropped-for-swap",
         file="cloudsync/plan/order.py",
-        old='        if proven.safe:\n            return Order("swap"',
-        new='        if direct:\n            return Order("swap"',
+        old="                if found is not None and found.replay.safe:\n",
+        new="                if found is not None:\n",
         breaks="The cheapest order is taken whether or not it is safe.",
         tests=(_ORDER + "test_a_rule_waits_until_the_machine_that_must_not_have_it_has_left",),
     ),
@@ -132,7 +135,7 @@ DEFECTS = (
     Defect(
         name="certificate-forgives-missing",
         file="cloudsync/proof/certificate.py",
-        old="        missing = (least - left - found).witness()\n",
+        old="        missing = (least - found).witness()\n",
         new="        missing = None\n",
         breaks="A table that lets too little in is certified.",
         tests=(_PROOF + "test_a_certificate_finds_one_packet_too_many_and_one_too_few",),
@@ -140,7 +143,7 @@ DEFECTS = (
     Defect(
         name="certificate-looks-inbound-only",
         file="cloudsync/proof/certificate.py",
-        old='        ("outbound", access.outbound, want.least.outbound, want.most.outbound, out.outbound),\n',
+        old='        ("outbound", access.outbound, want.least.outbound, want.most.outbound),\n',
         new="",
         breaks="Nobody compares what workloads may send.",
         tests=(_PROOF + "test_a_certificate_finds_one_packet_too_many_and_one_too_few",),

@@ -132,7 +132,11 @@ COMPILE = (
     ),
     _core(
         "never-not-taken-out-of-terms",
-        ("compile/allowed", "            for term in _minus(piece, never):\n", "            for term in (piece.term,):\n"),
+        (
+            "compile/allowed",
+            "_united(term for piece in by_action[Action.ALLOW] for term in _minus(piece, never))",
+            "_united(piece.term for piece in by_action[Action.ALLOW])",
+        ),
         "What is rendered is more than what was decided.",
         _TERMS,
     ),
