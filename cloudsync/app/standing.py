@@ -63,7 +63,6 @@ def standing(
     rows: list[HealthRow] = []
     states: list[TargetState] = []
     troubles: list[Trouble] = []
-    limit = overdue_after(settings)
     for target in settings.targets:
         old, report = health.get(target.name), by_name.get(target.name)
         row = old
@@ -74,7 +73,7 @@ def standing(
             row = _row(target, old, outcome, replace(run, read=run.at) if wrote else run)
             troubles += _troubles(old, row, outcome, run)
         if row is not None:
-            row, late = _overdue(row, limit, run.at)
+            row, late = _overdue(row, overdue_after(settings, target.name), run.at)
             troubles += late
             if row != old:
                 rows.append(row)
@@ -89,10 +88,13 @@ def state_of(target: TargetSettings, row: HealthRow | None) -> TargetState:
     return TargetState(target.name, target.adapter, target.mode.value, row.state, row.good, row.why)
 
 
-def overdue_after(settings: Settings) -> float:
-    """Return after how many seconds without a good run a target is overdue."""
-    every = settings.schedule.every_s if settings.schedule is not None else 0
-    return float(every * MISSED) if every else UNSCHEDULED_S
+def overdue_after(settings: Settings, target: str = "") -> float:
+    """Return after how many seconds without a good run a target is overdue; a cron line has no interval to count by.
+
+    Without a target: by the schedule of all that have none of their own.
+    """
+    schedule = settings.schedule_of(target)
+    return float(schedule.every_s * MISSED) if schedule is not None and schedule.every_s else UNSCHEDULED_S
 
 
 def judged(report: TargetReport, findings: Iterable[Tracked], verb: str) -> Outcome:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from cloudsync.adapter import Verdict
+from cloudsync.adapter import Fidelity, Verdict
 from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
@@ -61,6 +61,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
     elsewhere = [one.tracked for one in known.values() if one.resolved is None and one.tracked.target not in verdicts]
     unchecked = (*report.incomplete, *(one for target in report.targets for one in target.unchecked))
     plans = [target.plan for target in report.targets if target.plan is not None]
+    inexact = tuple(dict.fromkeys(one for plan in plans for one in plan.fidelity if one.verdict is not Verdict.EXACT))
     frame = {"run": run.id, "verb": run.verb, "at": run.at, "owner": report.owner, "policy": report.policy}
     if record:
         told_now = Told(
@@ -73,7 +74,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
             day=day_of(run.at),
             oldest_day=day_of(run.at - MARKS_KEPT_S),
             targets=tuple(target.name for target in settings.targets),
-            frame={**frame, "unchecked": to_json(unchecked)},
+            frame={**frame, "unchecked": to_json(unchecked), "inexact": to_json(inexact)},
         )
         _write(session.state, told_now, run.verb)
     story = Story(
@@ -89,7 +90,7 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
         expiring=expiring(session.loaded.policy, run.at),
         unchecked=unchecked,
         audit_head=head(session.state),
-        inexact=tuple(dict.fromkeys(one for plan in plans for one in plan.fidelity if one.verdict is not Verdict.EXACT)),
+        inexact=inexact,
         behind=behind,
     )
     # Weeks of counts are read only where somebody will look at them: a run with nothing to tell is quick.
@@ -132,6 +133,7 @@ def retell(state: Store, loaded: Loaded, now: float) -> Story | None:
         unchecked=from_json(tuple[Unchecked, ...], frame["unchecked"]),
         trend=trend(state, now),
         audit_head=head(state),
+        inexact=from_json(tuple[Fidelity, ...], frame["inexact"]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloudsync.app.standing import MISSED, Run, Standing, standing
+from cloudsync.app.standing import MISSED, Run, Standing, overdue_after, standing
 from cloudsync.guard.values import Refusal
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
@@ -165,3 +165,12 @@ def test_after_writes_a_reading_counts_from_the_end() -> None:
     assert life.health["aws"].read == life.at - 5
     life.run(report(applied=Applied("done", 1), remaining=()))
     assert life.health["aws"].read == life.at
+
+
+@pytest.mark.parametrize(
+    ("schedule", "limit"),
+    [(Schedule(300), 1800.0), (Schedule(0, 0, "0 3 * * *"), 86400.0), (None, 86400.0)],
+)
+def test_overdue_goes_by_the_targets_own_schedule(schedule: Schedule | None, limit: float) -> None:
+    assert overdue_after(replace(SETTINGS, schedule=schedule), "aws") == limit
+    assert overdue_after(replace(SETTINGS, schedule=schedule, schedules=(("aws", Schedule(60)),)), "aws") == 360.0
