@@ -130,6 +130,7 @@ def _agreed(output: Output, writes: int) -> bool:
 
 def _drifted(target: TargetReport, ages: Ages) -> Exit:
     from cloudsync.app.grades import unread
+    from cloudsync.report.text import own_rules_differ
 
     if target.bug:
         return Exit.BUG
@@ -137,4 +138,6 @@ def _drifted(target: TargetReport, ages: Ages) -> Exit:
         return Exit.REFUSED
     if target.error or unread(target):
         return Exit.FAILED
-    return Exit.CHANGES if any(not one.quiet for one in ages.of(target.name, target.drift)) else Exit.OK
+    if any(not one.quiet for one in ages.of(target.name, target.drift)) or own_rules_differ(target):
+        return Exit.CHANGES
+    return Exit.OK

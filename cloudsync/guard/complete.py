@@ -38,17 +38,25 @@ def removals(plan: TargetPlan) -> Iterator[Step]:
 
 
 def _dependent(plan: TargetPlan, judged: set[str]) -> Iterator[Refusal]:
-    """Refuse closing packets of peers that nobody has seen in this run."""
+    """Refuse closing packets of peers that nobody has seen in this run, unless somebody else opened them since the last good apply."""
     unknown = sorted(scope.scope for scope in plan.inventory if not scope.complete and scope.verified is None)
     peers = ANYWHERE if unknown else plan.unseen
     if not peers:
         return
     unseen = PacketSet.of(peers, ANY_SERVICE)
     elsewhere = [point for point in plan.points if point.scope not in judged]
-    lost = [point for point in elsewhere if (_closed_in(point) | _closed_out(point)) & unseen]
+    lost = [point for point in elsewhere if _rightfully_closed(point) & unseen]
     if lost:
         why = f"scope {', '.join(unknown)} was never read whole" if unknown else "the peers were not seen in this run"
         yield refusal(plan, CODE, f"access would close at {len(lost)} points, but {why}", map(_title, lost))
+
+
+def _rightfully_closed(point: TouchedPoint) -> PacketSet:
+    """Return what closes of what was open by right: taking back what others opened leads to the last verified state."""
+    closed_in, closed_out = _closed_in(point), _closed_out(point)
+    if point.rightful is not None:
+        closed_in, closed_out = closed_in & point.rightful.inbound, closed_out & point.rightful.outbound
+    return closed_in | closed_out
 
 
 def _closed_in(point: TouchedPoint) -> PacketSet:

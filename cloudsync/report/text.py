@@ -73,6 +73,12 @@ def _target(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Lin
         yield from _applied(target)
 
 
+def own_rules_differ(target: TargetReport) -> bool:
+    """Tell whether an apply would write although no packet differs that the policy speaks of: somebody edited rules of ours."""
+    plan = target.plan
+    return plan is not None and bool(plan.phases) and not plan.problems and not any(one.real for one in target.drift)
+
+
 def _unread(target: TargetReport) -> str:
     """Return what follows a word of peace: nothing, or the scopes of which nothing is known."""
     scopes = [one.what.removeprefix("scope ") for one in target.unchecked if one.what.startswith("scope ")]
@@ -161,7 +167,13 @@ def _drift(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Line
     if all(one.quiet for one in aged):
         unread = _unread(target)
         beyond = " beyond what is acknowledged" if aged else ""
-        yield f"  = no drift{beyond}{unread}", "warn" if unread else "good"
+        if own_rules_differ(target):
+            words = (
+                "  ~ no packet differs that the policy speaks of, but rules of ours are not as they should be: `cloudsync plan` lists them"
+            )
+            yield words, "warn"
+        else:
+            yield f"  = no drift{beyond}{unread}", "warn" if unread else "good"
     for one in aged:
         yield from ages.lines(one)
     yield from accepted_lines(aged)

@@ -123,6 +123,9 @@ def test_closing_peers_that_were_not_seen_is_refused_everywhere() -> None:
     plan = replace(WRITES, inventory=(ELSEWHERE,), points=(point,), unseen=AddressSet.of("10.9.0.7"))
     assert [one.guard for one in no(complete.check, plan)] == ["G-COMPLETE"]
     assert no(complete.check, replace(plan, unseen=AddressSet.of("10.9.0.200"))) == []
+    opened_by_others = replace(point, rightful=let("10.9.0.128/25"))
+    assert no(complete.check, replace(plan, points=(opened_by_others,))) == []
+    assert no(complete.check, replace(plan, points=(replace(point, rightful=let("10.9.0.0/24")),))) != []
 
 
 def test_closing_anything_is_refused_while_a_scope_was_never_read_whole() -> None:
