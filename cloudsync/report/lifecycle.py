@@ -17,6 +17,8 @@ DAY_S = 86400.0
 FLAPS = 3
 """So many returns within a day are a fight: somebody, or something, undoes what is restored."""
 BACK_KEPT = 50
+GROWS = 1.5
+"""A finding at so many times the workloads of the run before is news; a fleet that breathes is none."""
 
 RANKS = {one: number for number, one in enumerate(Severity)}
 
@@ -102,6 +104,9 @@ def _present(old: Known | None, sighting: Sighting, now: Now) -> Known:
     fights = flapping(back, now.at)
     fought = old is not None and old.tracked.flapping
     yes = _holding(old, sighting, now)
+    escalated = fights and not fought
+    state = _state(was, sighting, acknowledged=yes is not None, escalated=escalated)
+    minor = state is State.CHANGED and not escalated and was is not None and _minor(was, sighting)
     restored = _restored(sighting, now)
     deed = Deed.RESTORED if restored else verdict.deed
     actor = now.authors.get(sighting.key) or (was.actor if was is not None and not returned else None)
@@ -110,7 +115,7 @@ def _present(old: Known | None, sighting: Sighting, now: Now) -> Known:
         target=sighting.target,
         kind=sighting.kind,
         severity=min(sighting.severity, Severity.HIGH, key=RANKS.__getitem__) if fights else sighting.severity,
-        state=_state(was, sighting, acknowledged=yes is not None, escalated=fights and not fought),
+        state=state,
         words=sighting.words,
         sentence=sighting.sentence,
         direction=sighting.direction,
@@ -131,7 +136,7 @@ def _present(old: Known | None, sighting: Sighting, now: Now) -> Known:
         natives=sighting.natives,
         content=sighting.content,
         flapping=fights,
-        quiet=fights and fought,
+        quiet=(fights and fought) or minor,
     )
     accepted = (old.accepted if was is not None and old is not None else None) or sighting.severity
     return Known(tracked, back, None, accepted if yes else None)
@@ -144,6 +149,13 @@ def _state(was: Tracked | None, sighting: Sighting, *, acknowledged: bool, escal
         return State.NEW
     same = (was.packets, was.workloads) == (sighting.packets, sighting.workloads)
     return State.ONGOING if same and was.state is not State.ACKNOWLEDGED and not escalated else State.CHANGED
+
+
+def _minor(was: Tracked, sighting: Sighting) -> bool:
+    """Tell whether a change is no news: the same words and severity, and not many more workloads. Fleets breathe all day."""
+    grown = len(sighting.workloads) > len(was.workloads) * GROWS
+    same = was.words == sighting.words and (was.severity is sighting.severity or was.flapping)
+    return same and not grown and was.state is not State.ACKNOWLEDGED
 
 
 def _holding(old: Known | None, sighting: Sighting, now: Now) -> Acknowledgement | None:

@@ -197,6 +197,20 @@ def test_an_acknowledgement_that_ends_is_told() -> None:
     assert states == [State.ACKNOWLEDGED, State.ACKNOWLEDGED, State.CHANGED, State.ONGOING]
 
 
+def test_a_fleet_that_breathes_is_no_news_but_one_that_spreads_is() -> None:
+    def seen(count: int, packets: str = "p") -> Sighting:
+        return replace(sighting("aws/a", packets), words="tcp/22", workloads=tuple(f"db-{number}" for number in range(count)))
+
+    known = once((), [seen(10)], 0.0)
+    for at, count, packets, loud in ((300.0, 11, "p", False), (600.0, 9, "q", False), (900.0, 9, "q", False), (1200.0, 20, "q", True)):
+        before = known[0].tracked
+        known = once(known, [seen(count, packets)], at)
+        tracked = known[0].tracked
+        same = (before.packets, before.workloads) == (tracked.packets, tracked.workloads)
+        assert tracked.state is (State.ONGOING if same else State.CHANGED)
+        assert (tracked.state is State.CHANGED and not tracked.quiet) is loud
+
+
 def test_a_policy_that_changed_is_no_finding_and_ends_the_one_it_allows() -> None:
     known = once((), [sighting("aws/a")], 0.0)
     pending = replace(sighting("aws/a2"), cause=Cause.POLICY)
