@@ -18,7 +18,7 @@ from cloudsync.app.versions import Version, Versions
 from cloudsync.model.errors import BusyError, CloudsyncError, InputError, RefusedError, SettingsError
 from cloudsync.model.exits import Exit
 from cloudsync.model.finding import Finding
-from cloudsync.report.story import Story, TargetState, Trouble
+from cloudsync.report.story import Story, Trouble
 from cloudsync.service.loop import End, Outcome
 from cloudsync.service.vitals import TargetFigures
 from cloudsync.settings.values import Settings
@@ -40,6 +40,8 @@ class Worker:
     version: Version
     clock: Clock
     deliver: Deliver
+    shout: Deliver
+    """The same without the state."""
     names: tuple[str, ...] = ()
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
@@ -52,6 +54,8 @@ class Worker:
     ran: float = 0.0
     """When a run ended last, monotonic seconds; runs that could not begin do not count."""
     noted: str = ""
+    unsaid: Story | None = None
+    """The alarm that reached nobody yet."""
 
     @property
     def settings(self) -> Settings:
@@ -156,6 +160,7 @@ class Worker:
         """Tell people of a trouble, once."""
         old = self.troubled.get(what)
         if old is not None and old.why == why:
+            self._say()
             return
         since = self.clock.now() if old is None else old.since
         self.troubled[what] = Trouble(what, kind, why, since)
@@ -169,22 +174,33 @@ class Worker:
 
     def _overdue(self) -> None:
         """Sound the dead man's alarm when nothing could even begin for long; what runs find overdue they tell themselves."""
-        limit = overdue_after(self.version.loaded.settings)
+        settings = self.settings
+        limit = min(overdue_after(settings, target.name) for target in settings.targets)
         if self.clock.monotonic() - self.ran > limit and ALL not in self.troubled:
             log.error("run.overdue", extra={"seconds": round(self.clock.monotonic() - self.ran)})
             self._ill(ALL, f"no run could be made for {limit / 60:.0f} minutes", "overdue")
 
     def _alarm(self, trouble: Trouble) -> None:
-        """Tell people at once, with or without a state to take the rest of the story from."""
+        """Tell people at once: with the story of the last run, or, where the state has none to give or to keep, with the trouble alone."""
         loaded, now = self.version.loaded, self.clock.now()
-        told: Story | None = None
-        with suppress(CloudsyncError), ledger.looked_at(self.root, loaded.settings) as state:
-            told = retell(state, loaded, now) if state is not None else None
-        if told is None:
-            states = tuple(TargetState(one.name, one.adapter, one.mode.value, "never run", None) for one in loaded.settings.targets)
-            told = Story("", "run", now, loaded.settings.owner, self.version.words, None, states, ())
-        quiet = tuple(replace(one, new=False) for one in told.troubles)
-        hand_over(self.root, loaded, replace(told, at=now, troubles=(*quiet, trouble)), self.deliver)
+        bare = Story("", "run", now, loaded.settings.owner, self.version.words, None, (), (), (trouble,))
+        self.unsaid = bare
+        with suppress(CloudsyncError, OSError):
+            with ledger.looked_at(self.root, loaded.settings) as state:
+                told = retell(state, loaded, now) if state is not None else None
+            if told is not None:
+                findings = tuple(replace(one, quiet=True) for one in told.findings)
+                troubles = (*(replace(one, new=False) for one in told.troubles), trouble)
+                whole = replace(told, run_id=f"alarm-{int(now):x}", at=now, findings=findings, troubles=troubles)
+                self.deliver(self.root, loaded, whole)
+                self.unsaid = None
+        self._say()
+
+    def _say(self) -> None:
+        """Try again to tell what could not be told."""
+        story = self.unsaid
+        if story is not None and hand_over(self.root, self.version.loaded, story, self.shout):
+            self.unsaid = None
 
 
 def _all(names: Iterable[str], code: Exit) -> tuple[TargetFigures, ...]:
@@ -209,7 +225,15 @@ def _check(version: Version, names: tuple[str, ...]) -> None:
         raise SettingsError([Finding(version.loaded.settings.where, "NO-TARGETS", "no target is configured", "add one under targets:")])
 
 
-def worker(root: Path, names: Iterable[str], clock: Clock, deliver: Deliver) -> Worker:
+@dataclass(frozen=True, slots=True)
+class People:
+    """How to reach them: with the state, and without."""
+
+    deliver: Deliver
+    shout: Deliver
+
+
+def worker(root: Path, names: Iterable[str], clock: Clock, people: People) -> Worker:
     """Return the worker with the newest version in force; with the last good one, and an alarm, where the newest is broken.
 
     Raises InputError where there is no version that could be used.
@@ -223,11 +247,11 @@ def worker(root: Path, names: Iterable[str], clock: Clock, deliver: Deliver) -> 
         last = _last_good(root, versions, newest, chosen)
         if last is None:
             raise
-        made = Worker(root, versions, last, clock, deliver, chosen, seen=newest, ran=clock.monotonic())
+        made = Worker(root, versions, last, clock, people.deliver, people.shout, chosen, seen=newest, ran=clock.monotonic())
         made.broken(newest, error)
         return made
     log.info("config.read", extra={"policy": version.words, "commits": versions.commits})
-    return Worker(root, versions, version, clock, deliver, chosen, seen=newest, ran=clock.monotonic())
+    return Worker(root, versions, version, clock, people.deliver, people.shout, chosen, seen=newest, ran=clock.monotonic())
 
 
 def _last_good(root: Path, versions: Versions, newest: str, names: tuple[str, ...]) -> Version | None:

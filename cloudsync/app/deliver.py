@@ -77,6 +77,28 @@ def tell_people(root: Path, loaded: Loaded, story: Story) -> None:
         log.warning("deliver.waiting", extra={"why": problem, "waiting": came.waiting})
 
 
+def shout(root: Path, loaded: Loaded, story: Story, clock: Clock | None = None) -> None:
+    """Tell the new troubles of a story at once, without state and spool, for they may be the trouble: a full disk, a lost state.
+
+    The same trouble makes the same Message-ID, so that who is told twice can know it. Raises OSError when it reached nobody.
+    """
+    from tempfile import TemporaryDirectory
+
+    from cloudsync.report.news import Ledger, News
+    from cloudsync.spool import Spool
+
+    news = News(troubles=tuple(one for one in story.troubles if one.new))
+    parcels, _ = _parcels(loaded.settings, story, news, Ledger())
+    if not parcels:
+        return
+    with TemporaryDirectory(prefix="cloudsync-") as folder:
+        spool = Spool(Path(folder) / "spool")
+        queued = sum(spool.put(one) for one in parcels)
+        came = _flush(root, loaded, spool, clock or SystemClock(), queued)
+    if not came.sent:
+        raise OSError("; ".join(came.problems) or "nothing could be sent")
+
+
 def flush(root: Path, loaded: Loaded, clock: Clock | None = None) -> Delivery:
     """Send what waits and is due, without any news."""
     settings = loaded.settings
@@ -262,13 +284,25 @@ def _flush(root: Path, loaded: Loaded, spool: Spool, clock: Clock, queued: int) 
     for one in settings.hooks:
         try:
             secret = reveal(one.secret, root, settings.where)
+            url = _address(reveal(one.url_from, root, settings.where), settings) if one.url_from else one.url
         except CloudsyncError as error:
             problems.append(f"hook {one.name}: {error}")
         else:
             ca_file = root / one.ca_file if one.ca_file else None
-            ready.append(hooks.Hook(one.name, one.url, one.command, secret, ca_file, one.timeout_s))
+            ready.append(hooks.Hook(one.name, url, one.command, secret, ca_file, one.timeout_s))
     called = hooks.flush(spool, ready, clock)
     return Delivery(queued, sent + called.done, len(spool.waiting()), (*problems, *called.problems))
+
+
+def _address(url: str, settings: Settings) -> str:
+    """Return an address that was kept as a secret if it may be used. Raises SettingsError, which does not show it."""
+    from cloudsync.model.errors import SettingsError
+    from cloudsync.settings import endpoint
+
+    wrong = ", ".join(endpoint.complaints(url.partition("?")[0]))
+    if wrong:
+        raise SettingsError([Finding(settings.where, "BAD-ENDPOINT", wrong, endpoint.WANT)])
+    return url
 
 
 def _server(settings: Mail, password: str, root: Path) -> Server:

@@ -60,8 +60,8 @@ def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, al
     return ran
 
 
-def hand_over(root: Path, loaded: Loaded, story: Story, deliver: Deliver) -> None:
-    """Deliver a story; whatever goes wrong there is no matter of the run."""
+def hand_over(root: Path, loaded: Loaded, story: Story, deliver: Deliver) -> bool:
+    """Deliver a story and tell whether it went well; whatever goes wrong there is no matter of the run."""
     why = ""
     try:
         deliver(root, loaded, story)
@@ -69,8 +69,10 @@ def hand_over(root: Path, loaded: Loaded, story: Story, deliver: Deliver) -> Non
         why = str(error)
     except Exception:
         log.exception("deliver.failed")
+        return False
     if why:
         log.error("deliver.failed", extra={"why": why})
+    return not why
 
 
 def lines(ran: Ran) -> Iterator[Said]:

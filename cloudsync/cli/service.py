@@ -50,7 +50,8 @@ def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     import random
 
     from cloudsync import __version__
-    from cloudsync.app.daemon import worker
+    from cloudsync.app.daemon import People, worker
+    from cloudsync.app.deliver import shout, tell_people
     from cloudsync.clock import SystemClock, check_clock
     from cloudsync.service.health import answering
     from cloudsync.service.loop import Daemon
@@ -61,7 +62,7 @@ def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     clock = SystemClock()
     check_clock(clock.now())
     with _logged(chosen, output), asked_to_stop(reload=True) as stop:
-        work = worker(root, chosen.target, clock, _delivery())
+        work = worker(root, chosen.target, clock, People(tell_people, shout))
         vitals = Vitals(clock)
         daemon = Daemon(work, clock, stop, vitals, Notify(), random.uniform)
         work.stop, work.progress = daemon.asked, lambda _what, _done, _of: daemon.pulse()

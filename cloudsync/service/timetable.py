@@ -119,6 +119,7 @@ class Timetable:
     @property
     def next(self) -> float:
         """When the next target is due."""
+        self._notice_jump()
         return min(line.due for line in self.lines)
 
     def at_once(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudsync.app.daemon import Worker, worker
+from cloudsync.app.daemon import People, Worker, worker
 from cloudsync.app.reconcile import Deliver
 from cloudsync.logs import Form, written
 from cloudsync.report.story import Story
@@ -57,7 +57,8 @@ class Simulated:
         clock.on_sleep = self.passed
         stream = io.StringIO()
         with written(stream, Form.JSON):
-            self.work = worker(self.world.root, (), clock, self.deliver or self.world.deliver)
+            tell = self.deliver or self.world.deliver
+            self.work = worker(self.world.root, (), clock, People(tell, tell))
             self.vitals = Vitals(clock)
             daemon = Daemon(self.work, clock, self.stop, self.vitals, Manager(self.told), least, look_s=self.look_s)
             self.work.stop = daemon.asked
