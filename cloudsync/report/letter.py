@@ -143,7 +143,7 @@ def _subject(story: Story, news: News) -> tuple[str, list[str]]:
         alike = [one.target for one in told if one.what == told[0].what]
         rest = [f"{one.target} {one.what}" for one in told if one.what != told[0].what]
         return (
-            f"{told[0].what}: {alike[0]}: {told[0].why}" if len(alike) == 1 else f"{len(alike)} targets {told[0].what}: {names(alike, 4)}"
+            f"{told[0].what}: {alike[0]}: {_why(told[0])}" if len(alike) == 1 else f"{len(alike)} targets {told[0].what}: {names(alike, 4)}"
         ), rest
     if news.expiring:
         one = news.expiring[0]
@@ -169,6 +169,11 @@ def _ended(over: list[Item]) -> str:
     if all(one.what is not What.RESOLVED for one in over):
         done = "put back"
     return f"{len(over)} {done}" + (f" ({worst} critical)" if worst else "")
+
+
+def _why(one: Trouble) -> str:
+    """Return the reason without the target's name, which was said before."""
+    return one.why.removeprefix(f"{one.target}: ")
 
 
 def _places(made: tuple[Made, ...]) -> str:
@@ -296,7 +301,7 @@ class _Writer:
             "overdue": f"{one.target} had no good run for long",
             "recovered": f"{one.target} is good again",
         }
-        rows = [Row("before" if good else "because", said(one.why)), Row("since", f"{moment(one.since)}{self._ago(one.since)}")]
+        rows = [Row("before" if good else "because", said(_why(one))), Row("since", f"{moment(one.since)}{self._ago(one.since)}")]
         advice = {
             "refused": "read why; approve exactly this plan if it is right, correct the policy or the settings if it is not",
             "failed": "the next run tries again by itself; if it stays, see: cloudsync doctor",

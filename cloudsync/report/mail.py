@@ -27,6 +27,7 @@ PREFIX = "[cloudsync]"
 EVERYBODY = ""
 """The audience of `to`, which is told of everything."""
 REFERENCES_MAX = 20
+HEADER_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ class Message:
         seed = sha256(self.id.encode()).hexdigest()[:24]
         for number, part in enumerate(part for part in mail.walk() if part.is_multipart()):
             part.set_boundary(f"={number}={seed}")
-        return mail.as_bytes()
+        # Folding a long subject behind its name leaves a space in front of it that some readers show (RFC 5322, 2.2.3). An encoded word may
+        # have 75 characters (RFC 2047), so what is not ASCII is folded all the same.
+        return mail.as_bytes(policy=SMTP.clone(max_line_length=HEADER_MAX) if self.subject.isascii() else SMTP)
 
 
 def messages(story: Story, news: News, sending: Sending, *, always: bool = False) -> tuple[Message, ...]:

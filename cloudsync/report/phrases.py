@@ -59,9 +59,9 @@ def one_line(text: str, most: int) -> str:
     """Return at most so many characters, cut at a word if there is one near the end."""
     if len(text) <= most:
         return text
-    cut = text[: most - 1]
+    cut = text[: most - 3]
     space = cut.rfind(" ")
-    return (cut[:space] if space > most * 2 // 3 else cut).rstrip(" ,;:") + "…"
+    return (cut[:space] if space > most * 2 // 3 else cut).rstrip(" ,;:.") + "..."
 
 
 def service(words: str) -> str:
@@ -81,8 +81,7 @@ def peers_of(one: Tracked) -> str:
     """Return the other end, short: `the internet` for everything that holds it, the first of several names."""
     _, peers, _ = split(one)
     if peers.startswith(("anywhere", "the internet")):
-        family = re.search(r"\(IPv\d\)", peers)
-        return "the internet" + (f" {family[0]}" if family else "")
+        return "the internet (IPv6)" if "(IPv6)" in peers else "the internet"
     first, comma, _ = peers.partition(", ")
     return one_line(first, LONG) + (" and more" if comma or " and " in peers.removeprefix(first) else "")
 

@@ -25,7 +25,13 @@ Smtp = Annotated[
     ),
 ]
 Address = Annotated[str, Form(r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$", "want a mail address")]
-Url = Annotated[str, Form(r"^https?://[^\s]+$", "want https://HOST/PATH; plain http:// only to this machine")]
+Url = Annotated[
+    str,
+    Form(
+        r"^(https?://[^\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:.+)$",
+        "want https://HOST/PATH, plain http:// only to this machine; or env:NAME, file:PATH, credential:NAME for a secret address",
+    ),
+]
 File = Annotated[str, Form(r"^[^\n]+$", "want a file, e.g. /etc/ssl/acme-ca.pem")]
 Secret = Annotated[
     str,
@@ -152,7 +158,7 @@ class HookEntry:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
     name: Name = field(metadata=about("the hook's name", want="every hook has a name, e.g. pager"))
-    url: Url | None = field(default=None, metadata=about("where to POST"))
+    url: Url | None = field(default=None, metadata=about("where to POST; a reference where the address is itself a secret"))
     command: list[Text] | None = field(
         default=None, metadata=about("program, by its whole path, and its arguments; JSON on standard input")
     )

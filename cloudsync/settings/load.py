@@ -330,6 +330,13 @@ class _Reader:
             attach=_texts(node, "attach"),
         )
 
+    def _hook_url(self, url: strict.Node | None) -> None:
+        if isinstance(url, strict.Scalar) and "?" in url.text:
+            hint = "what stands behind the ? is often a key: keep the address elsewhere, url: env:NAME"
+            self._report(url.where, "INLINE-SECRET", "a query in an address", hint)
+        else:
+            self._endpoint(url)
+
     def _hooks(self) -> Iterator[Hook]:
         seen: dict[str, Where] = {}
         for node in _maps(self.root, "hooks"):
@@ -339,18 +346,21 @@ class _Reader:
                 hint = "url: https://... for a web address, command: [/path/to/program] for a program"
                 self._report(node.where, "BAD-HOOK", "exactly one of url, command is wanted", hint)
                 continue
-            self._endpoint(url)
+            hidden = _reference(node, "url") if not _text(node, "url").startswith("http") else None
+            if hidden is None:
+                self._hook_url(url)
             program = node.get("command")
             if program is not None and not (command and command[0].startswith("/")):
                 self._report(program.where, "BAD-HOOK", "the program is not named by its whole path", "e.g. command: [/usr/local/bin/page]")
             secret = _reference(node, "secret")
-            if url is not None and node.get("secret") is None:
+            if url is not None and hidden is None and node.get("secret") is None:
                 hint = "whoever finds the address could post there; add secret: env:NAME"
                 self._report(node.where, "UNSIGNED-HOOK", "what is posted is not signed", hint, Severity.NOTE)
             yield Hook(
                 name=_text(node, "name"),
                 on=frozenset(_texts(node, "on")) or frozenset(EVENTS),
-                url=_text(node, "url"),
+                url="" if hidden else _text(node, "url"),
+                url_from=hidden,
                 command=command,
                 secret=secret,
                 ca_file=_text(node, "ca_file"),

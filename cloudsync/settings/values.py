@@ -76,6 +76,8 @@ class Hook:
     name: str
     on: frozenset[str]
     url: str = ""
+    url_from: SecretReference | None = None
+    """Where the address is when it is itself a secret."""
     command: tuple[str, ...] = ()
     secret: SecretReference | None = None
     ca_file: str = ""

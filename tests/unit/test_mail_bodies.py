@@ -154,8 +154,8 @@ def test_a_finding_in_words() -> None:
     assert happening(ssh, over=True) == "ssh was open to the internet on 4 db workloads"
     cut = replace(ssh, kind=Kind.MISSING, words="tcp/443, udp/443 from role=lb; tcp/80 from role=lb")
     assert happening(cut, over=False) == "https and more from role=lb is cut at 4 db workloads"
-    out = replace(ssh, direction="outbound", words="tcp/25 to anywhere (IPv4)")
-    assert happening(out, over=False) == "smtp to the internet (IPv4) is open for 4 db workloads"
+    out = replace(ssh, direction="outbound", words="tcp/25 to anywhere (IPv6)")
+    assert happening(out, over=False) == "smtp to the internet (IPv6) is open for 4 db workloads"
     assert happening(replace(ssh, kind=Kind.WOULD_BLOCK), over=False) == "ssh from the internet would be cut on 4 db workloads"
     assert happening(replace(ssh, kind=Kind.WOULD_OPEN), over=False) == "ssh from the internet would be opened on 4 db workloads"
     assert whom(replace(ssh, labels=Labels(()), workloads=("db-01",))) == "db-01"
