@@ -14,11 +14,11 @@ from threading import Thread
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.service.vitals import Vitals
+from cloudsync.settings.endpoint import is_loopback
 from cloudsync.settings.values import FILE, Listen
 
 PATIENCE_S = 5.0
 """Whoever does not finish a request within this is let go."""
-_OURS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         # A name that leads a browser here from elsewhere (DNS rebinding) is not one of ours.
         host = self.headers.get("Host", "localhost")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        if self.server.address_family != socket.AF_UNIX and name.lower() not in _OURS and not name.startswith("127."):
+        if self.server.address_family != socket.AF_UNIX and not is_loopback(name.lower()):
             self._say(403, "this is for this machine")
             return
         vitals = self.server.vitals
