@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cloudsync.adapter import Access, Discovery, Intent, ScopeState, TargetSettings
+from cloudsync.compile.intent import Recorded
 from cloudsync.inventory import values
 from cloudsync.inventory.changes import with_last_good
 from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.codec import packets_json, packets_of
-from cloudsync.model.workload import Workload, WorkloadId
+from cloudsync.model.mode import Mode
+from cloudsync.model.workload import PointId, Workload, WorkloadId
 from cloudsync.plan.build import Before
 from cloudsync.plan.values import InventoryScope
 from cloudsync.policy.values import LabelSelector, Policy
@@ -105,6 +107,13 @@ def keep_applied(records: Records, intent: Intent) -> None:
         if (group.class_id, group.domain) in enforced
     ]
     records.keep(f"applied/{intent.target}", rows)
+    records.keep(f"selective/{intent.target}", sorted(one.point for one in intent.points if one.mode is Mode.SELECTIVE))
+
+
+def recorded(records: Records, target: str) -> dict[PointId, Recorded]:
+    """Return what each adopted point of a target was before us; unless the last good apply held it in `selective`, we may have taken it."""
+    left = frozenset(records.note(f"selective/{target}") or ())
+    return {point: Recorded(one.original, one.inbound, one.outbound, point not in left) for point, one in records.originals(target).items()}
 
 
 def _scope(inventory: Inventory, known: Inventory | None, policy: Policy, state: ScopeState, target: str) -> InventoryScope:

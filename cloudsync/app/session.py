@@ -19,7 +19,6 @@ from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
 from cloudsync.clock import SystemClock, check_clock, day_of
-from cloudsync.compile.intent import Recorded
 from cloudsync.guard.values import Refusal
 from cloudsync.inventory.changes import label_changes
 from cloudsync.inventory.merge import build as build_inventory
@@ -28,7 +27,6 @@ from cloudsync.model.address import AddressSet
 from cloudsync.model.errors import AdapterError, InputError, PolicyError, RefusedError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
-from cloudsync.model.workload import PointId
 from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
@@ -184,10 +182,7 @@ class Session:
         return list(self.state.records.note(USED) or ())
 
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
-        recorded: dict[str, Mapping[PointId, Recorded]] = {}
-        for target in self.targets:
-            originals = self.state.records.originals(target.name)
-            recorded[target.name] = {point: Recorded(one.original, one.inbound, one.outbound) for point, one in originals.items()}
+        recorded = {target.name: memory.recorded(self.state.records, target.name) for target in self.targets}
         return run.Settled(
             owner=self.loaded.settings.owner,
             policy_digest=self.loaded.digest,

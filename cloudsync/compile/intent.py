@@ -16,11 +16,15 @@ from cloudsync.model.workload import Domain, PointId
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a point was before we took it over: native ids attached then, and the packets they let in and out."""
+    """What a point was before we took it over: native ids attached then, and the packets they let in and out.
+
+    taken: we may have taken foreign rules of it away since (mode `full`), so that none of them is missing because a person meant it.
+    """
 
     original: tuple[str, ...]
     inbound: PacketSet
     outbound: PacketSet
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _point(case: _Case, number: int, point: PointId, domain: Domain) -> PointInt
     selective = group.mode is Mode.SELECTIVE
     inbound = compiler.allowed(number, domain, Direction.IN)
     kept_in = before.inbound - inbound.closed - inbound.never if selective else NO_PACKETS
-    if selective and case.target.in_place:
+    if selective and case.target.in_place and not before.taken:
         # What stood there stays as far as it still stands: whoever took one of those rules away since then meant it.
         kept_in &= case.actual.foreign.get(point, Access()).inbound
     if group.egress is Egress.LEAVE and case.target.in_place:

@@ -49,11 +49,12 @@ def world(found: Policy, now: datetime = ENDS) -> Compiler:
     return Compiler(classes, arms.resolve(classes, found, now))
 
 
-def intended(found: Policy, now: Access, recorded: Recorded | None = None) -> PointIntent:
+def intended(found: Policy, now: Access, recorded: Recorded | None = None, *, in_place: bool = False) -> PointIntent:
     """Return what is wanted at the machine's point, which lets `now` through and carries a group of somebody else."""
     point = Point(POINT, "acct/one", "vpc-1", "i-1", AddressSet.of("10.0.0.1"), (), ("sg-old",))
     actual = Actual({POINT: point}, {POINT: now}, {POINT: now})
-    intent = build(world(found), TargetScope("aws", "acme", TargetMode.EXCLUSIVE), actual, {POINT: recorded} if recorded else {})
+    scope = TargetScope("aws", "acme", TargetMode.EXCLUSIVE, in_place=in_place)
+    intent = build(world(found), scope, actual, {POINT: recorded} if recorded else {})
     (only,) = intent.points
     return only
 
@@ -105,6 +106,14 @@ def test_the_past_is_what_was_recorded() -> None:
     recorded = Recorded(("sg-first",), PacketSet.of(OFFICE, WEB), PacketSet.of(OFFICE, SQL))
     found = intended(policy("allow iplist office to role=web on tcp/22", SELECTIVE), Access(PacketSet.of(ANYWHERE, SQL)), recorded)
     assert (found.kept_in, found.kept_out, found.original) == (recorded.inbound, recorded.outbound, ("sg-first",))
+
+
+def test_where_rules_stay_in_place_the_past_fades_only_by_what_people_took_away() -> None:
+    found = policy("allow iplist office to role=web on tcp/22", SELECTIVE)
+    now = Access(PacketSet.of(OFFICE, WEB))
+    first = PacketSet.of(ANYWHERE, WEB)
+    assert intended(found, now, Recorded(("a",), first, NO_PACKETS), in_place=True).kept_in == now.inbound
+    assert intended(found, now, Recorded(("a",), first, NO_PACKETS, taken=True), in_place=True).kept_in == first
 
 
 def test_the_first_line_of_enforcement_that_fits_decides() -> None:
