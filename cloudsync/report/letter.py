@@ -93,7 +93,8 @@ def letter(story: Story, news: News) -> Letter:
     blocks += [writer.made(one) for one in news.applied[:BLOCKS]]
     blocks += [writer.ending(one) for one in news.expiring[:BLOCKS]]
     left = len(news.items) - len(shown)
-    overview = [*story.open, *(one for one in story.findings if one.state is State.ACKNOWLEDGED)]
+    back = [one for one in story.open if one.deed is Deed.RESTORED]
+    overview = [*standing(story), *back, *(one for one in story.findings if one.state is State.ACKNOWLEDGED)]
     return Letter(
         subject=subject(story, news),
         tone=tone(story, news),
@@ -155,7 +156,8 @@ def _subject(story: Story, news: News) -> tuple[str, list[str]]:
         )
     if news.digest:
         found = sum(one.found for one in days(story, 7))
-        return f"the week to {moment(story.at)[:10]}: {len(story.open)} open, {found} new, {headline(story).text} ({story.owner})", []
+        said_now = headline(story)
+        return f"the week to {moment(story.at)[:10]}: {said_now.text}", [f"{found} new this week", *said_now.asides]
     if news.applied:
         number = sum(len(one.workloads) for one in news.applied)
         return f"applied: {counted(len(news.applied), 'change')} at {counted(number, 'workload')} ({_places(news.applied)})", []

@@ -26,7 +26,7 @@ def _lines(letter: Letter) -> Iterator[str]:
     if letter.more:
         yield from ("", letter.more)
     if letter.open:
-        yield from _section("Open and accepted")
+        yield from _section("All findings")
         yield from _overview(letter.open)
         if letter.left_out:
             yield f"  {letter.left_out}"
@@ -79,8 +79,8 @@ def _trend(days: tuple[Day, ...]) -> Iterator[str]:
     top = max(1, *(one.open or 0 for one in days))
     bars = [" " if one.open is None else BARS[min(len(BARS) - 1, one.open * len(BARS) // (top + 1))] for one in days]
     if len(days) > 10:
-        yield f"  open      {''.join(bars)}  from {days[0].day} to {days[-1].day}, at most {top}"
-        yield f"  new       {sum(one.found for one in days)} in all"
+        yield f"  open      {''.join(bars)}  at most {top}"
+        yield f"            {days[0].day} to {days[-1].day}: {sum(one.found for one in days)} new in all"
         return
     yield "  " + "".ljust(18) + "".join(f"{weekday(one.day)} {one.day[-2:]}".rjust(7) for one in days)
     yield "  " + "".ljust(18) + "".join(bar.rjust(7) for bar in bars)
