@@ -40,7 +40,10 @@ def _reconcile(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     from cloudsync.service.stopping import asked_to_stop
 
     with _logged(chosen, output), asked_to_stop() as stop:
-        ran = reconcile(root, chosen.target, Start("reconcile", stop=stop), _delivery())
+        try:
+            ran = reconcile(root, chosen.target, Start("reconcile", stop=stop), _delivery())
+        except KeyboardInterrupt:
+            return _cut()
     if output.json:
         show(ran.report, output, ran.story)
     return ran.code
@@ -70,9 +73,18 @@ def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
         with answering(settings.listen, vitals, settings.where) as address:
             targets = [one.name for one in settings.targets]
             log.info("service.start", extra={"version": __version__, "targets": targets, "listen": address})
-            daemon.serve()
-        log.info("service.stop", extra={"cut": stop.cut})
+            try:
+                daemon.serve()
+            except KeyboardInterrupt:
+                return _cut()
+        log.info("service.stop")
     return Exit.OK
+
+
+def _cut() -> Exit:
+    """What was asked to stop did not come to a boundary in time."""
+    log.error("run.cut", extra={"why": "a call was under way for too long after the signal; the next run reads back what came of it"})
+    return Exit.FAILED
 
 
 def _logged(chosen: argparse.Namespace, output: Output) -> AbstractContextManager[None]:
