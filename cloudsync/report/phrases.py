@@ -11,6 +11,7 @@ from cloudsync.report.headline import counted
 from cloudsync.report.story import Tracked
 
 SERVICES = {
+    "icmp/echo-request": "ping",
     "tcp/20-21": "ftp",
     "tcp/21": "ftp",
     "tcp/22": "ssh",
@@ -46,7 +47,7 @@ SERVICES = {
 """Names that people have for what IANA lists, or what the software listens on by default."""
 
 CUT = (Kind.MISSING, Kind.SHADOW_DENY, Kind.WOULD_BLOCK)
-LONG = 44
+LONG, LISTED = 44, 24
 _LINK = re.compile(r"://|(?i:www\.)")
 
 
@@ -65,8 +66,11 @@ def one_line(text: str, most: int) -> str:
 
 
 def service(words: str) -> str:
-    """Return what people call a service: `ssh` for `tcp/22`; what has no name stays."""
-    return SERVICES.get(words, words)
+    """Return what people call services: `ssh` for `tcp/22`; what has no name stays, what is long is said by its first."""
+    if words.startswith("any service except"):
+        return "nearly any service"
+    first, _, rest = words.partition(", ")
+    return SERVICES.get(words, words if len(words) <= LISTED else SERVICES.get(first, first) + (" and more" if rest else ""))
 
 
 def split(one: Tracked) -> tuple[str, str, bool]:
@@ -82,8 +86,9 @@ def peers_of(one: Tracked) -> str:
     _, peers, _ = split(one)
     if peers.startswith(("anywhere", "the internet")):
         return "the internet (IPv6)" if "(IPv6)" in peers else "the internet"
-    first, comma, _ = peers.partition(", ")
-    return one_line(first, LONG) + (" and more" if comma or " and " in peers.removeprefix(first) else "")
+    first, comma, _ = peers.replace(" (some of their addresses)", "").partition(", ")
+    short = re.sub(r" and \d+ more$", "", first)
+    return one_line(short, LONG) + (" and more" if comma or short != first else "")
 
 
 def whom(one: Tracked) -> str:
@@ -101,7 +106,8 @@ def whom(one: Tracked) -> str:
 def happening(one: Tracked, *, over: bool, verb: bool = True) -> str:
     """Return what is wrong in one clause. `over`: it was, and is no longer. Without `verb` it is short enough for a subject."""
     services, _, more = split(one)
-    name = service(services) + (" and more" if more else "")
+    name = service(services)
+    name += " and more" if more and not name.endswith(" and more") else ""
     be = ("was " if over else "is ") if verb or over else ""
     peers = peers_of(one)
     inbound = one.direction == "inbound"

@@ -161,6 +161,9 @@ def test_a_finding_in_words() -> None:
     assert whom(replace(ssh, labels=Labels(()), workloads=("db-01",))) == "db-01"
     assert whom(replace(ssh, labels=Labels.of({"app": "shop"}))) == "4 workloads app=shop"
     assert peers_of(replace(ssh, words="tcp/22 from role=web app=shop, role=lb and 4 more")) == "role=web app=shop and more"
+    assert peers_of(replace(ssh, words="tcp/22 from role=web (some of their addresses) and 3 more")) == "role=web and more"
+    assert service("any service except tcp/22, tcp/80") == "nearly any service"
+    assert service("tcp/22, tcp/80, tcp/443, udp/53") == "ssh and more"
     assert (service("tcp/3389"), service("tcp/12345")) == ("rdp", "tcp/12345")
 
 
