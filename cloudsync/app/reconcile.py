@@ -12,10 +12,11 @@ from cloudsync import logs
 from cloudsync.app import session
 from cloudsync.app.grades import converged, graded
 from cloudsync.app.repository import Loaded
-from cloudsync.app.session import Start
+from cloudsync.app.session import Session, Start
 from cloudsync.app.story import tell
 from cloudsync.model.errors import CloudsyncError
 from cloudsync.model.exits import Exit
+from cloudsync.plan.journal import OpState
 from cloudsync.report.story import State, Story, Trouble
 from cloudsync.report.values import RunReport
 
@@ -23,6 +24,9 @@ log = logging.getLogger("cloudsync.reconcile")
 
 Deliver = Callable[[Path, Loaded, Story], None]
 """Brings a story to people; what cannot be sent now waits in the spool."""
+TOLD = "told-writes"
+"""The note under which the last run stands that wrote something and told of it."""
+RUNS_BACK = 10
 Said = tuple[int, str, dict[str, Any]]
 """Level, event and fields of a line of log."""
 _EVENTS = {State.NEW: "finding.new", State.CHANGED: "finding.changed", State.RESOLVED: "finding.resolved"}
@@ -46,11 +50,14 @@ def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, al
     with session.begin(root, names, replace(how, verb="reconcile", writer=True)) as run, logs.running(run.run_id):
         began = run.clock.monotonic()
         run.recover()
+        alarms = (*alarms, *_untold(run))
         found = run.plan("reconcile")
         code, report = graded(run.apply(found), converged)
         run.finish(code, report)
         story = tell(run, found, report)
         story = replace(story, troubles=(*story.troubles, *alarms))
+        if _writes(report):
+            run.state.records.keep(TOLD, run.run_id)
         loaded = run.loaded
         ran = Ran(code, report, story, run.clock.monotonic() - began)
         for level, event, fields in lines(ran):
@@ -58,6 +65,24 @@ def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, al
     with logs.running(story.run_id):
         hand_over(root, loaded, story, deliver)
     return ran
+
+
+def _untold(run: Session) -> Iterator[Trouble]:
+    """Yield what has to be said when the last run that wrote was cut before it could tell: what it put right is not there to be found."""
+    last = next((one for one in run.state.records.runs(RUNS_BACK) if one.verb == "reconcile" and one.id != run.run_id), None)
+    if last is None or run.state.records.note(TOLD) == last.id:
+        return
+    if last.summary and not any(one.get("writes") for one in last.summary.values()):
+        return  # the ordinary case; only a run that was killed has no summary
+    done = sum(one.state is OpState.DONE for one, _ in run.state.journal.ops(last.id))
+    if done:
+        writes = f"{done} write{'' if done == 1 else 's'}"
+        why = f"run {last.id} was cut after {writes}, before it could tell of them: cloudsync history {last.id}"
+        yield Trouble("runs", "failed", why, last.started)
+
+
+def _writes(report: RunReport) -> int:
+    return sum(one.applied.done for one in report.targets if one.applied is not None)
 
 
 def hand_over(root: Path, loaded: Loaded, story: Story, deliver: Deliver) -> bool:
@@ -88,11 +113,10 @@ def lines(ran: Ran) -> Iterator[Said]:
             level = logging.INFO if trouble.what == "recovered" else logging.ERROR
             said = {"target": trouble.target, "why": trouble.why} | ({"approve": trouble.approve} if trouble.approve else {})
             yield level, f"target.{trouble.what}", said
-    writes = sum(one.applied.done for one in ran.report.targets if one.applied is not None)
     told: dict[str, Any] = {
         "verb": ran.report.verb,
         "exit": int(ran.code),
-        "writes": writes,
+        "writes": _writes(ran.report),
         "open": len(story.open),
         "targets": {one.name: one.state for one in story.targets},
         "workloads": ran.report.workloads,

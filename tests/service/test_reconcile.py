@@ -118,6 +118,33 @@ def test_a_delivery_that_breaks_is_logged_and_does_not_touch_the_run(world: Worl
     assert "no such template" in last["traceback"]
 
 
+class KilledError(BaseException):
+    """As good as SIGKILL: nothing that follows happens."""
+
+
+def test_a_run_that_died_before_it_could_tell_is_told_of_by_the_next_once(world: World) -> None:
+    once(world)
+    world.edit()
+    world.clock.advance(300)
+
+    def dies(_number: int) -> None:
+        world.platforms["one"].after_write = lambda _n: None
+        raise KilledError
+
+    world.platforms["one"].after_write = dies
+    with pytest.raises(KilledError):
+        once(world)
+    assert world.clean(), "what it put right is not there to be found any more"
+    world.clock.advance(300)
+    ran, _ = once(world)
+    (said,) = ran.story.troubles
+    assert (said.what, said.target, said.new) == ("failed", "runs", True)
+    assert "was cut after 1 write, before it could tell of them: cloudsync history" in said.why
+    world.clock.advance(300)
+    ran, _ = once(world)
+    assert ran.story.troubles == ()
+
+
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
