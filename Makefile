@@ -63,7 +63,7 @@ schema: $(STAMP) ## write the JSON Schemas again from the document types
 	$(BIN)/python -m cloudsync.settings.generate config/schema
 
 sim: $(STAMP) ## replay seeded simulations: make sim SEED=7 N=100
-	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q -m "not slow" tests/sim tests/wire/test_campaign.py --sim-seed $(SEED)
+	CLOUDSYNC_SIM_N=$(N) $(BIN)/python -m pytest -q -m "not slow" tests/sim tests/wire/test_campaign.py tests/wire/test_four_readers.py tests/wire/test_four_campaign.py --sim-seed $(SEED)
 
 # uv resolves for every platform at once; the locks name neither an index nor a path, so that they work behind any mirror.
 # Two packages of F5 are published as sources only: they stand in a lock of their own and are built with the pinned setuptools.

@@ -204,7 +204,7 @@ def _texts(thing: Json) -> Iterable[str]:
         yield re.sub(r"%\d+", "", one["name"])
 
 
-def read(active: Get, others: Iterable[Get] = (), *, additive: bool = False, default: str = "accept", owner: str = "oracle") -> Estate:
+def read(active: Get, others: Iterable[Get] = (), *, additive: bool = False, owner: str = "oracle") -> Estate:
     """Read the active unit whole, and the self addresses of every unit."""
 
     def named(collection: str, *, parts: bool = False) -> dict[str, Json]:
@@ -222,6 +222,6 @@ def read(active: Get, others: Iterable[Get] = (), *, additive: bool = False, def
         globals=active(f"{FIREWALL}/global-rules"),
         selves=tuple(sorted(selves, key=str)),
         additive=additive,
-        default=default,
+        default=active("sys/db/tm.fw.defaultaction")["value"],
         owner=owner,
     )

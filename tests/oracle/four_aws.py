@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,7 @@ class AwsGround:
     region: str = "us-east-1"
     mode: str = ""
     gate: None = None
+    switches: Json = field(default_factory=dict)
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def access(self) -> Access:
@@ -134,6 +136,21 @@ class AwsGround:
 
     def writes(self) -> list[Any]:
         return list(self.lab.control.log())
+
+    def relabel(self, rng: random.Random) -> None:
+        instance = rng.choice(sorted(self.read().raw.instances))
+        tags = [{"Key": "Role", "Value": rng.choice(["web", "app", "db", "nothing"])}]
+        self.access().client().create_tags(Resources=[instance], Tags=tags)
+
+    def tamper(self, rng: random.Random) -> str:
+        groups = self.read().raw.groups
+        mine = [name for name, group in sorted(groups.items()) if "cloudsync:owner" in {one["Key"] for one in group.get("Tags", ())}]
+        if not mine:
+            return ""
+        group = rng.choice(mine)
+        telnet = [{"IpProtocol": "tcp", "FromPort": 23, "ToPort": 23, "IpRanges": [{"CidrIp": "203.0.113.99/32"}]}]
+        self.access().client().authorize_security_group_ingress(GroupId=group, IpPermissions=telnet)
+        return f"{group} with telnet"
 
     def stop(self) -> None:
         self.stack.close()

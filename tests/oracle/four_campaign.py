@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.oracle import azure_reach, f5_reach, four_aws, gcp_reach, probes
 from tests.oracle.four_draw import COARSE, VOCABULARY4
-from tests.oracle.four_ground import Estate, Reach, Row
+from tests.oracle.four_ground import Estate, Reach, Row, host
 from tests.oracle.four_rig import FourRig
 from tests.oracle.language import Book
 from tests.oracle.reading import LOOSE, NAMED, Address, Card, Machine, Reading, Service
@@ -17,6 +17,8 @@ from tests.oracle.reading import LOOSE, NAMED, Address, Card, Machine, Reading, 
 Key = tuple[str, bool, Address]
 """An interface, whether inbound, and a peer."""
 World = dict[Key, Row]
+TAMPERED = host("203.0.113.99")
+"""An address that people who tamper let in, with telnet: looked at in every case."""
 ENFORCED = ("full", "selective")
 REACHES: Mapping[str, Callable[[Any, Sequence[Service]], Reach]] = {
     "aws": four_aws.reach,
@@ -83,8 +85,8 @@ def lens(rig: FourRig, book: Book, seed: int, *, limit: int = 150) -> Lens:
             addresses |= probes.edges(text)
     own = {one for machine in machines for card in machine.cards for one in card.addresses}
     rest = sorted(addresses - own, key=_order)
-    picked = {*own, *random.Random(seed).sample(rest, min(len(rest), max(40, limit - len(own))))}
-    services = {*probes.services(book, [])}
+    picked = {*own, TAMPERED, *random.Random(seed).sample(rest, min(len(rest), max(40, limit - len(own))))}
+    services = {*probes.services(book, []), Service(6, 23)}
     for estate in estates.values():
         for protocol, low, high in estate.ports():
             services |= {Service(protocol, one) for one in (low - 1, low, high, high + 1) if 0 <= one <= 65535}

@@ -54,11 +54,14 @@ class Case:
     look: Lens
     origin: World
     foreign: dict[str, dict[str, str]]
+    estates: dict[str, Estate]
+    """The raw readings that `origin` comes from."""
     more: Mapping[str, Json] = field(default_factory=dict)
 
     def say(self, ran: Ran) -> str:
-        """Return what a reader of a failure needs."""
-        return f"{self.told}\n{ran}\n{self.rig.policy()}"
+        """Return what a reader of a failure needs: why it was refused first."""
+        why = "".join(re.findall(r" *REFUSED [^\n]+\n(?:      [^\n]+\n)*", ran.out))
+        return f"{self.told}: exit {ran.code}\n{why}{ran}\n{self.rig.policy()}"
 
 
 def draw(rig: FourRig, rng: random.Random, names: Iterable[str], pool: Iterable[str], more: Mapping[str, Json]) -> Book | None:
@@ -83,14 +86,17 @@ def scene(rig: FourRig, seed: int, modes: Mapping[str, str], more: Mapping[str, 
     look = four_campaign.lens(rig, book, seed)
     estates = rig.estates()
     foreign = {name: estate.foreign() for name, estate in estates.items()}
-    return Case(rig, f"seed {seed} {dict(modes)} {more or ''}", book, look, look.world(estates), foreign, more or {})
+    return Case(rig, f"seed {seed} {dict(modes)} {more or ''}", book, look, look.world(estates), foreign, estates, more or {})
 
 
 def refused(ran: Ran) -> dict[str, str]:
-    """Return the targets that were refused, with the first code of each."""
+    """Return the targets that were refused, with a code of each; what a person may approve comes last."""
     found: dict[str, str] = {}
     for code, target in re.findall(r"REFUSED (\S+) (\w+):", ran.out):
-        found.setdefault(target, code)
+        if target not in found or code in KNOWN:
+            found[target] = code
+    if "the certificate does not hold" in ran.out:
+        found = {target: "CERTIFICATE" if code == "G-PROOF" else code for target, code in found.items()}
     return found
 
 
@@ -146,3 +152,53 @@ def must_leave_alone(case: Case, estates: Mapping[str, Estate], kept: frozenset[
             names = {one for one in names if not one.startswith("rule ")}
         changed = sorted(one for one in names if was.get(one) != now.get(one))
         assert not changed, f"{case.told}: {name}: changed though not ours: {changed[:5]}"
+
+
+def change(case: Case, seed: int, tally: Tally, *, watch: str = "") -> bool:
+    """From the converged case to another random policy, one workload relabelled on the way; False when there is no such policy.
+
+    What stood there before the first run stays the past: at enforced points it was recorded, everywhere else nobody has touched it.
+    """
+    rig, rng = case.rig, random.Random(1000 + seed)
+    for name in rig.modes:
+        rig.grounds[name].relabel(rng)
+    pool = ["203.0.113.0/24", "!203.0.113.7", "2001:db8:10::/48", "198.51.100.0/25", "10.40.1.0/28", "10.60.0.11", "10.80.2.8/29"]
+    names = [machine.name for machine in case.look.machines]
+    second = draw(rig, rng, names, pool, case.more)
+    if second is None:
+        return False
+    here = four_campaign.lens(rig, second, seed)
+    there = case.look
+    wide = Lens(
+        second,
+        here.machines,
+        sorted({*here.services, *there.services}),
+        sorted({*here.addresses, *there.addresses}, key=lambda one: (one.version, int(one))),
+        here.home,
+        here.bystanders,
+    )
+    origin = wide.world(case.estates)
+    estates = rig.estates()
+    foreign = {name: {**estate.foreign(), **_rules(case.foreign[name])} for name, estate in estates.items()}
+    settle(Case(rig, f"{case.told} change", second, wide, origin, foreign, case.estates, case.more), tally, watch=watch)
+    return True
+
+
+def _rules(foreign: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in foreign.items() if name.startswith("rule ")}
+
+
+def tamper(case: Case, seed: int, tally: Tally) -> None:
+    """Somebody edits objects of ours on every platform: told as drift where any packet fares otherwise, and taken back by the next run."""
+    rig, rng = case.rig, random.Random(2000 + seed)
+    before = case.look.world(rig.estates())
+    done = {name: rig.grounds[name].tamper(rng) for name in rig.modes}
+    if not any(done.values()):
+        return
+    after = case.look.world(rig.estates())
+    seen = {case.look.home[key[0]] for key, row in after.items() if row != before[key]}
+    told = rig.run("drift")
+    must = [name for name in seen if rig.modes[name] == "exclusive"]  # additive promises no packet closed that others let in
+    assert told.code == 2 or (told.code == 0 and not must), f"tampered with {done}, seen at {seen}\n{case.say(told)}"
+    again = Case(rig, f"{case.told} tampered with {done}", case.book, case.look, case.origin, case.foreign, case.estates, case.more)
+    settle(again, tally)

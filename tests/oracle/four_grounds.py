@@ -5,6 +5,7 @@ They run in this process, so that the state after every single request can be lo
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.oracle import azure_cloud, azure_estates, f5_cloud, f5_estates, gcp_c
 from tests.oracle.four_ground import Built, Estate, Json
 
 Seen = Callable[[Entry], None]
+ROLES = ("web", "app", "db", "lb", "nothing")
 
 
 class Listening(Gate):
@@ -44,6 +46,8 @@ class Ground(Protocol):
     mode: str
     """The target's mode: in `additive` an F5 has less room."""
 
+    switches: Json
+
     @property
     def gate(self) -> Listening | None:
         """The gate before it, where it runs in this process."""
@@ -66,6 +70,12 @@ class Ground(Protocol):
     def writes(self) -> list[Entry]:
         """Return every call of a client that changes something, in order; logins and clean-up of the client's own do not count."""
 
+    def relabel(self, rng: random.Random) -> None:
+        """Give one workload another role, as somebody with tagging rights would."""
+
+    def tamper(self, rng: random.Random) -> str:
+        """Edit or remove an object of the product's past the wire; return what was done, empty when there is none."""
+
     def stop(self) -> None:
         """Close it."""
 
@@ -80,6 +90,8 @@ class GcpGround:
     project: str = "acme-net"
     service: str = "acme-apps"
     networks: list[str] = field(default_factory=list)
+    switches: Json = field(default_factory=dict)
+    """Settings of the lab, such as other spellings, that `build` sets."""
 
     def __post_init__(self) -> None:
         self.site = GcpSite(self.folder)
@@ -92,14 +104,15 @@ class GcpGround:
         self.site.reset("empty", seed)
         built = gcp_estates.small(self.site, seed, host=self.project, service=self.service)
         self.networks = list(built.settings["networks"])
+        self.site.ask("settings", self.switches)
         self.site.api.gate.reset()
         return built
 
-    def read(self) -> Estate:
+    def read(self) -> gcp_cloud.Estate:
         get = gcp_cloud.wire(self.site.section())
         return gcp_cloud.read(get, self.project, self.networks, (self.project, self.service))
 
-    def peek(self) -> Estate:
+    def peek(self) -> gcp_cloud.Estate:
         def get(path: str) -> Any:
             path, _, query = path.partition("?")
             pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
@@ -117,6 +130,34 @@ class GcpGround:
     def writes(self) -> list[Entry]:
         return [one for one in self.gate.journal.entries if one.mutating and one.by == "client"]
 
+    def relabel(self, rng: random.Random) -> None:
+        estate = self.peek()
+        machine = rng.choice(estate.instances)
+        labels = {**machine.get("labels", {}), "role": rng.choice(ROLES)}
+        path = machine["selfLink"].partition("/compute/v1/")[2]
+        body = {"labels": labels, "labelFingerprint": machine["labelFingerprint"]}
+        self._act("POST", f"{path}/setLabels", body)
+
+    def tamper(self, rng: random.Random) -> str:
+        mine = [rule for rule in self.peek().firewalls if self.peek().ours(rule)]
+        if not mine:
+            return ""
+        rule = rng.choice(mine)
+        path = f"projects/{self.project}/global/firewalls/{rule['name']}"
+        if rng.random() < 0.3:
+            self._act("DELETE", path)
+            return f"{rule['name']} deleted"
+        change: dict[str, Any] = {"disabled": True}
+        if rng.random() < 0.5:
+            spoken = "allowed" if "allowed" in rule else "denied"
+            change = {spoken: [{"IPProtocol": "tcp", "ports": ["23"]}]}
+        self._act("PATCH", path, change)
+        return f"{rule['name']} now {change}"
+
+    def _act(self, method: str, path: str, body: Any = None) -> None:
+        done = self.site.ask("act", {"method": method, "path": path, "body": body})
+        assert done["status"] == 200, done
+
     def stop(self) -> None:
         self.site.stop()
 
@@ -130,6 +171,7 @@ class AzureGround:
     mode: str = ""
     nsgs: list[str] = field(default_factory=list)
     band: list[int] = field(default_factory=list)
+    switches: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.site = AzureSite(self.folder)
@@ -142,13 +184,14 @@ class AzureGround:
         self.site.reset("empty", seed)
         built = azure_estates.small(self.site, seed, group=f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}")
         self.nsgs, self.band = list(built.settings["nsgs"]), list(built.settings["band"])
+        self.site.ask("settings", self.switches)
         self.gate.reset()
         return built
 
-    def read(self) -> Estate:
+    def read(self) -> azure_cloud.Estate:
         return azure_cloud.read(azure_cloud.wire(self.site.section()), SUBSCRIPTION, self.nsgs, self.band[0])
 
-    def peek(self) -> Estate:
+    def peek(self) -> azure_cloud.Estate:
         """NSGs show new rules while a PUT is under way; packets meet them at its end, so these are put in their place."""
 
         def get(path: str) -> Any:
@@ -185,6 +228,30 @@ class AzureGround:
     def writes(self) -> list[Entry]:
         return [one for one in self.gate.journal.entries if one.mutating and one.by == "client"]
 
+    def relabel(self, rng: random.Random) -> None:
+        vm = rng.choice(list(self.peek().vms.values()))
+        tags = {key: value for key, value in vm.get("tags", {}).items() if key.lower() != "role"}
+        body = {"location": vm["location"], "properties": vm["properties"], "tags": {**tags, "role": rng.choice(ROLES)}}
+        self._put(vm["id"], body)
+
+    def tamper(self, rng: random.Random) -> str:
+        estate = self.peek()
+        mine = [(nsg, rule) for nsg in estate.nsgs.values() for rule in nsg["properties"]["securityRules"] if estate.ours(rule)]
+        if not mine:
+            return ""
+        nsg, rule = rng.choice(mine)
+        path = f"{nsg['id']}/securityRules/{rule['name']}"
+        if rng.random() < 0.4:
+            self.site.ask("act", {"method": "DELETE", "path": path})
+            return f"{rule['name']} deleted"
+        inner = {**rule["properties"], "destinationPortRange": "23", "destinationPortRanges": [], "protocol": "Tcp"}
+        self._put(path, {"properties": inner})
+        return f"{rule['name']} now tcp/23"
+
+    def _put(self, path: str, body: Any) -> None:
+        done = self.site.ask("act", {"method": "PUT", "path": path, "body": body})
+        assert done["status"] < 300, done
+
     def stop(self) -> None:
         self.site.stop()
 
@@ -196,6 +263,7 @@ class F5Ground:
     folder: Path
     name: str = "f5"
     mode: str = ""
+    switches: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.site = F5Site(self.folder)
@@ -207,14 +275,15 @@ class F5Ground:
         self.mode = mode
         self.site.reset("empty", seed)
         built = f5_estates.small(self.site, seed)
+        self.site.ask("settings", self.switches)
         self.gate.reset()
         return built
 
-    def read(self) -> Estate:
+    def read(self) -> f5_cloud.Estate:
         first, second = self.site.section()
         return f5_cloud.read(f5_cloud.wire(first), [f5_cloud.wire(second)], additive=self.mode == "additive")
 
-    def peek(self) -> Estate:
+    def peek(self) -> f5_cloud.Estate:
         def reader(unit: str) -> Callable[[str], Any]:
             return lambda path: self.site.ask("act", {"unit": unit, "method": "GET", "path": f"/mgmt/tm/{path}"})["body"]
 
@@ -242,8 +311,39 @@ class F5Ground:
         found = [one for one in self.gate.journal.entries if one.mutating and one.by == "client"]
         return [one for one in found if not one.path.removeprefix("/mgmt/").startswith(own) or one.operation.startswith("COMMIT")]
 
+    def relabel(self, rng: random.Random) -> None:
+        path, virtual = rng.choice(sorted(self.peek().virtuals.items()))
+        kept = [one for one in virtual.get("metadata", ()) if one["name"] != "role"]
+        body = {"metadata": [*kept, {"name": "role", "value": rng.choice(ROLES), "persist": "true"}]}
+        self._act("PATCH", f"ltm/virtual/{_tilded(path)}", body)
+
+    def tamper(self, rng: random.Random) -> str:
+        estate = self.peek()
+        lists = [path for path, one in sorted(estate.address_lists.items()) if estate.ours(one)]
+        held = [path for path, one in sorted(estate.virtuals.items()) if estate.enforced(one) and one.get("fwEnforcedPolicy")]
+        mine = [path for path in held if estate.ours(estate.policies[estate.virtuals[path]["fwEnforcedPolicy"]])]
+        if mine and (not lists or rng.random() < 0.5):
+            path = rng.choice(mine)
+            self._act("PATCH", f"ltm/virtual/{_tilded(path)}", {"fwEnforcedPolicy": "none"})
+            return f"{path} detached"
+        if not lists:
+            return ""
+        path = rng.choice(lists)
+        self._act("PATCH", f"security/firewall/address-list/{_tilded(path)}", {"addresses": [{"name": "203.0.113.99"}]})
+        return f"{path} with another address instead"
+
+    def _act(self, method: str, path: str, body: Any) -> None:
+        done = self.site.ask("act", {"method": method, "path": f"/mgmt/tm/{path}", "body": body})
+        assert done["ok"], done
+        sync = {"command": "run", "utilCmdArgs": "config-sync to-group dg-failover"}
+        self.site.ask("act", {"method": "POST", "path": "/mgmt/tm/cm", "body": sync})
+
     def stop(self) -> None:
         self.site.stop()
+
+
+def _tilded(path: str) -> str:
+    return path.replace("/", "~")
 
 
 GROUNDS: dict[str, Callable[[Path], Ground]] = {"gcp": GcpGround, "azure": AzureGround, "f5": F5Ground}

@@ -12,6 +12,8 @@ from tests.oracle.four_ground import Get, Json, Vocabulary, canonical, mapped, o
 from tests.oracle.reading import Address, Card, Machine
 
 OWNER_MARK = "cloudsync:v1 owner="
+OWN_TAG = "cs-"
+"""Network tags that the product sets where it is told to; all others of a machine must stay."""
 
 
 def wire(section: Mapping[str, Any]) -> Get:
@@ -125,7 +127,8 @@ class Estate:
         """Return every rule that is not ours, and what the product must never write: tags, labels and policies."""
         found = {f"rule {one['name']}": canonical(one) for one in self.firewalls if not self.ours(one)}
         for machine in self.instances:
-            found[f"machine {machine['name']}"] = canonical([machine.get("tags"), machine.get("labels"), machine["networkInterfaces"]])
+            theirs = sorted(tag for tag in machine["tags"].get("items", ()) if not tag.startswith(OWN_TAG))
+            found[f"machine {machine['name']}"] = canonical([theirs, machine.get("labels"), machine["networkInterfaces"]])
         found["policies"] = canonical({url: list(many) for url, many in self.policies.items()})
         return found
 
