@@ -24,7 +24,7 @@ from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError, CloudsyncError, InputError, PolicyError
 from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.mode import TargetMode
-from cloudsync.model.workload import PointId
+from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.build import Before, Built, Case, build
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import IdentityCheck, TargetPlan
@@ -104,15 +104,18 @@ class World:
     warnings: tuple[Finding, ...] = ()
 
 
-def world(policy: Policy, inventory: Inventory, now: float, before: Before, labels: tuple[LabelNote, ...] = ()) -> World:
-    """Compile a policy against an inventory. Raises PolicyError where the two do not fit, e.g. an ambiguous name."""
-    classes = universe.build(policy, inventory.workloads)
+def world(policy: Policy, inventory: Inventory, now: float, before: Before, released: frozenset[WorkloadId] = frozenset()) -> World:
+    """Compile a policy against an inventory. Raises PolicyError where the two do not fit, e.g. an ambiguous name.
+
+    `released`: workloads that are given back whatever the policy says.
+    """
+    classes = universe.build(policy, inventory.workloads, released)
     errors = [one for one in classes.findings if one.severity is Severity.ERROR]
     if errors:
         raise PolicyError(errors)
     resolved = arms.resolve(classes, policy, datetime.fromtimestamp(now, UTC))
     warnings = (*classes.findings, *arms.empty_selectors(classes, policy))
-    return World(policy, inventory, Compiler(classes, resolved), Owners.of(classes), before, labels, warnings)
+    return World(policy, inventory, Compiler(classes, resolved), Owners.of(classes), before, warnings=warnings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from cloudsync.app import ledger, session
 from cloudsync.app.grades import graded, planned
 from cloudsync.app.known import known_world
 from cloudsync.app.repository import Loaded, load, policy_name
-from cloudsync.app.story import retell, tell
+from cloudsync.app.story import earlier, retell, tell
 from cloudsync.clock import SystemClock
 from cloudsync.model.errors import InputError
 from cloudsync.model.exits import Exit
 from cloudsync.model.finding import Finding, Where
 from cloudsync.report.matrix import Deviating, build
 from cloudsync.report.story import State, Story
+from cloudsync.report.values import RunReport
 
 COMMAND_LINE = Where("command line")
 
@@ -33,7 +34,7 @@ class Picture:
 def recorded(root: Path, run_id: str = "") -> Picture:
     """Return the last run as the records tell it, without contacting anything. Raises InputError NO-REPORT or UNKNOWN-RUN.
 
-    `run_id`: its first letters, for whoever wants to be sure; the records tell the last run only.
+    `run_id`: the first letters of another one. Earlier runs are told as they were then, without the matrix.
     """
     loaded = load(root)
     now = SystemClock().now()
@@ -41,10 +42,15 @@ def recorded(root: Path, run_id: str = "") -> Picture:
     if story is None:
         hint = "make a run first: cloudsync drift"
         raise InputError([Finding(COMMAND_LINE, "NO-REPORT", "no run has left anything to report yet", hint)])
-    if not story.run_id.startswith(run_id):
-        hint = f"the last run is {story.run_id}; `cloudsync history RUN` has what earlier ones wrote"
-        raise InputError([Finding(COMMAND_LINE, "UNKNOWN-RUN", f"the records do not tell run '{run_id}' any more", hint)])
-    return Picture(_mapped(loaded, story), now)
+    if story.run_id.startswith(run_id):
+        return Picture(_mapped(loaded, story), now)
+    with ledger.looked_at(loaded.root, loaded.settings) as state:
+        kept = earlier(state, run_id, now) if state is not None else ()
+    if len(kept) != 1:
+        said = f"{len(kept)} runs begin with '{run_id}'" if kept else f"the records do not tell run '{run_id}'"
+        hint = f"the last run is {story.run_id}; `cloudsync history --all` lists them; a run with nothing to tell leaves no report"
+        raise InputError([Finding(COMMAND_LINE, "UNKNOWN-RUN", said, hint)])
+    return Picture(kept[0], now)
 
 
 def mapped(root: Path) -> Picture:
@@ -61,13 +67,19 @@ def seen(root: Path, names: Iterable[str], verb: str, progress: session.Progress
         found = run.plan(verb)
         story = tell(run, found, record=verb == "drift")
         now = run.clock.now()
+        code, report = _graded(found.report, story, verb)
+        if verb == "drift":
+            run.looked(code, report)
     matrix = build(found.scene.compiler, found.scene.owners, _deviating(story), "read just now")
-    code, report = graded(found.report, planned)
-    if verb == "drift":
-        # A plan's code says whether there is something to write; here what counts is whether something is wrong.
-        quiet = code is Exit.CHANGES or code is Exit.OK
-        code = (Exit.CHANGES if story.open else Exit.OK) if quiet else code
     return Picture(replace(story, matrix=matrix, report=report), now, code)
+
+
+def _graded(report: RunReport, story: Story, verb: str) -> tuple[Exit, RunReport]:
+    code, report = graded(report, planned)
+    if verb == "drift" and code in (Exit.CHANGES, Exit.OK):
+        # A plan's code says whether there is something to write; here what counts is whether something is wrong.
+        code = Exit.CHANGES if story.open else Exit.OK
+    return code, report
 
 
 def _retold(loaded: Loaded, now: float) -> Story | None:

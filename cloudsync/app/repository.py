@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloudsync import registry, sources
@@ -67,7 +67,9 @@ class Loaded:
     findings: tuple[Finding, ...]
     acknowledged: tuple[Accepted, ...] = ()
     version: str = ""
-    """In words, where it is not what stands in the folder now."""
+    """In words, where it is known already, or is not what stands in the folder now."""
+    revision: sources.Revision | None = None
+    """The commit, where `version` is one."""
 
     def targets(self, names: Iterable[str] = ()) -> tuple[TargetSettings, ...]:
         """Return the chosen targets, all without names. Raises SettingsError for an unknown one."""
@@ -126,10 +128,16 @@ def load(root: Path) -> Loaded:
 
 def policy_name(loaded: Loaded) -> str:
     """Return the policy's version in words: its commit with author and subject, or the digest of the files."""
+    return known(loaded).version
+
+
+def known(loaded: Loaded) -> Loaded:
+    """Return a repository that knows its version, so that git is asked once a run."""
     if loaded.version:
-        return loaded.version
+        return loaded
     revision = sources.revision(loaded.root)
-    return revision_words(revision) if revision is not None else f"{loaded.digest[:10]} (not in git)"
+    words = revision_words(revision) if revision is not None else f"{loaded.digest[:10]} (not in git)"
+    return replace(loaded, revision=revision, version=words)
 
 
 def revision_words(revision: sources.Revision) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import memory
+from cloudsync.app import memory, past
 from cloudsync.app.patience import Certain, Wakeful
-from cloudsync.app.repository import Loaded, load, policy_name
+from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
@@ -24,15 +24,17 @@ from cloudsync.inventory.changes import label_changes
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import AddressSet
-from cloudsync.model.errors import AdapterError, InputError, PolicyError, RefusedError
+from cloudsync.model.codec import Json
+from cloudsync.model.errors import AdapterError, BusyError, InputError, PolicyError, RefusedError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.workload import WorkloadId
 from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Plan
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
-from cloudsync.store.records import EVERY_TARGET, RunRecord
+from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
 from cloudsync.store.state import DEFAULT, State, state_path
 
 USED, USED_KEPT = "used-approvals", 200
@@ -40,6 +42,8 @@ USED, USED_KEPT = "used-approvals", 200
 
 Progress = Callable[[str, int, int], None]
 Stop = Callable[[], bool]
+Release = Callable[[Inventory], frozenset[WorkloadId]]
+"""Which workloads are given back in this run. Raises InputError for one that is not there."""
 
 
 def _quiet(_what: str, _done: int, _of: int) -> None:
@@ -48,6 +52,10 @@ def _quiet(_what: str, _done: int, _of: int) -> None:
 
 def _never() -> bool:
     return False
+
+
+def _nobody(_inventory: Inventory) -> frozenset[WorkloadId]:
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,9 @@ class Session:
     progress: Progress = _quiet
     stop: Stop = _never
     """Asked before every write: true ends the run at the boundary it has reached."""
+    release: Release = _nobody
+    through: bool = False
+    """Holds that a rollback or a release put are not in the way."""
     adapters: dict[str, Adapter] = field(default_factory=dict)
     finished: bool = False
 
@@ -112,8 +123,9 @@ class Session:
         before = memory.before(inventory, known, self.loaded.policy, owners)
         before = replace(before, applied=memory.applied(self.state.records, self.targets))
         notes = tuple(LabelNote(change.name, change.text()) for change in label_changes(known, inventory)) if known else ()
-        scene = run.world(self.loaded.policy, memory.live(inventory), now, before, notes)
-        scene = replace(scene, warnings=(*scene.warnings, *self._unguarded()))
+        live = memory.live(inventory)
+        scene = run.world(self.loaded.policy, live, now, before, self.release(live))
+        scene = replace(scene, labels=notes, warnings=(*scene.warnings, *self._unguarded()))
         return Seen(now, readings, inventory, scene, owners)
 
     def _unguarded(self) -> tuple[Finding, ...]:
@@ -140,6 +152,7 @@ class Session:
         if verb == "drift":
             planned = tuple(map(run.named, planned))
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)
+        self.loaded = known(self.loaded)
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
         before = self._restored(now)
         report = replace(report, targets=tuple(capped(target, scene, settled, before) for target in report.targets))
@@ -158,7 +171,8 @@ class Session:
 
     def _held(self, target: TargetReport) -> TargetReport:
         """Return a target with the no of a hold, when it has anything to write: refused by a person, not failed by a platform."""
-        hold = next((one for one in self.state.records.holds() if one.target in (target.name, EVERY_TARGET)), None)
+        holds = (one for one in self.state.records.holds() if one.target in (target.name, EVERY_TARGET))
+        hold = next((one for one in holds if not (self.through and one.run)), None)
         if hold is None or target.plan is None or target.plan.empty or target.mode is TargetMode.OBSERVE:
             return target
         since = datetime.fromtimestamp(hold.at, UTC).strftime("%Y-%m-%dT%H:%MZ")
@@ -229,24 +243,27 @@ class Session:
 
     def finish(self, code: int, report: RunReport) -> None:
         """Write down how the run ended; only for a run that may write."""
-        summary = {
-            target.name: {
-                "writes": target.applied.done if target.applied else 0,
-                "status": target.applied.status if target.applied else "",
-                "refused": [refusal.guard for refusal in target.refusals],
-                "error": target.error,
-            }
-            for target in report.targets
-        }
-        self.state.records.finish_run(self.run_id, int(code), summary, self.clock.now())
+        now = self.clock.now()
+        ended = Ended(int(code), summary(report), now, past.changes(report, now), past.approved(report))
+        self.state.records.finish_run(self.run_id, ended)
         self.finished = True
 
+    def looked(self, code: int, report: RunReport) -> None:
+        """Write down a run that only looked; it gives way when the state is busy or full."""
+        self.loaded = known(self.loaded)
+        record = run_record(self, report.verb, 0)
+        with suppress(BusyError, RefusedError):
+            self.state.records.looked(replace(record, ended=record.started, exit_code=int(code), summary=summary(report)))
+
     def _apply_target(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool]:
-        if planned.built is None or report.refusals or report.mode is TargetMode.OBSERVE:
+        if planned.built is None or report.refusals:
             return report, False
+        if report.mode is TargetMode.OBSERVE:
+            return report, True  # its workloads are peers of the others', and are remembered like theirs
         plan = planned.built.plan
         if plan.empty:
             memory.keep_applied(self.state.records, planned.built.intent)
+            self._forget(planned, found)
             return replace(report, applied=Applied("nothing")), True
         adapter = self.adapters[report.name]
         patience = adapter.patience
@@ -267,9 +284,44 @@ class Session:
         if after.built is None:
             return replace(report, applied=applied, error=f"applied, but it could not be read again: {after.error}"), False
         memory.keep_applied(self.state.records, planned.built.intent)
+        self._forget(after, found)
         if report.overridden:
             self.state.records.keep(USED, [*self._used(), target_digest(plan)][-USED_KEPT:])
         return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
+
+    def _forget(self, planned: run.Planned, found: Found) -> None:
+        """Drop the adoption records of points that have been given back: whoever takes them again records what is there then."""
+        built, snapshot = planned.built, planned.reading.snapshot
+        if built is None or snapshot is None or not built.plan.empty or built.plan.problems or not snapshot.complete:
+            return
+        name, adapter = planned.reading.target.name, planned.reading.adapter
+        recorded = found.settled.recorded.get(name, {})
+        free = {one.point for one in built.intent.points if not one.mode.enforced and one.point in recorded}
+        if free and adapter is not None:
+            carries = {one.id for one in adapter.points(snapshot.table) if one.ours or one.skipped}
+            self.state.records.forget_originals(name, sorted(free - carries), self.clock.now())
+
+
+def summary(report: RunReport) -> dict[str, Json]:
+    """Return what a run did at each target, in short."""
+    return {
+        target.name: {
+            "writes": target.applied.done if target.applied else 0,
+            "status": target.applied.status if target.applied else "",
+            "refused": [refusal.guard for refusal in target.refusals],
+            "error": target.error,
+        }
+        for target in report.targets
+    }
+
+
+def run_record(session: Session, verb: str, generation: int) -> RunRecord:
+    """Return the record of a run that begins now, with the version of the policy that it is made with."""
+    revision = session.loaded.revision
+    found = RunRecord(session.run_id, verb, generation, session.loaded.digest, session.clock.now(), None, None, {})
+    if revision is None:
+        return found
+    return replace(found, commit=revision.commit, dirty=revision.dirty, author=revision.author, subject=revision.subject)
 
 
 def _applied(result: ApplyResult) -> Applied:
@@ -287,6 +339,8 @@ class Start:
     loaded: Loaded | None = None
     clock: Clock | None = None
     stop: Stop = _never
+    release: Release = _nobody
+    through: bool = False
 
 
 @contextmanager
@@ -307,19 +361,20 @@ def begin(root: Path, names: Iterable[str], how: Start) -> Iterator[Session]:
     check_clock(clock.now())
     run_id = f"{int(clock.now()):x}-{secrets.token_hex(3)}"
     path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
-    with State(path, clock, writer=run_id if how.writer else "") as state:
-        session = Session(loaded, state, targets, clock, run_id, how.progress, how.stop)
+    with State(path, clock, writer=run_id if how.writer else "", through=how.through) as state:
+        session = Session(loaded, state, targets, clock, run_id, how.progress, how.stop, how.release, how.through)
         if not how.writer:
             yield session
             return
-        state.records.start_run(RunRecord(run_id, how.verb, state.lease.generation, loaded.digest, clock.now(), None, None, {}))
+        loaded = session.loaded = known(loaded)
+        state.records.start_run(run_record(session, how.verb, state.lease.generation))
         try:
             yield session
         except BaseException as error:
             if not session.finished:
                 # A run that stops is over; only one that was killed has no end in the history.
                 with suppress(RefusedError):  # what stopped it may be the state itself; that is to be told then
-                    state.records.finish_run(run_id, _code_of(error), {}, clock.now())
+                    state.records.finish_run(run_id, Ended(_code_of(error), {}, clock.now()))
             raise
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cloudsync.adapter import Fidelity, Verdict
+from cloudsync.app import past
 from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
 from cloudsync.app.session import Found, Session
@@ -27,6 +28,7 @@ from cloudsync.policy.values import Action, Policy
 from cloudsync.proof.drift import Severity as Grade
 from cloudsync.report.lifecycle import RANKS, Known, Now, advance
 from cloudsync.report.lifecycle import Verdict as Dealt
+from cloudsync.report.made import made
 from cloudsync.report.sightings import Ground, Sighting, judge, sightings
 from cloudsync.report.story import Acknowledgement, Deed, Expiring, Mark, State, Story, Tracked, Trouble
 from cloudsync.report.values import RunReport, TargetReport, Unchecked
@@ -92,9 +94,19 @@ def tell(session: Session, found: Found, report: RunReport | None = None, *, rec
         audit_head=head(session.state),
         inexact=inexact,
         behind=behind,
+        history=made(report, run.at) if run.verb in WRITING else (),
     )
-    # Weeks of counts are read only where somebody will look at them: a run with nothing to tell is quick.
-    return replace(story, trend=trend(session.state, run.at)) if story.newsworthy else story
+    if not (story.newsworthy or story.history or story.troubles):
+        return story  # weeks of counts are read only where somebody will look at them: a run with nothing to tell is quick
+    if record:
+        _keep(session.state, story)
+    return replace(story, trend=trend(session.state, run.at), history=past.history(session.state) if record else story.history)
+
+
+def _keep(state: Store, story: Story) -> None:
+    """Keep a story for whoever wants to read it when other runs have followed."""
+    with suppress(BusyError, RefusedError):
+        state.history.keep_story(story.run_id, story.at, past.stored(story))
 
 
 def _write(state: Store, told: Told, verb: str) -> None:
@@ -134,7 +146,19 @@ def retell(state: Store, loaded: Loaded, now: float) -> Story | None:
         trend=trend(state, now),
         audit_head=head(state),
         inexact=from_json(tuple[Fidelity, ...], frame["inexact"]),
+        history=past.history(state),
     )
+
+
+def earlier(state: Store, prefix: str, now: float) -> tuple[Story, ...]:
+    """Return the stories that are kept of runs whose ids begin so, the latest first. Runs with nothing to tell left none."""
+    found: list[Story] = []
+    for _, document in state.history.stories(prefix):
+        with suppress(CodecError):  # of an other version of this program
+            story = from_json(Story, document)
+            behind = tuple(one for one in past.history(state) if one.at <= story.at)
+            found.append(replace(story, trend=trend(state, now), history=behind))
+    return tuple(found)
 
 
 def acknowledged(loaded: Loaded) -> dict[str, Acknowledgement]:

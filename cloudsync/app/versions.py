@@ -56,11 +56,11 @@ class Versions:
         if not self.commits:
             return Version(version, load(self.root))
         with tempfile.TemporaryDirectory(prefix="cloudsync-") as folder:
-            self._written(version, Path(folder))
+            self.unpack(version, Path(folder))
             loaded = load(Path(folder))
         revision = sources.revision(self.root, version)
         words = revision_words(revision) if revision is not None else version[:10]
-        return Version(version, replace(loaded, root=self.root, version=words))
+        return Version(version, replace(loaded, root=self.root, version=words, revision=revision))
 
     def earlier(self, version: str) -> tuple[str, ...]:
         """Return the commits before a version, newest first; along the first parent, for those are what stood here."""
@@ -69,7 +69,7 @@ class Versions:
         found = sources.git(self.root, "log", "--first-parent", "--format=%H", f"-{MAX_BACK}", "--skip=1", version, "--")
         return tuple(found.decode("ascii", "replace").split()) if found else ()
 
-    def _written(self, commit: str, folder: Path) -> None:
+    def unpack(self, commit: str, folder: Path) -> None:
         """Write the files of a commit below a fresh folder of our own."""
         listed = sources.git(self.root, "ls-tree", "-r", "-z", "-l", commit, "--", ".")
         if listed is None:

@@ -76,9 +76,10 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         found = run.plan("drift")
         story = tell(run, found)
         warnings = (*found.report.warnings, *idle(run.loaded, story))
+        ages = Ages(story)
+        code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
+        run.looked(code, report)
     bars.stop()
-    ages = Ages(story)
-    code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
     show(report, output, story)
     tell_people(root, run.loaded, story, output)
     return code

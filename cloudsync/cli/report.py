@@ -28,7 +28,7 @@ def options(verb: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--live", action="store_const", const="drift", default="", help="read the platforms now; records what it finds")
         return
     parser.add_argument("--format", choices=FORMATS, default="", help="how to write it (default: text)")
-    parser.add_argument("--run", default="", metavar="ID", help="fail unless this is the run that is told, by the first letters of its id")
+    parser.add_argument("--run", default="", metavar="ID", help="tell this run, by the first letters of its id, not the last one")
     parser.add_argument(
         "--live", choices=("plan", "drift"), default="", help="read the platforms now: what would change, or what differs from the policy"
     )

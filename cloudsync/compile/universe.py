@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.service import ServiceSet
-from cloudsync.model.workload import Domain, Labels, Workload
+from cloudsync.model.workload import Domain, Labels, Workload, WorkloadId
 from cloudsync.policy.values import (
     AllWorkloads,
     Base,
@@ -181,35 +181,43 @@ def _selectors(policy: Policy) -> Iterator[Base]:
             yield from (who.base, *who.excluded)
 
 
-def class_id(labels: Labels, name: str, *, unlabeled: bool) -> str:
+def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = False) -> str:
     """Return the stable id of a class: 10 hex digits of what makes it."""
-    text = json.dumps([labels.pairs, name, unlabeled], separators=(",", ":"), ensure_ascii=True)
+    made = [labels.pairs, name, unlabeled, *(["released"] if released else [])]
+    text = json.dumps(made, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def build(policy: Policy, workloads: Sequence[Workload]) -> Universe:
-    """Partition an inventory into classes. An ambiguous `workload NAME` is a finding of the universe."""
+def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[WorkloadId] = frozenset()) -> Universe:
+    """Partition an inventory into classes. An ambiguous `workload NAME` is a finding of the universe.
+
+    `released` workloads are given back: they are classes of their own, idle whatever the policy says, and peers as ever.
+    """
     keys = used_keys(policy)
     selectors = set(_selectors(policy))
     named = {base.name for base in selectors if isinstance(base, NamedWorkload)}
     bare = any(isinstance(base, UnlabeledWorkloads) for base in selectors)
-    makers: dict[tuple[Labels, str, bool], list[Workload]] = {}
+    makers: dict[tuple[Labels, str, bool, bool], list[Workload]] = {}
     picked_names: dict[str, list[Workload]] = {name: [] for name in named}
     for workload in sorted(workloads, key=lambda one: one.id):
         called = sorted({workload.name, workload.ref} & named)
         for name in called:
             picked_names[name].append(workload)
         labels = Labels(tuple(pair for pair in workload.labels.pairs if pair[0] in keys))
-        maker = (labels, "\n".join(called), bare and not workload.labels)
+        maker = (labels, "\n".join(called), bare and not workload.labels, workload.id in released)
         makers.setdefault(maker, []).append(workload)
-    ordered = sorted((class_id(labels, name, unlabeled=empty), labels, empty, found) for (labels, name, empty), found in makers.items())
+    ordered = sorted(
+        (class_id(labels, name, unlabeled=empty, released=back), labels, empty, back, found)
+        for (labels, name, empty, back), found in makers.items()
+    )
     classes: list[Class] = []
     postings: dict[tuple[str, str], Bits] = {}
     names: dict[str, Bits] = {}
     unlabeled = 0
-    for number, (identity, labels, empty, found) in enumerate(ordered):
-        line = _enforcement(policy.enforcement, labels)
-        classes.append(Class(identity, labels, tuple(found), line.mode, line.egress, line.services))
+    for number, (identity, labels, empty, back, found) in enumerate(ordered):
+        line = enforcement(policy, labels)
+        mode = Mode.IDLE if back else line.mode
+        classes.append(Class(identity, labels, tuple(found), mode, line.egress, line.services))
         for pair in labels.pairs:
             postings[pair] = postings.get(pair, 0) | 1 << number
         unlabeled |= (1 << number) if empty else 0
@@ -220,8 +228,9 @@ def build(policy: Policy, workloads: Sequence[Workload]) -> Universe:
     return universe
 
 
-def _enforcement(lines: Iterable[Enforcement], labels: Labels) -> Enforcement:
-    for line in lines:
+def enforcement(policy: Policy, labels: Labels) -> Enforcement:
+    """Return the line of the enforcement table that holds for a workload with these labels."""
+    for line in policy.enforcement:
         if line.scope is None or all(labels.get(key) in values for key, values in line.scope.clauses):
             return line
     raise AssertionError("the enforcement table ends with its default")

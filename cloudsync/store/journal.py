@@ -21,8 +21,8 @@ _OPEN = (OpState.INTENT, OpState.UNKNOWN)
 class JournalTable:
     """Ops in SQLite. Each op and its audit line become durable in one transaction."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, *, through: bool = False) -> None:
+        self._database, self._clock, self._through = database, clock, through
 
     def intend(self, op: Op) -> int:
         """Make an op durable. Raises RefusedError when a newer writer exists (the intent itself is fenced) or the disk says no."""
@@ -95,7 +95,8 @@ class JournalTable:
 
     def held(self, target: str) -> str:
         """Return why writes to a target are on hold, empty when they are not."""
-        row = self._database.row("SELECT * FROM hold WHERE target IN (?, '*') ORDER BY target LIMIT 1", target)
+        query = "SELECT * FROM hold WHERE target IN (?, '*') AND (run = '' OR NOT ?) ORDER BY target LIMIT 1"
+        row = self._database.row(query, target, int(self._through))
         return f"{row['because']} ({row['who']})" if row else ""
 
 

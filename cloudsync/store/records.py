@@ -13,8 +13,11 @@ from cloudsync.model.workload import PointId
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.database import Database
+from cloudsync.store.history import CHANGES_KEPT_S
 
 PLANS_KEPT = 200
+LOOKS_KEPT_S = 30 * 86400.0
+"""How long a run that only looked is remembered."""
 EVERY_TARGET = "*"
 """The target of a hold on everything."""
 
@@ -31,6 +34,23 @@ class RunRecord:
     ended: float | None
     exit_code: int | None
     summary: Json
+    commit: str = ""
+    """The commit its files stand in; empty where they stand in none."""
+    dirty: bool = False
+    """They differed from that commit."""
+    author: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. `changes`: what it opened and closed, in order; `approved`: the refusals that a person's approval lifted."""
+
+    exit_code: int
+    summary: Json
+    at: float
+    changes: tuple[dict[str, Json], ...] = ()
+    approved: tuple[dict[str, Json], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +66,13 @@ class StoredPlan:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nobody writes to a target (`*`: to any) until it is lifted."""
+    """Nobody writes to a target (`*`: to any) until it is lifted. `run`: the rollback or release that put it, empty for a person's own."""
 
     target: str
     who: str
     because: str
     at: float
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +97,64 @@ class Records:
         """Write down that a run began; the first durable write of a run, so that a full disk is found before any contact."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO run (id, verb, generation, policy, started) VALUES (?, ?, ?, ?, ?)",
-                (record.id, record.verb, record.generation, record.policy, record.started),
+                "INSERT INTO run (id, verb, generation, policy, started, commit_id, dirty) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (record.id, record.verb, record.generation, record.policy, record.started, record.commit, int(record.dirty)),
             )
-            audit.append(connection, "run", record.started, {"run": record.id, "verb": record.verb, "policy": record.policy})
+            connection.execute(
+                """INSERT INTO policy_version (digest, commit_id, dirty, author, subject, first_used, last_used)
+                    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest, commit_id, dirty) DO UPDATE SET last_used = excluded.last_used""",
+                (
+                    *(record.policy, record.commit, int(record.dirty), record.author, record.subject),
+                    *(record.started, record.started),
+                ),
+            )
+            commit: dict[str, Json] = {"commit": record.commit, "author": record.author} if record.commit else {}
+            dirty: dict[str, Json] = {"dirty": True} if record.dirty else {}
+            line: dict[str, Json] = {"run": record.id, "verb": record.verb, "policy": record.policy}
+            audit.append(connection, "run", record.started, {**line, **commit, **dirty})
 
-    def finish_run(self, run_id: str, exit_code: int, summary: Json, at: float) -> None:
-        """Write down how a run ended."""
+    def finish_run(self, run_id: str, ended: Ended) -> None:
+        """Write down how a run ended: what it changed and which approvals it made use of stand in the audit trail before its end."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE run SET ended = ?, exit_code = ?, summary = ? WHERE id = ?", (at, exit_code, canonical(summary), run_id)
+                "UPDATE run SET ended = ?, exit_code = ?, summary = ? WHERE id = ?",
+                (ended.at, ended.exit_code, canonical(ended.summary), run_id),
             )
-            audit.append(connection, "end", at, {"run": run_id, "exit": exit_code})
+            for one in ended.approved:
+                audit.append(connection, "approved", ended.at, {"run": run_id, **one})
+            for number, change in enumerate(ended.changes, 1):
+                values = (run_id, number, ended.at, change["target"], canonical(change))
+                connection.execute("INSERT INTO change (run, n, at, target, document) VALUES (?, ?, ?, ?, ?)", values)
+                audit.append(connection, "change", ended.at, {"run": run_id, **change})
+            if ended.changes:
+                connection.execute("DELETE FROM change WHERE at < ?", (ended.at - CHANGES_KEPT_S,))
+            audit.append(connection, "end", ended.at, {"run": run_id, "exit": ended.exit_code})
+
+    def looked(self, record: RunRecord) -> None:
+        """Write down a run that only looked, when it is over; the oldest of that kind go. It is no line of the audit trail."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                """INSERT INTO run (id, verb, generation, policy, started, ended, exit_code, summary, commit_id, dirty)
+                    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    *(record.id, record.verb, record.policy, record.started, record.ended, record.exit_code),
+                    *(canonical(record.summary), record.commit, int(record.dirty)),
+                ),
+            )
+            connection.execute("DELETE FROM run WHERE generation = 0 AND started < ?", (record.started - LOOKS_KEPT_S,))
 
     def runs(self, most: int = 20) -> tuple[RunRecord, ...]:
-        """Return the latest runs, newest first."""
-        rows = self._database.rows("SELECT * FROM run ORDER BY started DESC, rowid DESC LIMIT ?", most)
+        """Return the latest runs, newest first; those that only looked have generation 0."""
+        rows = self._database.rows(
+            """SELECT run.*, policy_version.author AS author, policy_version.subject AS subject FROM run LEFT JOIN policy_version
+                ON policy_version.digest = run.policy AND policy_version.commit_id = run.commit_id AND policy_version.dirty = run.dirty
+                ORDER BY run.started DESC, run.rowid DESC LIMIT ?""",
+            most,
+        )
         return tuple(
             RunRecord(
                 *(row["id"], row["verb"], row["generation"], row["policy"], row["started"], row["ended"], row["exit_code"]),
-                json.loads(row["summary"]),
+                *(json.loads(row["summary"]), row["commit_id"], bool(row["dirty"]), row["author"] or "", row["subject"] or ""),
             )
             for row in rows
         )
@@ -148,13 +207,15 @@ class Records:
             for row in self._database.rows("SELECT * FROM approval ORDER BY id")
         )
 
-    def hold(self, hold: Hold) -> None:
-        """Stop all writes to a target from the next op on."""
+    def hold(self, *holds: Hold) -> None:
+        """Stop all writes to targets from the next op on."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO hold (target, who, because, at) VALUES (?, ?, ?, ?)", (hold.target, hold.who, hold.because, hold.at)
-            )
-            audit.append(connection, "hold", hold.at, to_json(hold))
+            for hold in holds:
+                connection.execute(
+                    "INSERT OR REPLACE INTO hold (target, who, because, at, run) VALUES (?, ?, ?, ?, ?)",
+                    (hold.target, hold.who, hold.because, hold.at, hold.run),
+                )
+                audit.append(connection, "hold", hold.at, to_json(hold))
 
     def unhold(self, target: str, who: str, at: float) -> bool:
         """Lift a hold; tell whether there was one."""
@@ -167,7 +228,8 @@ class Records:
     def holds(self) -> tuple[Hold, ...]:
         """Return the holds in force, by target."""
         return tuple(
-            Hold(row["target"], row["who"], row["because"], row["at"]) for row in self._database.rows("SELECT * FROM hold ORDER BY target")
+            Hold(row["target"], row["who"], row["because"], row["at"], row["run"])
+            for row in self._database.rows("SELECT * FROM hold ORDER BY target")
         )
 
     # --- inventories and originals -----------------------------------------------------------------------------------

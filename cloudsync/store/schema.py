@@ -60,4 +60,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             day TEXT NOT NULL, target TEXT NOT NULL, object TEXT NOT NULL, count INTEGER NOT NULL, at REAL NOT NULL,
             PRIMARY KEY (day, target, object))""",
     ),
+    (
+        # `commit_id` is empty where the files stood in no commit; `dirty`: they differed from it.
+        """CREATE TABLE policy_version (
+            digest TEXT NOT NULL, commit_id TEXT NOT NULL, dirty INTEGER NOT NULL, author TEXT NOT NULL, subject TEXT NOT NULL,
+            first_used REAL NOT NULL, last_used REAL NOT NULL, PRIMARY KEY (digest, commit_id, dirty))""",
+        "ALTER TABLE run ADD COLUMN commit_id TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE run ADD COLUMN dirty INTEGER NOT NULL DEFAULT 0",
+        # A hold that a run put is not in the way of others of its kind.
+        "ALTER TABLE hold ADD COLUMN run TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE change (
+            run TEXT NOT NULL, n INTEGER NOT NULL, at REAL NOT NULL, target TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (run, n))""",
+        "CREATE INDEX change_at ON change (at)",
+        "CREATE TABLE story (run TEXT PRIMARY KEY, at REAL NOT NULL, document TEXT NOT NULL)",
+    ),
 )

@@ -13,6 +13,7 @@ from cloudsync.store.audit import AuditTrail
 from cloudsync.store.database import Database
 from cloudsync.store.files import DirectoryLock
 from cloudsync.store.findings import FindingTable
+from cloudsync.store.history import HistoryTable
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, StoreLease
 from cloudsync.store.records import Records
@@ -36,9 +37,10 @@ def state_path(url: str, root: Path, where: Where | None = None) -> Path:
 class State:
     """The open state of one deployment. With `writer` it holds the lock and the lease: only then may a platform be written to."""
 
-    def __init__(self, path: Path, clock: Clock, *, writer: str = "", life_s: float = LIFE_S) -> None:
+    def __init__(self, path: Path, clock: Clock, *, writer: str = "", through: bool = False, life_s: float = LIFE_S) -> None:
         """Open the file. `writer` is the run id of a run that may write; empty for verbs that only look or leave a note.
 
+        `through`: holds that a rollback or a release put are not in its way; those of people are.
         Raises BusyError (PRE-LOCK) or RefusedError (PRE-MODE, PRE-STATE, PRE-JOURNAL).
         """
         self.path = path
@@ -47,9 +49,10 @@ class State:
             self._lock.acquire(clock.now())
         try:
             self._database = Database(path)
-            self.journal = JournalTable(self._database, clock)
+            self.journal = JournalTable(self._database, clock, through=through)
             self.records = Records(self._database)
             self.findings = FindingTable(self._database)
+            self.history = HistoryTable(self._database)
             self.audit = AuditTrail(self._database)
             self.lease = StoreLease(self._database, clock, self._lock.lost, life_s)
             if writer:

@@ -28,7 +28,7 @@ from cloudsync.plan.values import Adoption
 from cloudsync.store.audit import verify
 from cloudsync.store.database import Database
 from cloudsync.store.lease import StoreLease
-from cloudsync.store.records import EVERY_TARGET, Hold, RunRecord, VerifiedScope
+from cloudsync.store.records import EVERY_TARGET, Ended, Hold, RunRecord, VerifiedScope
 from cloudsync.store.state import DEFAULT, State, state_path
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync.testing.plans import HARMLESS
@@ -414,7 +414,7 @@ def test_runs_plans_and_approvals_are_found_again(path: Path, clock: SimulatedCl
         given = Approval(digest, "mem", "G-CAP", "ann", "checked", clock.now() + 60, ("flow",), clock.now())
         records.approve(given)
         assert records.approvals() == (given,)
-        records.finish_run("run-1", 4, {"refused": 1}, clock.now() + 5)
+        records.finish_run("run-1", Ended(4, {"refused": 1}, clock.now() + 5))
         assert [(run.id, run.exit_code, run.summary) for run in records.runs()] == [("run-1", 4, {"refused": 1})]
 
 
