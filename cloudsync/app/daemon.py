@@ -12,7 +12,7 @@ from cloudsync.adapter import Clock
 from cloudsync.app import ledger
 from cloudsync.app.reconcile import Deliver, Ran, hand_over, reconcile
 from cloudsync.app.session import Start
-from cloudsync.app.standing import overdue_after
+from cloudsync.app.standing import clock_text, overdue_after
 from cloudsync.app.story import retell
 from cloudsync.app.versions import Version, Versions
 from cloudsync.model.errors import BusyError, CloudsyncError, InputError, RefusedError, SettingsError
@@ -27,6 +27,21 @@ log = logging.getLogger("cloudsync.daemon")
 
 REPOSITORY, STATE, RUNS, ALL = "config repository", "state", "runs", "all targets"
 """What troubles concern that are no target's; with these names no target can be."""
+_WORDS = {
+    REPOSITORY: (
+        "the newest version of the config repository cannot be used",
+        "mend it and commit; `cloudsync validate` says what is wrong",
+    ),
+    STATE: ("the state cannot be used, so nothing is written anywhere", "do what the reason says; runs begin again by themselves"),
+    RUNS: ("runs end before they have looked at every target", "the log of the daemon says more"),
+    ALL: ("no run could be made for long", "see what keeps runs from beginning: the log of the daemon says it"),
+}
+_OVER = {
+    REPOSITORY: "the newest version of the config repository is in force",
+    STATE: "the state can be used again",
+    RUNS: "runs go through again",
+    ALL: "runs are made again",
+}
 IN_FORCE = "in-force"
 """The note under which the version stands that runs are made with."""
 
@@ -56,6 +71,7 @@ class Worker:
     noted: str = ""
     unsaid: Story | None = None
     """The alarm that reached nobody yet."""
+    alarms: int = 0
 
     @property
     def settings(self) -> Settings:
@@ -137,8 +153,7 @@ class Worker:
             return self._run(tuple(name for name in names if name in known))
         self.before = None
         self.ran = self.clock.monotonic()
-        for what in (STATE, RUNS, ALL):
-            self._well(what)
+        self._well(STATE, RUNS, ALL)
         self._note()
         return Outcome(End.RAN, int(ran.code), tuple(_figures(ran)), ran.seconds)
 
@@ -163,14 +178,18 @@ class Worker:
             self._say()
             return
         since = self.clock.now() if old is None else old.since
-        self.troubled[what] = Trouble(what, kind, why, since)
+        title, advice = _WORDS[what]
+        self.troubled[what] = Trouble(what, kind, why, since, title=title, advice=advice)
         self._alarm(self.troubled[what])
 
-    def _well(self, what: str) -> None:
-        old = self.troubled.pop(what, None)
-        if old is not None:
+    def _well(self, *names: str) -> None:
+        over = [(what, self.troubled.pop(what)) for what in names if what in self.troubled]
+        for what, old in over:
             log.info("trouble.over", extra={"what": what, "was": old.why})
-            self._alarm(Trouble(what, "recovered", f"was: {old.why}", self.clock.now()))
+        if over:
+            now = self.clock.now()
+            told = (Trouble(what, "recovered", f"{old.why} (since {clock_text(old.since)})", now, title=_OVER[what]) for what, old in over)
+            self._alarm(*told)
 
     def _overdue(self) -> None:
         """Sound the dead man's alarm when nothing could even begin for long; what runs find overdue they tell themselves."""
@@ -180,18 +199,20 @@ class Worker:
             log.error("run.overdue", extra={"seconds": round(self.clock.monotonic() - self.ran)})
             self._ill(ALL, f"no run could be made for {limit / 60:.0f} minutes", "overdue")
 
-    def _alarm(self, trouble: Trouble) -> None:
+    def _alarm(self, *troubles: Trouble) -> None:
         """Tell people at once: with the story of the last run, or, where the state has none to give or to keep, with the trouble alone."""
         loaded, now = self.version.loaded, self.clock.now()
-        bare = Story("", "run", now, loaded.settings.owner, self.version.words, None, (), (), (trouble,))
+        bare = Story("", "run", now, loaded.settings.owner, self.version.words, None, (), (), troubles)
         self.unsaid = bare
         with suppress(CloudsyncError, OSError):
             with ledger.looked_at(self.root, loaded.settings) as state:
                 told = retell(state, loaded, now) if state is not None else None
             if told is not None:
                 findings = tuple(replace(one, quiet=True) for one in told.findings)
-                troubles = (*(replace(one, new=False) for one in told.troubles), trouble)
-                whole = replace(told, run_id=f"alarm-{int(now):x}", at=now, findings=findings, troubles=troubles)
+                known = tuple(replace(one, new=False) for one in told.troubles)
+                self.alarms += 1
+                name = f"alarm-{int(now):x}-{self.alarms}"
+                whole = replace(told, run_id=name, verb="run", at=now, findings=findings, troubles=(*known, *troubles))
                 self.deliver(self.root, loaded, whole)
                 self.unsaid = None
         self._say()

@@ -77,8 +77,9 @@ def _untold(run: Session) -> Iterator[Trouble]:
     done = sum(one.state is OpState.DONE for one, _ in run.state.journal.ops(last.id))
     if done:
         writes = f"{done} write{'' if done == 1 else 's'}"
-        why = f"run {last.id} was cut after {writes}, before it could tell of them: cloudsync history {last.id}"
-        yield Trouble("runs", "failed", why, last.started)
+        why = f"run {last.id} was cut after {writes}, before it could tell of them"
+        title, advice = "a run was cut before it could tell what it did", f"look at what it did: cloudsync history {last.id}"
+        yield Trouble("runs", "failed", why, last.started, title=title, advice=advice)
 
 
 def _writes(report: RunReport) -> int:

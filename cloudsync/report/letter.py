@@ -222,7 +222,8 @@ class _Writer:
             parts.append(f"{gone} {'are' if gone > 1 else 'is'} resolved")
         words = {"failed": "could not be read or written", "refused": "is refused", "overdue": "is overdue", "recovered": "is good again"}
         for what, word in words.items():
-            found = [one.target for one in self.news.troubles if one.what == what]
+            parts += [one.title for one in self.news.troubles if one.what == what and one.title]
+            found = [one.target for one in self.news.troubles if one.what == what and not one.title]
             if found:
                 parts.append(f"{names(found, 4)} {word if len(found) == 1 else word.replace('is ', 'are ', 1)}")
         if self.news.expiring:
@@ -310,11 +311,17 @@ class _Writer:
             "overdue": "see that runs are started, and: cloudsync doctor",
             "recovered": "nothing to do",
         }
-        rows.append(Row("you", advice.get(one.what, "")))
+        rows.append(Row("you", said(one.advice or advice.get(one.what, ""))))
         if one.approve and said(one.approve) not in commands:
             rows.append(Row("approve", said(one.approve), command=True))
         tone = Tone.GOOD if good else Tone.WARN if one.what == "overdue" else Tone.BAD
-        return Block(one.what, tone, "" if good else "new" if one.new else "ongoing", said(titles.get(one.what, one.target)), tuple(rows))
+        return Block(
+            one.what,
+            tone,
+            "" if good else "new" if one.new else "ongoing",
+            said(one.title or titles.get(one.what, one.target)),
+            tuple(rows),
+        )
 
     def _ago(self, at: float) -> str:
         return f", {lasted(self.story.at - at)} ago" if self.story.at - at >= 60 else ""

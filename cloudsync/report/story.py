@@ -120,6 +120,10 @@ class Trouble:
     new: bool = True
     approve: str = ""
     """The command that approves it, where one does."""
+    title: str = ""
+    """What is the matter, where it is not what stands for `what` at a target: `the config repository cannot be used`."""
+    advice: str = ""
+    """What a person should do, where it is not what one does about `what` at a target."""
 
 
 @dataclass(frozen=True, slots=True)

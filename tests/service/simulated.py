@@ -30,6 +30,7 @@ class Simulated:
 
     world: World
     deliver: Deliver | None = None
+    shout: Deliver | None = None
     look_s: float = 30.0
     at: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Simulated:
         stream = io.StringIO()
         with written(stream, Form.JSON):
             tell = self.deliver or self.world.deliver
-            self.work = worker(self.world.root, (), clock, People(tell, tell))
+            self.work = worker(self.world.root, (), clock, People(tell, self.shout or tell))
             self.vitals = Vitals(clock)
             daemon = Daemon(self.work, clock, self.stop, self.vitals, Manager(self.told), least, look_s=self.look_s)
             self.work.stop = daemon.asked
