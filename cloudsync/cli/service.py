@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.cli.exits import Exit
-from cloudsync.cli.output import Output
+from cloudsync.cli.output import COMMAND_LINE, Output
 
 if TYPE_CHECKING:
     from cloudsync.app.reconcile import Deliver
@@ -52,6 +52,7 @@ def _reconcile(root: Path, chosen: argparse.Namespace, output: Output) -> int:
 def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     import random
 
+    _installed()
     from cloudsync import __version__
     from cloudsync.app.daemon import People, worker
     from cloudsync.app.deliver import shout, tell_people
@@ -79,6 +80,19 @@ def _daemon(root: Path, chosen: argparse.Namespace, output: Output) -> int:
                 return _cut()
         log.info("service.stop")
     return Exit.OK
+
+
+def _installed() -> None:
+    """Raise SettingsError where the daemon's libraries are no part of this installation."""
+    from importlib.util import find_spec
+
+    from cloudsync.model.errors import SettingsError
+    from cloudsync.model.finding import Finding
+
+    missing = [name for name in ("prometheus_client", "apscheduler") if find_spec(name) is None]
+    if missing:
+        hint = "install cloudsync[service]; `cloudsync reconcile` from a timer needs neither"
+        raise SettingsError([Finding(COMMAND_LINE, "NOT-INSTALLED", f"the daemon needs {' and '.join(missing)}", hint)])
 
 
 def _cut() -> Exit:

@@ -13,6 +13,7 @@ from threading import Thread
 
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.inert import inert
 from cloudsync.service.vitals import Vitals
 from cloudsync.settings.endpoint import is_loopback
 from cloudsync.settings.values import FILE, Listen
@@ -85,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _say(self, code: int, text: str) -> None:
-        self._send(code, text.encode("ascii", "backslashreplace") + b"\n", "text/plain; charset=utf-8")
+        lines = "".join(inert(line) + "\n" for line in text.split("\n"))  # asked with curl, on a terminal
+        self._send(code, lines.encode("utf-8", "backslashreplace"), "text/plain; charset=utf-8")
 
     def _send(self, code: int, content: bytes, kind: str) -> None:
         self.send_response_only(code)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from cloudsync.adapter import Clock
+from cloudsync.model.inert import inert
 from cloudsync.service.backoff import Backoff
 from cloudsync.service.notify import Notify
 from cloudsync.service.stopping import Stop
@@ -187,7 +188,7 @@ class Daemon:
         self.vitals.figures.config.set(0 if "config repository" in troubles else 1)
         self.vitals.figures.state.set(0 if "state" in troubles else 1)
         words = "; ".join(f"{what}: {why}" for what, why in sorted(troubles.items())) or "all is well"
-        self.notify("STATUS=" + words.replace("\n", " ")[:400])
+        self.notify("STATUS=" + inert(words)[:400])
 
     def _pause(self, table: Timetable, look: float) -> None:
         """Wait until something is due; signals are noticed within a tick."""

@@ -57,7 +57,7 @@ def test_ready_after_the_first_run_and_alive_while_it_beats() -> None:
         vitals.started = True
         assert ask(address, "/readyz") == (200, "ok\n")
         vitals.troubles = {"state": "PRE-JOURNAL the disk is full \x1b[2J"}
-        assert ask(address, "/readyz") == (503, "state: PRE-JOURNAL the disk is full \x1b[2J\n")
+        assert ask(address, "/readyz") == (503, "state: PRE-JOURNAL the disk is full \\x1b[2J\n")
         vitals.troubles = {}
         clock.advance(HANG_S)
         assert ask(address, "/healthz") == (503, "the loop hangs\n")
