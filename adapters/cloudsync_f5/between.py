@@ -74,14 +74,18 @@ def both(actual: F5Table, to: F5Table) -> F5Table:
 
 
 def middle(actual: F5Table, desired: F5Table) -> F5Table:
-    """Return the table of MEET's barrier: desired, but virtual servers that let in more than today hold to what old and new share."""
+    """Return the table of MEET's barrier: desired, but virtual servers that let in more than today hold to what old and new share.
+
+    So do those that would let in more on the way from one place to the other: a foreign policy may stand in each of them.
+    """
     before, after = decode(actual, Whose.ALL), decode(desired, Whose.ALL)
+    halfway = decode(both(actual, desired), Whose.ALL)
     virtuals, policies, domains = dict(desired.virtuals), dict(desired.policies), dict(desired.route_domains)
     held = {one.id for one in desired.held_domains().values()}
     shared: dict[int, list[tuple[Virtual, PacketSet]]] = {}
     for path, virtual in sorted(desired.virtuals.items()):
         old, new = before[virtual.point].inbound, after[virtual.point].inbound
-        if actual.virtuals.get(path) is None or not new - old:
+        if actual.virtuals.get(path) is None or not (new - old or halfway[virtual.point].inbound - old):
             continue
         if virtual.domain in held and virtual.addresses:
             shared.setdefault(virtual.domain, []).append((virtual, old & new))

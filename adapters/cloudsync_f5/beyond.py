@@ -80,7 +80,7 @@ def notes(table: F5Table, desired: F5Table, left: Mapping[int, str]) -> Iterator
         cut, always = _reach(reader, policy, virtuals)
         if cut or always:
             yield f"policy {policy} on {place} decides before ours: it cuts at {cut} virtual servers, and lets in for good at {always}"
-    yield from _in_series(table)
+    yield from _in_series(table, desired)
     if not table.synced:
         yield f"the devices of the group do not agree: {table.sync_words}"
     stem = f"cs_{table.owner}_"
@@ -106,10 +106,10 @@ def _reach(reader: Reader, policy: str, virtuals: Iterable[Virtual]) -> tuple[in
     return cut, always
 
 
-def _in_series(table: F5Table) -> Iterator[str]:
+def _in_series(table: F5Table, desired: F5Table) -> Iterator[str]:
     """Yield the foreign policies on virtual servers that stay behind ours on their route domain."""
     found: dict[tuple[int, str], int] = {}
-    held = table.held_domains()
+    held = {number for number, one in desired.held_domains().items() if desired.ours(one.enforced)}
     for virtual in table.virtuals.values():
         if virtual.domain in held and (beside := _beside_ours(table, virtual)):
             found[virtual.domain, beside] = found.get((virtual.domain, beside), 0) + 1

@@ -20,7 +20,7 @@ from cloudsync_f5.beyond import beyond, notes
 from cloudsync_f5.content import Draft, Findings, Peers, Slot, Tiers, digest, readable
 from cloudsync_f5.decode import at, limit
 from cloudsync_f5.former import of_virtual
-from cloudsync_f5.judge import Judge
+from cloudsync_f5.judge import NOT_UNDER_ATTACH, Judge
 from cloudsync_f5.lists import Lists, choose
 from cloudsync_f5.payload import content_of_rules
 from cloudsync_f5.problems import early, quotas, unreadable
@@ -64,6 +64,8 @@ def _place(work: Work, point: PointIntent) -> None:
     if virtual is None or virtual.skipped:
         if point.mode.enforced:
             work.notes.append(f"{point.point}: nothing is enforced here: {virtual.skipped if virtual else 'it is not in this read'}")
+        if virtual is not None and (virtual.skipped == NOT_UNDER_ATTACH or not point.mode.enforced):
+            _release(work, virtual, point)  # ours of the time when it was not skipped
         return
     domain = work.judge.held.get(virtual.domain)
     if not point.mode.enforced:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from cloudsync.model.packets import PacketSet
 from cloudsync_f5.decode import Reader, limit
 from cloudsync_f5.former import unwritable
-from cloudsync_f5.table import F5Table, RouteDomain, Rule, Virtual
+from cloudsync_f5.table import F5Table, RouteDomain, Rule, Virtual, any_mark
+
+NOT_UNDER_ATTACH = "the settings attach no policy here: it is not under attach"
 
 
 class Judge:
@@ -26,7 +28,7 @@ class Judge:
             return virtual.skipped
         held = self.held.get(virtual.domain)
         if held is None and self.virtuals is not None and self.virtuals.isdisjoint((virtual.path, virtual.name)):
-            return "the settings attach no policy here: it is not under attach"
+            return NOT_UNDER_ATTACH
         table, domain = self.table, virtual.domain
         outer = [(table.enforced, "the global context")]
         if held is None:
@@ -50,6 +52,9 @@ class Judge:
         if foreign and self.additive:
             return f"{carries}, and it takes one: additive leaves it there and writes nothing"
         if foreign and domain.enforced in self.table.policies:
+            mark = any_mark(self.table.policies[domain.enforced].description)
+            if mark is not None and mark.owner != self.table.owner:
+                return f"{carries} of owner {mark.owner}, and it takes one: give each owner route domains of its own"
             found = unwritable(self.table.policies[domain.enforced])
             if found is not None:
                 return f"{carries}, and its rule {found[0].name} ({found[1]}) cannot be written again below ours"

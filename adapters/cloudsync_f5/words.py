@@ -162,7 +162,7 @@ def protocol_word(number: int) -> str:
 def icmp(text: str) -> tuple[int, int]:
     """Return type and code of `8` or `8:0`; code -1 is every code."""
     kind, mark, code = text.partition(":")
-    found = (int(kind), int(code) if mark and code not in ("any", "*", "255") else -1)
+    found = (int(kind), int(code) if mark and code not in ("any", "*") else -1)
     if not (0 <= found[0] <= 255 and -1 <= found[1] <= 255):
         raise ValueError(f"{text!r} is no ICMP type")
     return found

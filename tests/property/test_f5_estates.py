@@ -74,7 +74,7 @@ NATIVES = (
     Native(TCP, ((22, 22), (400, 450))),
     Native(UDP, ((53, 53),)),
     Native(ICMP),
-    Native(ICMP, (), ((8, -1), (3, 4))),
+    Native(ICMP, (), ((3, 4), (8, -1))),
     Native(89),
 )
 
