@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
+import select
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -142,9 +144,21 @@ def test_a_program_that_fails_is_started_again_and_its_words_are_kept(tmp_path: 
 
 
 def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path, spool: Spool) -> None:
-    text = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\ntime.sleep(60)\n"
-    came = flush(spool, [Hook("chat", command=program(tmp_path, text), timeout_s=0.5)], SimulatedClock())
-    assert came.problems == ("hook chat: was not done in 0.5 s and was ended",)
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    text = (
+        f"import os, subprocess, sys, time\nalive = os.open({str(fifo)!r}, os.O_WRONLY)\nos.write(alive, b'.')\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], pass_fds=[alive])\ntime.sleep(60)\n"
+    )
+    try:
+        came = flush(spool, [Hook("chat", command=program(tmp_path, text), timeout_s=2)], SimulatedClock())
+        assert came.problems == ("hook chat: was not done in 2 s and was ended",)
+        assert os.read(reading, 1) == b"."
+        assert select.select([reading], [], [], 5)[0], "somebody still holds the other end"
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
 
 
 def test_a_program_that_is_not_there(spool: Spool) -> None:
