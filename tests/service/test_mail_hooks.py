@@ -149,7 +149,7 @@ def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path, spoo
     reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     text = (
         f"import os, subprocess, sys, time\nalive = os.open({str(fifo)!r}, os.O_WRONLY)\nos.write(alive, b'.')\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], pass_fds=[alive])\ntime.sleep(60)\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], pass_fds=[alive])\ntime.sleep(60)\n"
     )
     try:
         came = flush(spool, [Hook("chat", command=program(tmp_path, text), timeout_s=2)], SimulatedClock())
