@@ -22,7 +22,8 @@ from cloudsync.model.errors import CloudsyncError, InputError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.report.story import Story
 from cloudsync.settings.values import Mail, Settings
-from cloudsync.store.state import DEFAULT, State
+from cloudsync.store.place import DEFAULT, local_folder
+from cloudsync.store.state import State
 
 if TYPE_CHECKING:
     from cloudsync.adapter import Clock
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from cloudsync.report.mail import Attachment, Message, Sending
     from cloudsync.report.news import Ledger, News
     from cloudsync.spool import Parcel, Spool
+    from cloudsync.store.state import State
 
 log = logging.getLogger("cloudsync.deliver")
 
 KNOWN = "people-know"
 """The note under which the ledger stands, with what is on its way into the spool."""
 COMMAND_LINE = Where("command line")
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +259,7 @@ def _spool(root: Path, settings: Settings) -> Spool:
 
     if settings.spool:
         return Spool(root / settings.spool)
-    url = settings.state or DEFAULT
-    beside = url.removeprefix(_SQLITE) if url.startswith(_SQLITE) else DEFAULT.removeprefix(_SQLITE)
-    return Spool((root / beside).parent / "spool")
+    return Spool(local_folder(settings.state or DEFAULT, root) / "spool")
 
 
 def _flush(root: Path, loaded: Loaded, spool: Spool, clock: Clock, queued: int) -> Delivery:
