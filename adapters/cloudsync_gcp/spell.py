@@ -15,7 +15,9 @@ from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.service import ANY_SERVICE, BLOCK, NO_SERVICE, WITH_PORTS, WITH_TYPES, ServiceSet, possible
 from cloudsync_gcp.table import Ports, Spec
 
-NAMES = {1: "icmp", 4: "ipip", 6: "tcp", 17: "udp", 50: "esp", 51: "ah", 132: "sctp"}
+NAMES = {1: "icmp", 6: "tcp", 17: "udp", 50: "esp", 51: "ah", 132: "sctp"}
+IPIP = "94"
+"""What Google's word `ipip` is read as: IANA's number of that name. Users take it for 4 as well, so it is never written."""
 _NUMBERS = {name: number for number, name in NAMES.items()}
 ALL: tuple[Spec, ...] = (("all", ()),)
 PORTS_MOST = 256
@@ -24,7 +26,7 @@ PORTS_MOST = 256
 
 def protocol_name(text: str) -> str:
     """Return a protocol as Google spells it: `TCP` and `6` are `tcp`. ValueError for what is no protocol."""
-    name = text.lower()
+    name = IPIP if text.lower() == "ipip" else text.lower()
     if name == "all" or name in _NUMBERS:
         return name
     if name.isascii() and name.isdecimal() and int(name) <= 255:
