@@ -127,7 +127,7 @@ class Worker:
             log.warning("run.busy", extra={"why": error.message})
             self._overdue()
             return Outcome(End.BUSY, Exit.BUSY)
-        except RefusedError as error:
+        except (RefusedError, OSError) as error:  # what the system refuses here is a file of ours: platforms have errors of their own
             self._barred(STATE, str(error))
             return Outcome(End.BARRED, Exit.REFUSED)
         except CloudsyncError as error:

@@ -21,8 +21,8 @@ log = logging.getLogger("cloudsync.service")
 
 LOOK_S = 30.0
 """How often the config repository is looked at, besides before every run."""
-AGAIN_S = 15.0
-"""After so long a run is tried again that found somebody else at work."""
+AGAIN_S, LATER_S = 15.0, 60.0
+"""After so long a run is tried again that could not begin: the first time, and from then on."""
 TICK_S = 0.5
 FAILING = (1, 3, 5)
 """Exit codes of a target that is put off when they repeat: a bug, a policy that does not fit what is there, a platform."""
@@ -80,6 +80,8 @@ class Daemon:
     backoff: Backoff = field(default_factory=Backoff)
     again: dict[str, float] = field(default_factory=dict)
     """Targets to try again, and when (monotonic seconds)."""
+    barred: int = 0
+    """Runs in a row that could not begin."""
     _told: float = float("-inf")
 
     def serve(self) -> None:
@@ -162,14 +164,17 @@ class Daemon:
         outcome = self.work.run(sorted(ready))
         now = self.clock.monotonic()
         if outcome.end is End.RAN:
+            self.barred = 0
             self.vitals.started = True
             self.vitals.figures.ran(outcome.code, outcome.targets, seconds=outcome.seconds, at=self.clock.now())
             for one in outcome.targets:
                 self._count(one, now, ready.get(one.name, 0.0))
         else:
             self.vitals.figures.runs.labels(str(outcome.code)).inc()
-            # Tried again soon, but no oftener than it is due anyway: what was missed costs nothing at the platforms.
-            self.again |= {name: now + min(AGAIN_S, interval) for name, interval in ready.items()}
+            # Tried again soon, for nothing was asked of any platform.
+            soon = AGAIN_S if not self.barred else LATER_S
+            self.again |= {name: now + min(soon, interval) for name, interval in ready.items()}
+            self.barred += 1
         self._show()
 
     def _count(self, one: TargetFigures, now: float, interval_s: float) -> None:

@@ -67,8 +67,12 @@ class DirectoryLock:
             holder = _holder(os.pread(handle, 4096, 0))
             os.close(handle)
             raise BusyError("PRE-LOCK", f"another run holds {self.path}: {holder}", "wait for it, or end that process") from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": gethostname(), "since": now}).encode(), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": gethostname(), "since": now}).encode(), 0)
+        except OSError as error:
+            os.close(handle)  # an open handle holds the lock: a daemon would wait for itself
+            raise RefusedError("PRE-JOURNAL", f"{self.path}: {error.strerror}", "state has to be writable") from error
         self._handle = handle
 
     def lost(self) -> str:

@@ -129,4 +129,4 @@ def test_a_broken_commit_is_mailed_once_and_its_end_once(day: Simulated, world: 
     day.run(3 * HOUR)
     first, second = office.mailbox()
     assert "BAD-PORT" in str(first.get_body(("plain",)))
-    assert "recovered" in str(second["Subject"]).lower(), second["Subject"]
+    assert "is in force" in str(second["Subject"])
