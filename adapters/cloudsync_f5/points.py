@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cloudsync.adapter import Entry, Found, FoundInterface, Hop, Origin, Point
+from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import Packet, PacketSet
 from cloudsync.model.service import ServiceRange
 from cloudsync.model.workload import PointId
@@ -126,13 +127,16 @@ class _Touched:
     def __init__(self, virtuals: list[Virtual]) -> None:
         self.virtuals = virtuals
         self._all = self._of(virtuals)
+        self._known: dict[AddressSet, tuple[tuple[PointId, ...], PacketSet] | None] = {}
 
     def by(self, flat: Flat) -> tuple[tuple[PointId, ...], PacketSet] | None:
         """Return points and packets; None for nobody."""
         if flat.destination is None:
             return self._all
-        touched = [one for one in self.virtuals if meets(flat.destination, one.addresses)]
-        return self._of(touched) if touched else None
+        if flat.destination not in self._known:
+            touched = [one for one in self.virtuals if meets(flat.destination, one.addresses)]
+            self._known[flat.destination] = self._of(touched) if touched else None
+        return self._known[flat.destination]
 
     @staticmethod
     def _of(virtuals: list[Virtual]) -> tuple[tuple[PointId, ...], PacketSet]:

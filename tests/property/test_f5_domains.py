@@ -290,6 +290,20 @@ def test_everything_is_given_back_as_it_was(seed: int, mode: TargetMode, round_a
     assert not any(one.mark for one in back.table.lists.values())
 
 
+@settings(max_examples=60)
+@given(SEEDS)
+def test_what_is_given_back_is_given_back_safely(seed: int) -> None:
+    mode = TargetMode.EXCLUSIVE
+    random, world = drawn(seed, mode)
+    first = reached(world, intent(random, world, mode, modes=(Mode.FULL, Mode.SELECTIVE)), mode)
+    later = elsewhere(random, first, mode)
+    later = reached(later, intent(random, later, mode, modes=(Mode.FULL,)), mode)
+    desired = encode(intent(random, later, mode, modes=(Mode.VISIBILITY,)), later.table).table
+    opened = adapter()
+    order = choose(opened, later.table, desired, {one.id: one.addresses for one in opened.points(later.table)})
+    assert order.replay.safe, (order.method, order.replay.violations[:2])
+
+
 @EXAMPLES
 @given(SEEDS)
 def test_additive_touches_nothing_foreign(seed: int) -> None:

@@ -46,6 +46,10 @@ def test_what_is_good_passes() -> None:
         ({"compile_wait": "5h"}, "F5-WAIT"),
         ({"default_action": "maybe"}, "F5-DEFAULT"),
         ({"quotas": {"rules": 5}}, "F5-QUOTA"),
+        ({"attach": {"virtuals": "none"}}, "F5-ATTACH"),
+        ({"attach": {"route_domains": ["zero"]}}, "F5-ATTACH"),
+        ({"attach": {"route_domains": [65535]}}, "F5-ATTACH"),
+        ({"attach": {"route_domains": [True]}}, "F5-ATTACH"),
     ],
 )
 def test_what_is_wrong_is_named_with_a_way_out(options: dict[str, Any], code: str) -> None:
@@ -62,6 +66,15 @@ def test_an_endpoint_stands_for_the_address_of_a_single_host() -> None:
     assert F5Settings.of(one).account == "bigip1"
     assert [found.code for found in ADAPTER.check(target(endpoint="https://127.0.0.1:8443"))] == ["BAD-ENDPOINT"]
     assert "BAD-ENDPOINT" in [found.code for found in ADAPTER.check(target(endpoint="http://127.0.0.1:1", hosts=["a"]))]
+
+
+def test_places_are_all_virtual_servers_unless_the_settings_say_so() -> None:
+    assert (F5Settings.of(target()).virtuals, F5Settings.of(target()).route_domains) == (None, ())
+    some = target(attach={"virtuals": ["web1"], "route_domains": [0, "/Common/1"]})
+    assert (F5Settings.of(some).virtuals, F5Settings.of(some).route_domains) == (("web1",), ("0", "/Common/1"))
+    none = target(attach={"virtuals": "none", "route_domains": [0]})
+    assert F5Settings.of(none).virtuals == ()
+    assert ADAPTER.check(some) == ADAPTER.check(none) == ()
 
 
 def test_every_key_of_the_schema_is_described_and_read() -> None:

@@ -111,6 +111,21 @@ def test_one_login_serves_many_calls_and_ends_with_its_device(f5_site: Site, ope
     assert live(f5_site) == 0, "nobody has to remember to log out"
 
 
+def test_a_hundred_and_one_runs_leave_no_login(f5_site: Site, opened: Opened) -> None:
+    """Others were locked out by the hundred and first of theirs. Here two at a time would be too many already."""
+    del opened  # the environment holds the credentials
+    f5_site.ask("quotas", {"max_tokens": 1})
+    for _ in range(101):
+        adapter = F5Adapter(target(f5_site), "acme", SimulatedClock())
+        adapter.identify()
+        snapshot = adapter.read()
+        assert snapshot.complete, snapshot.scopes
+        del adapter
+    assert live(f5_site) == 0
+    assert sent(f5_site, "POST shared/authn/login") == 2 * 101
+    assert sent(f5_site, "DELETE shared/authz/tokens") == 2 * 101
+
+
 def test_a_program_that_ends_leaves_no_login(f5_site: Site, opened: Opened) -> None:
     del opened  # the environment holds the credentials
     code = (
