@@ -126,7 +126,7 @@ def subject(story: Story, news: News) -> str:
 def _subject(story: Story, news: News) -> tuple[str, list[str]]:
     still, over = [one for one in news.items if not one.over], [one for one in news.items if one.over]
     bad = [one for one in news.troubles if one.what != "recovered"]
-    asides = [f"{one.target} {one.what}" for one in bad]
+    asides = [one.title or f"{one.target} {one.what}" for one in bad]
     if still:
         worst = still[0]
         back = f", back for the {worst.finding.returns}. time" if worst.what is What.FIGHT else ""
@@ -141,8 +141,11 @@ def _subject(story: Story, news: News) -> tuple[str, list[str]]:
         return f"{counts} {done}: {happening(worst.finding, over=True)} ({worst.finding.target})", asides
     if bad or news.troubles:
         told = bad or list(news.troubles)
-        alike = [one.target for one in told if one.what == told[0].what]
-        rest = [f"{one.target} {one.what}" for one in told if one.what != told[0].what]
+        if told[0].title:
+            good = "recovered: " if told[0].what == "recovered" else ""
+            return f"{good}{told[0].title}: {_why(told[0])}", [one.title or f"{one.target} {one.what}" for one in told[1:]]
+        alike = [one.target for one in told if one.what == told[0].what and not one.title]
+        rest = [one.title or f"{one.target} {one.what}" for one in told if one.what != told[0].what or one.title]
         return (
             f"{told[0].what}: {alike[0]}: {_why(told[0])}" if len(alike) == 1 else f"{len(alike)} targets {told[0].what}: {names(alike, 4)}"
         ), rest

@@ -121,7 +121,7 @@ class Ledger:
 
 def advance(story: Story, before: Ledger, *, digest_day: str = "never") -> tuple[News, Ledger]:
     """Return what is news in a story, and what is known once it is told. A story that was told, or is older than the last, has none."""
-    if story.run_id == before.run or story.at < before.at:
+    if (story.run_id and story.run_id == before.run) or story.at < before.at:
         return News(), before
     items, findings = _findings(story, before)
     troubles, bad = _troubles(story, before)

@@ -139,6 +139,9 @@ def test_subjects_of_every_kind_of_news() -> None:
         News(troubles=(failed,)): "failed: f5-dc1: bigip1 did not answer in 30 s",
         News(troubles=(failed, also)): "2 targets failed: f5-dc1, aws-dr",
         News(troubles=(recovered,)): "recovered: f5-dc1: was failed since 2026-03-01 22:00 UTC",
+        News(troubles=(replace(failed, target="state", title="the state cannot be used", why="no space left"), also)): (
+            "the state cannot be used: no space left; aws-dr failed"
+        ),
         News(expiring=(ends,)): "a rule ends soon: guardrails#2 on 2026-03-03 (opens access)",
         News(applied=story.history[:1]): "applied: 1 change at 4 workloads (aws-prod)",
     }.items():
