@@ -13,6 +13,7 @@ from cloudsync import sources
 from cloudsync.app.versions import Versions
 from cloudsync.model.errors import InputError
 from cloudsync.report.story import State
+from cloudsync.store.state import State as Store
 from tests.service.simulated import Simulated
 from tests.service.small_world import MORE, POLICY, World, git
 
@@ -242,3 +243,15 @@ def test_a_broken_folder_leaves_the_last_good_version_in_force(world: World) -> 
     day.run(1000)
     assert world.clean()
     assert troubles(day) == [("failed", "config repository")]
+
+
+def test_the_history_names_the_commit_in_force_not_the_newest(world: World) -> None:
+    first = world.commit("start")
+    day = Simulated(world)
+    day.after(310, lambda: world.write("policy/all.yaml", BROKEN))
+    day.after(311, lambda: world.commit("oops"))
+    day.run(1000)
+    with Store(world.root / ".cloudsync" / "state.db", world.clock) as state:
+        runs = state.records.runs()
+    assert {(one.commit, one.dirty) for one in runs} == {(first, False)}
+    assert len(runs) == 4
