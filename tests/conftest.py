@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.acting.servers import place, postgres
+
+__all__ = ["place", "postgres"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloudsync import run
-from cloudsync.app import memory, session
+from cloudsync.app import ledger, memory, session
 from cloudsync.app.repository import Loaded, load
 from cloudsync.clock import SystemClock
 from cloudsync.inventory.merge import build as build_inventory
@@ -15,7 +15,6 @@ from cloudsync.inventory.values import Inventory
 from cloudsync.model.errors import PolicyError
 from cloudsync.plan.build import Before
 from cloudsync.policy.values import Policy
-from cloudsync.store.state import DEFAULT, State, state_path
 
 
 def world_for_tests(root: Path, *, offline: bool) -> tuple[Policy, run.World, str]:
@@ -49,10 +48,9 @@ def known_world(loaded: Loaded) -> Known:
     root = loaded.root
     clock = SystemClock()
     static = build_inventory([], loaded.static, loaded.settings.rules, loaded.policy, loaded.settings.targets)
-    path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
     known, age = None, ""
-    if path.exists():
-        with State(path, clock) as state:
+    with ledger.looked_at(root, loaded.settings) as state:
+        if state is not None:
             known = memory.recall(state.records, loaded.settings.targets)
             newest = max((one.at for one in state.records.verified()), default=0.0)
             age = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%MZ") if newest else ""

@@ -14,7 +14,9 @@ from cloudsync.clock import SystemClock, check_clock
 from cloudsync.model.errors import InputError
 from cloudsync.model.finding import Severity
 from cloudsync.settings import Settings, load_settings
-from cloudsync.store.state import DEFAULT, State, state_path
+from cloudsync.settings.secret import reveal
+from cloudsync.store.place import DEFAULT, Place, locate, on_server
+from cloudsync.store.state import State
 
 
 def read_settings(root: Path) -> Settings:
@@ -28,9 +30,11 @@ def read_settings(root: Path) -> Settings:
     return settings
 
 
-def where(root: Path, settings: Settings) -> Path:
-    """Return the state file, whether or not it is there."""
-    return state_path(settings.state or DEFAULT, root, settings.where)
+def where(root: Path, settings: Settings) -> Place:
+    """Return where the state is, whether or not it is there. Raises SettingsError, also when the password cannot be read."""
+    url = settings.state or DEFAULT
+    password = reveal(settings.state_password, root, settings.where) if on_server(url) else ""
+    return locate(url, root, settings.where, password=password)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import memory, past
+from cloudsync.app import ledger, memory, past
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
@@ -35,7 +35,7 @@ from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Plan
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
 from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
-from cloudsync.store.state import DEFAULT, State, state_path
+from cloudsync.store.state import State
 
 USED, USED_KEPT = "used-approvals", 200
 """Where the digests of approved and applied plans are kept, and how many."""
@@ -360,8 +360,8 @@ def begin(root: Path, names: Iterable[str], how: Start) -> Iterator[Session]:
     clock = how.clock or SystemClock()
     check_clock(clock.now())
     run_id = f"{int(clock.now()):x}-{secrets.token_hex(3)}"
-    path = state_path(loaded.settings.state or DEFAULT, root, loaded.settings.where)
-    with State(path, clock, writer=run_id if how.writer else "", through=how.through) as state:
+    place = ledger.where(root, loaded.settings)
+    with State(place, clock, writer=run_id if how.writer else "", through=how.through) as state:
         session = Session(loaded, state, targets, clock, run_id, how.progress, how.stop, how.release, how.through)
         if not how.writer:
             yield session

@@ -12,6 +12,7 @@ from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import COMMAND_LINE, Output
 
 if TYPE_CHECKING:
+    from cloudsync.store.place import Place
     from cloudsync.store.records import RunRecord
     from cloudsync.store.state import State
 
@@ -58,8 +59,8 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
         return _one(state, output, chosen.run) if chosen.run else _history(state, output, chosen.most)
 
 
-def _nothing(chosen: argparse.Namespace, output: Output, path: Path) -> int:
-    output.line(f"no run has left anything yet: there is no {path}")
+def _nothing(chosen: argparse.Namespace, output: Output, place: Place) -> int:
+    output.line(f"no run has left anything yet: there is no {place}")
     if chosen.verb == "audit":
         output.document("audit", lines=0, head="", entries=[], verified=None)
     else:

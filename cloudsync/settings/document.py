@@ -190,6 +190,7 @@ class SettingsFile:
     schedule: ScheduleEntry | None = field(default=None, metadata=about("when the daemon works"))
     service: ServiceEntry | None = field(default=None, metadata=about("what the daemon shows of itself"))
     state: State | None = field(default=None, metadata=about("where the state is kept; .cloudsync/state.db in the repository by default"))
+    state_password: Secret | None = field(default=None, metadata=about("reference to the password of the database; not for SQLite"))
     guards: GuardsEntry | None = field(default=None, metadata=about("how much a plan may change before a person has to say yes"))
     mail: MailEntry | None = field(default=None, metadata=about("where reports go"))
     hooks: list[HookEntry] | None = field(default=None, metadata=about("whom else to tell"))

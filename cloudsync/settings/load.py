@@ -80,6 +80,7 @@ class _Reader:
             schedules=tuple(self._schedules()),
             listen=self._listen(),
             state=self._state(),
+            state_password=_reference(self.root, "state_password"),
             guards=self._guards(),
             mail=self._mail(),
             hooks=tuple(self._hooks()),
@@ -265,8 +266,8 @@ class _Reader:
         node = self.root.get("state")
         if not isinstance(node, strict.Scalar):
             return ""
-        if re.match(r"[a-z+]+://[^/@\s]*:[^/@\s]*@", node.text):
-            hint = "use the database's own password file or a socket"
+        if re.match(r"[a-z+]+://([^/@\s]*:[^/@\s]*@|.*[?&](ssl)?password=)", node.text):
+            hint = "add state_password: env:NAME, file:PATH or credential:NAME, or use the database's own password file"
             self._report(node.where, "INLINE-SECRET", "a password never stands in the settings", hint)
         return node.text
 

@@ -101,6 +101,7 @@ class Settings:
     listen: Listen = Listen()
     state: str = ""
     """State URL as written; empty for the default inside the repository."""
+    state_password: SecretReference | None = None
     guards: GuardLimits = field(default_factory=GuardLimits)
     max_restores: int = 5
     """Restores of one object a day before a person has to look (G-FLAP); 0: never restore unasked."""

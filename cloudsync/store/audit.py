@@ -1,4 +1,4 @@
-"""The audit chain: JSON lines, each carrying the hash of the one before, kept in the state file and mirrored beside it.
+"""The audit chain: JSON lines, each carrying the hash of the one before, kept in the state and mirrored in a file of this machine.
 
 Whoever edits a line breaks every later one; whoever cuts the end off is found out by the head that stands in every report.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from cloudsync.model.codec import Json, canonical
 from cloudsync.model.errors import RefusedError
-from cloudsync.store.database import ASIDE, Database
+from cloudsync.store.database import Database, Transaction
 from cloudsync.store.files import make_private
 
 GENESIS = "0" * 64
@@ -29,7 +28,7 @@ class Head:
     hash: str = GENESIS
 
 
-def append(connection: sqlite3.Connection, event: str, at: float, what: dict[str, Json]) -> None:
+def append(connection: Transaction, event: str, at: float, what: dict[str, Json]) -> None:
     """Add one line inside a running transaction, so that a change and its line become durable together."""
     last = connection.execute("SELECT n, hash FROM audit ORDER BY n DESC LIMIT 1").fetchone()
     number, before = (last["n"] + 1, last["hash"]) if last else (1, GENESIS)
@@ -53,11 +52,11 @@ def verify(lines: Iterable[str]) -> Head:
 
 
 class AuditTrail:
-    """The chain of one state file and its mirror, `audit.jsonl` beside it."""
+    """The chain of one state and its mirror, `audit.jsonl` beside the state file, or in the local folder when the state is on a server."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
-        self.mirror = database.path.with_name("audit.jsonl")
+        self.mirror = folder / "audit.jsonl"
 
     def head(self) -> Head:
         """Return the end of the chain."""
@@ -69,24 +68,24 @@ class AuditTrail:
         return [row["line"] for row in self._database.rows("SELECT line FROM audit ORDER BY n")]
 
     def check(self) -> Head:
-        """Verify the chain in the state file and the mirror; raises RefusedError AUDIT."""
+        """Verify the chain in the state and the mirror; raises RefusedError AUDIT."""
         head = verify(self.lines())
         if self.mirror.exists():
             with self.mirror.open(encoding="utf-8") as file:
                 mirrored = verify(file)
             row = self._database.row("SELECT hash FROM audit WHERE n = ?", mirrored.lines)
             if mirrored.lines and (row is None or row["hash"] != mirrored.hash):
-                raise RefusedError("AUDIT", f"{self.mirror.name} and the state file tell different stories from line {mirrored.lines} on")
+                raise RefusedError("AUDIT", f"{self.mirror.name} and the state tell different stories from line {mirrored.lines} on")
         return head
 
     def sync(self) -> None:
         """Append to the mirror what it lacks. Raises RefusedError PRE-STATE when the state is older than the mirror (an old copy)."""
         make_private(self.mirror)
-        number, text = _last_line(self.mirror)
+        number, text = _last_line(self.mirror, self._database.advice)
         row = self._database.row("SELECT line FROM audit WHERE n = ?", number)
         if number and (row is None or row["line"] != text):
-            message = f"{self.mirror.name} knows {number} events, the state file does not: it went backwards"
-            raise RefusedError("PRE-STATE", message, ASIDE)
+            message = f"{self.mirror.name} knows {number} events, the state does not: it went backwards"
+            raise RefusedError("PRE-STATE", message, self._database.advice)
         missing = self._database.rows("SELECT line FROM audit WHERE n > ? ORDER BY n", number)
         if missing:
             with self.mirror.open("a", encoding="utf-8") as file:
@@ -95,7 +94,7 @@ class AuditTrail:
                 os.fsync(file.fileno())
 
 
-def _last_line(path: Path) -> tuple[int, str]:
+def _last_line(path: Path, advice: str) -> tuple[int, str]:
     """Return number and text of the last whole line; a torn end, as a crash leaves it, is cut off."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -112,4 +111,4 @@ def _last_line(path: Path) -> tuple[int, str]:
         text = lines[-1].decode()
         return int(json.loads(text)["n"]), text
     except (ValueError, KeyError, TypeError) as error:
-        raise RefusedError("PRE-STATE", f"{path}: the last line is damaged", ASIDE) from error
+        raise RefusedError("PRE-STATE", f"{path}: the last line is damaged", advice) from error

@@ -1,110 +1,81 @@
-"""The SQLite file: opened with care, written durably, its errors in our words."""
+"""The port to the database: the SQL that SQLite and PostgreSQL share, in durable transactions, with errors in our words.
+
+Statements are written once for both: `?` for values, `ON CONFLICT` for what may be there, no `rowid`, numbers for truth, no `%`. What
+differs all the same is the matter of `cloudsync.store.sqlite` and `cloudsync.store.postgres`.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
 
-from cloudsync.model.errors import BusyError, RefusedError
-from cloudsync.store.files import make_private
-from cloudsync.store.schema import APPLICATION, MIGRATIONS
-
-ASIDE = "restore the newest copy, or move the state directory aside to start anew: ownership is found again from the marks"
-BUSY_MS = 5000
-CHECKED_BYTES = 64 << 20
-"""Files up to this size are checked for damage each time they are opened (about 1 ms per MB)."""
+Cell: TypeAlias = Any
+"""What a column holds: int, float, str or None; which of them, `cloudsync.store.schema` says."""
 
 
-class Database:
-    """One open state file. WAL and synchronous=FULL: a transaction that returned survives a power cut. Threads take turns."""
+class Row(Protocol):
+    """A row, by the names of its columns."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._one = threading.RLock()
-        make_private(path)
-        with self._in_our_words():
-            self._connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
+    def __getitem__(self, name: str, /) -> Cell:
+        """Return a column."""
+
+
+class Result(Protocol):
+    """What a statement brought."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it wrote."""
+
+    def fetchone(self) -> Row | None:
+        """Return the next row, None when there is none."""
+
+    def fetchall(self) -> Sequence[Row]:
+        """Return the rows that are left."""
+
+
+class Transaction(Protocol):
+    """A running transaction. Transactions that write come one after the other: each sees all that the ones before it wrote."""
+
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
+        """Run a statement."""
+
+    def insert(self, query: str, values: Sequence[object], /) -> int:
+        """Run an INSERT into a table that counts its `id` up, and return the new one."""
+
+
+class Database(Protocol):
+    """An open database. Every method raises BusyError PRE-LOCK while another process has it, or RefusedError.
+
+    PRE-STATE: what is there is not what we left. PRE-JOURNAL: it cannot be reached, or says no, so that nothing may be written anywhere.
+    """
+
+    @property
+    def advice(self) -> str:
+        """What to do when what is there cannot be used."""
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close it."""
 
-    def limit_pages(self, pages: int) -> None:
-        """Forbid the file to grow beyond so many pages; how tests fill a disk."""
-        self._connection.execute(f"PRAGMA max_page_count = {int(pages)}")
-
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+    def rows(self, query: str, *values: object) -> Sequence[Row]:
         """Return the rows of a query."""
-        with self._one, self._in_our_words():
-            return self._connection.execute(query, values).fetchall()
 
-    def row(self, query: str, *values: object) -> sqlite3.Row | None:
+    def row(self, query: str, *values: object) -> Row | None:
         """Return the first row of a query."""
-        return next(iter(self.rows(query, *values)), None)
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """Run a block as one durable transaction: it took effect, and will after a power cut, exactly when this returns."""
-        with self._one, self._in_our_words():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
-    @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            name = getattr(error, "sqlite_errorname", "") or ""
-            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise BusyError("PRE-LOCK", f"{self.path} is locked by another process", "wait for it") from error
-            if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-                raise RefusedError("PRE-STATE", f"{self.path}: {error}", ASIDE) from error
-            raise RefusedError("PRE-JOURNAL", f"{self.path}: {error}", "nothing is written without a durable journal") from error
-        except sqlite3.DatabaseError as error:
-            raise RefusedError("PRE-STATE", f"{self.path}: {error}", ASIDE) from error
 
-    def _prepare(self) -> None:
-        run = self._connection.execute
-        application = run("PRAGMA application_id").fetchone()[0]
-        version = run("PRAGMA user_version").fetchone()[0]
-        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != APPLICATION and (application or version or tables):
-            raise RefusedError("PRE-STATE", f"{self.path} is a database of another program", "set `state:` to a file of its own")
-        if version > len(MIGRATIONS):
-            message = f"{self.path} has schema {version}, this program knows {len(MIGRATIONS)}"
-            raise RefusedError("PRE-STATE", message, "use the newer program again")
-        if self.path.stat().st_size <= CHECKED_BYTES:
-            verdict = run("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise RefusedError("PRE-STATE", f"{self.path} is damaged: {verdict}", ASIDE)
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA foreign_keys = ON")
-        if version < len(MIGRATIONS):
-            self._migrate(version)
+class Lock(Protocol):
+    """Held by one run that writes at a time."""
 
-    def _migrate(self, version: int) -> None:
-        run = self._connection.execute
-        run("BEGIN IMMEDIATE")
-        version = run("PRAGMA user_version").fetchone()[0]
-        for script in MIGRATIONS[version:]:
-            for statement in script:
-                run(statement)
-        run(f"PRAGMA application_id = {APPLICATION}")
-        run(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        run("COMMIT")
+    def acquire(self, now: float, /) -> None:
+        """Take it or raise BusyError with its holder. `now`: UTC seconds since the epoch."""
+
+    def lost(self) -> str:
+        """Return why it is not ours any more; empty while it is."""
+
+    def release(self) -> None:
+        """Give it back."""

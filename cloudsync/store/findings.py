@@ -6,11 +6,10 @@ Rows are plain: what a finding says is the caller's own JSON. Times are UTC seco
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass, replace
 
 from cloudsync.model.codec import Json, canonical
-from cloudsync.store.database import Database
+from cloudsync.store.database import Database, Transaction
 
 DAY_S = 86400.0
 RESOLVED_KEPT_S = 90 * DAY_S
@@ -179,7 +178,7 @@ def _without(told: Told, targets: frozenset[str]) -> Told:
     )
 
 
-def _keep_findings(connection: sqlite3.Connection, told: Told) -> None:
+def _keep_findings(connection: Transaction, told: Told) -> None:
     for one in told.findings:
         connection.execute(
             """INSERT INTO finding (target, key, state, packets, first_seen, last_seen, seen, returns, document, back, resolved, accepted)
@@ -195,7 +194,7 @@ def _keep_findings(connection: sqlite3.Connection, told: Told) -> None:
     connection.execute("DELETE FROM finding WHERE resolved < ?", (told.at - RESOLVED_KEPT_S,))
 
 
-def _keep_health(connection: sqlite3.Connection, told: Told) -> None:
+def _keep_health(connection: Transaction, told: Told) -> None:
     for one in told.health:
         connection.execute(
             """INSERT INTO health (target, platform, mode, state, since, good, applied, read, first, run, verb, why, codes, approve,
@@ -216,7 +215,7 @@ def _keep_health(connection: sqlite3.Connection, told: Told) -> None:
             connection.execute("DELETE FROM finding WHERE target = ?", (target,))
 
 
-def _keep_marks(connection: sqlite3.Connection, told: Told) -> None:
+def _keep_marks(connection: Transaction, told: Told) -> None:
     for one in told.marks:
         connection.execute(
             """INSERT INTO mark (day, target, label, findings, critical, exposed, enforced, workloads, found)
@@ -229,7 +228,7 @@ def _keep_marks(connection: sqlite3.Connection, told: Told) -> None:
     connection.execute("DELETE FROM mark WHERE day < ?", (told.oldest_day,))
 
 
-def _keep_restores(connection: sqlite3.Connection, told: Told) -> None:
+def _keep_restores(connection: Transaction, told: Told) -> None:
     for target, name in told.restored:
         connection.execute(
             """INSERT INTO restore (day, target, object, count, at) VALUES (?, ?, ?, 1, ?)

@@ -1,9 +1,8 @@
-"""The journal of writes in the state file; implements the port of `cloudsync.plan.journal`."""
+"""The journal of writes in the state; implements the port of `cloudsync.plan.journal`."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from hashlib import sha256
 
@@ -13,13 +12,13 @@ from cloudsync.model.errors import RefusedError
 from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
-from cloudsync.store.database import Database
+from cloudsync.store.database import Database, Row, Transaction
 
 _OPEN = (OpState.INTENT, OpState.UNKNOWN)
 
 
 class JournalTable:
-    """Ops in SQLite. Each op and its audit line become durable in one transaction."""
+    """Ops. Each op and its audit line become durable in one transaction."""
 
     def __init__(self, database: Database, clock: Clock, *, through: bool = False) -> None:
         self._database, self._clock, self._through = database, clock, through
@@ -28,7 +27,7 @@ class JournalTable:
         """Make an op durable. Raises RefusedError when a newer writer exists (the intent itself is fenced) or the disk says no."""
         with self._database.transaction() as connection:
             _fence(connection, op.generation)
-            cursor = connection.execute(
+            op_id = connection.insert(
                 "INSERT INTO op (run, generation, target, digest, number, attempt, step, at, deadline, state)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')",
                 (
@@ -36,8 +35,6 @@ class JournalTable:
                     *(canonical(to_json(op.step)), op.at, op.deadline),
                 ),
             )
-            op_id = cursor.lastrowid
-            assert op_id is not None, "an INSERT has a row id"
             line = {
                 "op": op_id,
                 "run": op.run_id,
@@ -76,7 +73,7 @@ class JournalTable:
 
     def ops(self, run_id: str | None = None) -> tuple[tuple[OpenOp, str], ...]:
         """Return every op of a run (of all runs: None) with the reason of its state, oldest first."""
-        rows = self._database.rows("SELECT * FROM op WHERE ? IS NULL OR run = ? ORDER BY id", run_id, run_id)
+        rows = self._database.rows("SELECT * FROM op WHERE CAST(? AS TEXT) IS NULL OR run = ? ORDER BY id", run_id, run_id)
         return tuple((OpenOp(row["id"], _op(row), OpState(row["state"])), row["reason"]) for row in rows)
 
     def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
@@ -86,7 +83,7 @@ class JournalTable:
             for adoption in adoptions:
                 document = canonical(to_json(adoption))
                 added = connection.execute(
-                    "INSERT OR IGNORE INTO original (target, point, document, run, at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO original (target, point, document, run, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (target, adoption.point, document, writer.run_id, writer.at),
                 ).rowcount
                 if added:
@@ -95,19 +92,19 @@ class JournalTable:
 
     def held(self, target: str) -> str:
         """Return why writes to a target are on hold, empty when they are not."""
-        query = "SELECT * FROM hold WHERE target IN (?, '*') AND (run = '' OR NOT ?) ORDER BY target LIMIT 1"
+        query = "SELECT * FROM hold WHERE target IN (?, '*') AND (run = '' OR ? = 0) ORDER BY target LIMIT 1"
         row = self._database.row(query, target, int(self._through))
         return f"{row['because']} ({row['who']})" if row else ""
 
 
-def _fence(connection: sqlite3.Connection, generation: int) -> None:
+def _fence(connection: Transaction, generation: int) -> None:
     row = connection.execute("SELECT generation FROM lease WHERE name = 'writer'").fetchone()
     if row is None or row["generation"] != generation:
         newest = row["generation"] if row else 0
         raise RefusedError("PRE-LOCK", f"a newer writer took over: generation {newest}, we are {generation}")
 
 
-def _op(row: sqlite3.Row) -> Op:
+def _op(row: Row) -> Op:
     step = from_json(Step, json.loads(row["step"]))
     return Op(
         *(row["run"], row["generation"], row["target"], row["digest"], row["number"], row["attempt"]),

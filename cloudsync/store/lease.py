@@ -16,7 +16,7 @@ LIFE_S = 300.0
 
 
 class StoreLease:
-    """The writer's lease in the state file; implements the port of `cloudsync.plan.journal`."""
+    """The writer's lease in the state; implements the port of `cloudsync.plan.journal`."""
 
     def __init__(self, database: Database, clock: Clock, lock_lost: Callable[[], str], life_s: float = LIFE_S) -> None:
         self._database, self._clock, self._lock_lost, self._life_s = database, clock, lock_lost, life_s
@@ -31,7 +31,7 @@ class StoreLease:
     def acquire(self, holder: str) -> None:
         """Become the writer. Raises BusyError while a writer on another machine may still be alive.
 
-        The directory lock shows that nobody else writes on this machine, so that a dead run's lease is taken over at once.
+        The lock shows that nobody else writes on this machine, so that a dead run's lease is taken over at once.
         """
         host = gethostname()
         started = self._clock.monotonic()
@@ -43,7 +43,9 @@ class StoreLease:
                 raise BusyError("PRE-LOCK", f"{message} for {row['expires'] - now:.0f} s more", "wait for it")
             generation = (row["generation"] if row is not None else 0) + 1
             connection.execute(
-                "INSERT OR REPLACE INTO lease (name, holder, host, pid, generation, expires) VALUES ('writer', ?, ?, ?, ?, ?)",
+                """INSERT INTO lease (name, holder, host, pid, generation, expires) VALUES ('writer', ?, ?, ?, ?, ?)
+                    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, host = excluded.host, pid = excluded.pid,
+                    generation = excluded.generation, expires = excluded.expires""",
                 (holder, host, os.getpid(), generation, now + self._life_s),
             )
             audit.append(connection, "writer", now, {"run": holder, "generation": generation, "host": host, "pid": os.getpid()})

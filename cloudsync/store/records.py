@@ -15,6 +15,9 @@ from cloudsync.store import audit
 from cloudsync.store.database import Database
 from cloudsync.store.history import CHANGES_KEPT_S
 
+_KEEP_PLAN = """INSERT INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE
+    SET target = excluded.target, run = excluded.run, at = excluded.at, document = excluded.document"""
+_KEEP_NOTE = "INSERT INTO note (key, document) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document"
 PLANS_KEPT = 200
 LOOKS_KEPT_S = 30 * 86400.0
 """How long a run that only looked is remembered."""
@@ -143,13 +146,18 @@ class Records:
             )
             connection.execute("DELETE FROM run WHERE generation = 0 AND started < ?", (record.started - LOOKS_KEPT_S,))
 
-    def runs(self, most: int = 20) -> tuple[RunRecord, ...]:
-        """Return the latest runs, newest first; those that only looked have generation 0."""
+    def runs(self, most: int = 20, *, loud: bool = False, prefix: str = "") -> tuple[RunRecord, ...]:
+        """Return the latest runs, newest first; those that only looked have generation 0.
+
+        `loud` leaves out those, and runs that ended well without a write. `prefix`: of their ids.
+        """
         rows = self._database.rows(
             """SELECT run.*, policy_version.author AS author, policy_version.subject AS subject FROM run LEFT JOIN policy_version
                 ON policy_version.digest = run.policy AND policy_version.commit_id = run.commit_id AND policy_version.dirty = run.dirty
-                ORDER BY run.started DESC, run.rowid DESC LIMIT ?""",
-            most,
+                WHERE substr(run.id, 1, ?) = ? AND (? = 0 OR (run.generation > 0
+                    AND (run.exit_code IS NULL OR run.exit_code <> 0 OR EXISTS (SELECT 1 FROM op WHERE op.run = run.id))))
+                ORDER BY run.started DESC, run.generation DESC, run.id DESC LIMIT ?""",
+            *(len(prefix), prefix, int(loud), most),
         )
         return tuple(
             RunRecord(
@@ -159,6 +167,11 @@ class Records:
             for row in rows
         )
 
+    def counted(self) -> int:
+        """Return how many runs are on record."""
+        row = self._database.row("SELECT count(*) AS runs FROM run")
+        return int(row["runs"]) if row else 0
+
     def save_refused(self, digest: str, target: str, refusals: Iterable[Refusal], run_id: str, at: float) -> None:
         """Keep what the guards said of a plan under its digest, so that `approve` finds it; the oldest go.
 
@@ -166,9 +179,9 @@ class Records:
         """
         with self._database.transaction() as connection:
             values = (digest, target, run_id, at, canonical(to_json(tuple(refusals))))
-            connection.execute("INSERT OR REPLACE INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?)", values)
+            connection.execute(_KEEP_PLAN, values)
             connection.execute(
-                "DELETE FROM plan WHERE rowid NOT IN (SELECT rowid FROM plan ORDER BY at DESC, rowid DESC LIMIT ?)", (PLANS_KEPT,)
+                "DELETE FROM plan WHERE digest NOT IN (SELECT digest FROM plan ORDER BY at DESC, digest LIMIT ?)", (PLANS_KEPT,)
             )
 
     def find_plan(self, prefix: str) -> StoredPlan:
@@ -212,7 +225,8 @@ class Records:
         with self._database.transaction() as connection:
             for hold in holds:
                 connection.execute(
-                    "INSERT OR REPLACE INTO hold (target, who, because, at, run) VALUES (?, ?, ?, ?, ?)",
+                    """INSERT INTO hold (target, who, because, at, run) VALUES (?, ?, ?, ?, ?) ON CONFLICT (target) DO UPDATE
+                        SET who = excluded.who, because = excluded.because, at = excluded.at, run = excluded.run""",
                     (hold.target, hold.who, hold.because, hold.at, hold.run),
                 )
                 audit.append(connection, "hold", hold.at, to_json(hold))
@@ -244,7 +258,8 @@ class Records:
         with self._database.transaction() as connection:
             for scope in scopes:
                 connection.execute(
-                    "INSERT OR REPLACE INTO inventory (target, scope, document, run, at) VALUES (?, ?, ?, ?, ?)",
+                    """INSERT INTO inventory (target, scope, document, run, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (target, scope) DO UPDATE
+                        SET document = excluded.document, run = excluded.run, at = excluded.at""",
                     (scope.target, scope.scope, canonical(scope.document), run_id, scope.at),
                 )
 
@@ -271,4 +286,4 @@ class Records:
     def keep(self, key: str, document: Json) -> None:
         """Keep a small document under a key."""
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO note (key, document) VALUES (?, ?)", (key, canonical(document)))
+            connection.execute(_KEEP_NOTE, (key, canonical(document)))

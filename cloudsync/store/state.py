@@ -2,65 +2,76 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cloudsync.adapter import Clock
-from cloudsync.model.errors import SettingsError
-from cloudsync.model.finding import Finding, Where
 from cloudsync.store.audit import AuditTrail
-from cloudsync.store.database import Database
+from cloudsync.store.database import Database, Lock
 from cloudsync.store.files import DirectoryLock
 from cloudsync.store.findings import FindingTable
 from cloudsync.store.history import HistoryTable
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, StoreLease
+from cloudsync.store.place import Place
 from cloudsync.store.records import Records
 
-DEFAULT = "sqlite:///.cloudsync/state.db"
-_SCHEME = "sqlite:///"
 
+def open_database(place: Place) -> Database:
+    """Open a file, or a session on a server; its tables are made or brought up. Raises RefusedError or BusyError."""
+    if isinstance(place, Path):
+        from cloudsync.store.sqlite import SqliteDatabase
 
-def state_path(url: str, root: Path, where: Where | None = None) -> Path:
-    """Return the state file of a `state:` setting; relative paths are relative to the repository. Raises SettingsError."""
-    place = where or Where("cloudsync.yaml")
-    if url.startswith(("postgresql:", "postgres:")):
-        hint = f"use {DEFAULT} or sqlite:////absolute/path, on one machine"
-        raise SettingsError([Finding(place, "BAD-STATE", "state in PostgreSQL is not available yet", hint)])
-    path = url.removeprefix(_SCHEME)
-    if not url.startswith(_SCHEME) or not path or path.endswith("/"):
-        raise SettingsError([Finding(place, "BAD-STATE", f"{url!r} is no state URL", f"want e.g. {DEFAULT}")])
-    return root / path
+        return SqliteDatabase(place)
+    from cloudsync.store.postgres import PostgresDatabase
+
+    return PostgresDatabase(place)
 
 
 class State:
     """The open state of one deployment. With `writer` it holds the lock and the lease: only then may a platform be written to."""
 
-    def __init__(self, path: Path, clock: Clock, *, writer: str = "", through: bool = False, life_s: float = LIFE_S) -> None:
-        """Open the file. `writer` is the run id of a run that may write; empty for verbs that only look or leave a note.
+    def __init__(self, place: Place, clock: Clock, *, writer: str = "", through: bool = False, life_s: float = LIFE_S) -> None:
+        """Open a file, or a session on a server. `writer` is the run id of a run that may write; empty for verbs that only look.
 
         `through`: holds that a rollback or a release put are not in its way; those of people are.
         Raises BusyError (PRE-LOCK) or RefusedError (PRE-MODE, PRE-STATE, PRE-JOURNAL).
         """
-        self.path = path
-        self._lock = DirectoryLock(path.with_name(path.name + ".lock"))
-        if writer:
-            self._lock.acquire(clock.now())
-        try:
-            self._database = Database(path)
+        with ExitStack() as held:
+            self._lock, self._database = self._opened(place, clock, held, writer=bool(writer))
             self.journal = JournalTable(self._database, clock, through=through)
             self.records = Records(self._database)
             self.findings = FindingTable(self._database)
             self.history = HistoryTable(self._database)
-            self.audit = AuditTrail(self._database)
+            self.audit = AuditTrail(self._database, place.parent if isinstance(place, Path) else place.folder)
             self.lease = StoreLease(self._database, clock, self._lock.lost, life_s)
             if writer:
                 self.audit.sync()
                 self.lease.acquire(writer)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = held.pop_all()
+
+    @staticmethod
+    def _opened(place: Place, clock: Clock, held: ExitStack, *, writer: bool) -> tuple[Lock, Database]:
+        """Take the lock, for a writer, and open the database; what was taken goes back, last first, when `held` is closed."""
+        if isinstance(place, Path):
+            lock: Lock = DirectoryLock(place.with_name(place.name + ".lock"))
+            held.callback(lock.release)
+            if writer:
+                lock.acquire(clock.now())
+            database = open_database(place)
+            held.callback(database.close)
+            return lock, database
+        from cloudsync.store.postgres import PostgresDatabase, ServerLock
+
+        session = PostgresDatabase(place)
+        held.callback(session.close)
+        lock = ServerLock(session)
+        held.callback(lock.release)
+        if writer:
+            lock.acquire(clock.now())
+        return lock, session
 
     def close(self) -> None:
         """Give lease and lock back and bring the audit mirror up to date."""
@@ -69,8 +80,7 @@ class State:
                 self.lease.release()
                 self.audit.sync()
         finally:
-            self._database.close()
-            self._lock.release()
+            self._held.close()
 
     def __enter__(self) -> Self:
         return self

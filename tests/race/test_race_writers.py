@@ -16,9 +16,9 @@ from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, rec
 from cloudsync.model.errors import RefusedError
 from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
-from cloudsync.store.database import Database
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import StoreLease
+from cloudsync.store.sqlite import SqliteDatabase
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
 from cloudsync.testing.memory_table import NEW, Group, MemoryTable, Rule
 from cloudsync.testing.plans import plan_to
@@ -200,14 +200,14 @@ class Duel:
     def _write(self, name: str) -> None:
         try:
             self.turns.next(name)
-            with closing(Database(self.world.path)) as database:
+            with closing(SqliteDatabase(self.world.path)) as database:
                 self.results[name] = self._run(name, database)
         except (RefusedError, AssertionError) as error:
             self.results[name] = error
         finally:
             self.turns.leave(name)
 
-    def _run(self, name: str, database: Database) -> ApplyResult:
+    def _run(self, name: str, database: SqliteDatabase) -> ApplyResult:
         lease = StoreLease(database, self.world.clock, lambda: "")
         lease.acquire(name)
         self.taken[name], self.generations[name] = len(self.sent), lease.generation

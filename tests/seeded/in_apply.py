@@ -148,7 +148,7 @@ DEFECTS = (
     ),
     Defect(
         name="journal-not-durable",
-        file="cloudsync/store/database.py",
+        file="cloudsync/store/sqlite.py",
         old='        run("PRAGMA synchronous = FULL")\n',
         new='        run("PRAGMA synchronous = OFF")\n',
         breaks="A power cut loses intents of writes that were sent.",
@@ -157,8 +157,8 @@ DEFECTS = (
     Defect(
         name="original-overwritten",
         file="cloudsync/store/journal.py",
-        old="INSERT OR IGNORE INTO original",
-        new="INSERT OR REPLACE INTO original",
+        old="VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        new="VALUES (?, ?, ?, ?, ?) ON CONFLICT (target, point) DO UPDATE SET document = excluded.document",
         breaks="Release gives back what we put there ourselves.",
         tests=(_STORE + "test_the_first_original_of_a_point_is_kept",),
     ),

@@ -194,7 +194,7 @@ def test_a_plan_records_nothing(stage: Stage) -> None:
 
 
 def test_a_busy_state_is_no_reason_for_a_drift_report_to_fail(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloudsync.store.database.BUSY_MS", 50)
+    monkeypatch.setattr("cloudsync.store.sqlite.BUSY_MS", 50)
     open_ssh(stage)
     before = again(stage).findings
     with contextlib.closing(sqlite3.connect(stage.root / ".cloudsync" / "state.db", isolation_level=None)) as other:

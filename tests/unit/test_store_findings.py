@@ -11,7 +11,9 @@ import pytest
 
 from cloudsync.model.errors import RefusedError
 from cloudsync.store.findings import RESOLVED_KEPT_S, RESTORES_KEPT_S, FindingRow, HealthRow, MarkRow, Told
+from cloudsync.store.place import Place
 from cloudsync.store.schema import APPLICATION, MIGRATIONS
+from cloudsync.store.sqlite import SqliteDatabase
 from cloudsync.store.state import State
 from cloudsync.testing.clock import START, SimulatedClock
 
@@ -27,8 +29,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(path: Path) -> Iterator[State]:
-    with State(path, SimulatedClock()) as one:
+def state(place: Place) -> Iterator[State]:
+    with State(place, SimulatedClock()) as one:
         yield one
 
 
@@ -84,15 +86,17 @@ def test_a_target_that_left_the_settings_is_forgotten_but_its_days_stay(state: S
     assert state.findings.marks() == (MARK,)
 
 
-def test_a_run_is_told_whole_or_not_at_all(state: State) -> None:
-    state.findings.tell(TOLD)
-    (pages,) = state._database.rows("PRAGMA page_count")[0]
-    state._database.limit_pages(pages + 4)
-    large = [replace(FINDING, key=f"aws/{number}", document={"words": "x" * 2000}) for number in range(50)]
-    with pytest.raises(RefusedError, match="PRE-JOURNAL"):
-        state.findings.tell(replace(TOLD, findings=(replace(FINDING, state="changed"), *large)))
-    assert state.findings.findings() == (FINDING,)
-    assert state.findings.marks() == (MARK,)
+def test_a_run_is_told_whole_or_not_at_all(path: Path) -> None:
+    with State(path, SimulatedClock()) as state:
+        state.findings.tell(TOLD)
+        assert isinstance(state._database, SqliteDatabase)
+        pages = state._database.rows("PRAGMA page_count")[0]["page_count"]
+        state._database.limit_pages(pages + 4)
+        large = [replace(FINDING, key=f"aws/{number}", document={"words": "x" * 2000}) for number in range(50)]
+        with pytest.raises(RefusedError, match="PRE-JOURNAL"):
+            state.findings.tell(replace(TOLD, findings=(replace(FINDING, state="changed"), *large)))
+        assert state.findings.findings() == (FINDING,)
+        assert state.findings.marks() == (MARK,)
 
 
 def test_a_state_of_before_is_migrated_and_keeps_what_it_holds(path: Path) -> None:

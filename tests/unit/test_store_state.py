@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +28,11 @@ from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Op, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store.audit import verify
-from cloudsync.store.database import Database
 from cloudsync.store.lease import StoreLease
+from cloudsync.store.place import DEFAULT, Place, locate
 from cloudsync.store.records import EVERY_TARGET, Ended, Hold, RunRecord, VerifiedScope
-from cloudsync.store.state import DEFAULT, State, state_path
+from cloudsync.store.sqlite import SqliteDatabase
+from cloudsync.store.state import State, open_database
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync.testing.plans import HARMLESS
 
@@ -46,6 +49,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "state.db"
 
 
+def mirror_of(place: Place) -> Path:
+    return (place.parent if isinstance(place, Path) else place.folder) / "audit.jsonl"
+
+
 @pytest.fixture
 def clock() -> SimulatedClock:
     return SimulatedClock()
@@ -55,17 +62,17 @@ def clock() -> SimulatedClock:
 
 
 def test_the_state_url_names_a_file_in_or_out_of_the_repository(tmp_path: Path) -> None:
-    assert state_path(DEFAULT, tmp_path) == tmp_path / ".cloudsync" / "state.db"
-    assert state_path("sqlite:////var/lib/x/state.db", tmp_path) == Path("/var/lib/x/state.db")
+    assert locate(DEFAULT, tmp_path) == tmp_path / ".cloudsync" / "state.db"
+    assert locate("sqlite:////var/lib/x/state.db", tmp_path) == Path("/var/lib/x/state.db")
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("postgresql://db/x", "PostgreSQL is not available yet"), ("x.db", "is no state URL"), ("sqlite:///", "is no state URL")],
+    [("mysql://db/x", "is no state URL"), ("x.db", "is no state URL"), ("sqlite:///", "is no state URL")],
 )
 def test_another_state_url_is_a_finding(url: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"BAD-STATE .*{words}"):
-        state_path(url, tmp_path)
+        locate(url, tmp_path)
 
 
 def test_files_are_private_from_the_first_moment(path: Path, clock: SimulatedClock) -> None:
@@ -103,9 +110,9 @@ def test_a_foreign_owner_is_refused(path: Path, clock: SimulatedClock) -> None:
 
 
 def test_commits_are_durable_by_configuration(path: Path) -> None:
-    database = Database(path)
-    assert [row[0] for row in database.rows("PRAGMA synchronous")] == [2]
-    assert [row[0] for row in database.rows("PRAGMA journal_mode")] == ["wal"]
+    database = SqliteDatabase(path)
+    assert [row["synchronous"] for row in database.rows("PRAGMA synchronous")] == [2]
+    assert [row["journal_mode"] for row in database.rows("PRAGMA journal_mode")] == ["wal"]
     database.close()
 
 
@@ -173,6 +180,11 @@ def test_an_old_copy_put_back_is_noticed(path: Path, clock: SimulatedClock, tmp_
         State(path, clock, writer="run-3")
 
 
+def limit_pages(state: State, pages: int) -> None:
+    assert isinstance(state._database, SqliteDatabase)
+    state._database.limit_pages(pages)
+
+
 def intend(state: State) -> str:
     """Journal one op; return the refusal, empty when it is durable."""
     try:
@@ -184,7 +196,7 @@ def intend(state: State) -> str:
 
 def test_a_full_disk_means_no_intent_and_the_run_is_refused(path: Path, clock: SimulatedClock) -> None:
     with State(path, clock, writer="run-1") as state:
-        state._database.limit_pages(1)
+        limit_pages(state, 1)
         before = len(state.journal.ops())
         while not (refused := intend(state)):
             before += 1
@@ -192,7 +204,7 @@ def test_a_full_disk_means_no_intent_and_the_run_is_refused(path: Path, clock: S
         assert "full" in refused
         assert len(state.journal.ops()) == before
         assert len(state.journal.open_ops("mem")) == before
-        state._database.limit_pages(1 << 20)
+        limit_pages(state, 1 << 20)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, clock: SimulatedClock) -> None:
@@ -204,46 +216,52 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, clock: Simul
 # --- one at a time ---------------------------------------------------------------------------------------------------
 
 
-def test_a_second_writer_is_told_who_holds_the_lock(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1"):
-        program = "import sys; from pathlib import Path; from cloudsync.clock import SystemClock; from cloudsync.store.state import State\n"
+def test_a_second_writer_is_told_who_holds_the_lock(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1"):
+        program = "import pickle, sys; from cloudsync.clock import SystemClock; from cloudsync.store.state import State\n"
         program += "from cloudsync.model.errors import BusyError\n"
-        program += "try: State(Path(sys.argv[1]), SystemClock(), writer='two')\nexcept BusyError as error: print(error); sys.exit(75)"
-        done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False, timeout=60)
+        program += "place = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        program += "try: State(place, SystemClock(), writer='two')\nexcept BusyError as error: print(error); sys.exit(75)"
+        words = [sys.executable, "-c", program, pickle.dumps(place).hex()]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 75, done.stderr
         assert f"pid {os.getpid()} on " in done.stdout
-    State(path, SystemClock(), writer="run-2").close()
+    State(place, SystemClock(), writer="run-2").close()
 
 
-def test_a_dead_writer_on_this_machine_is_taken_over_at_once(path: Path, clock: SimulatedClock) -> None:
-    state = State(path, clock, writer="dead")
+def test_a_dead_writer_on_this_machine_is_taken_over_at_once(place: Place, clock: SimulatedClock, request: pytest.FixtureRequest) -> None:
+    state = State(place, clock, writer="dead")
+    request.addfinalizer(state._database.close)
     generation = state.lease.generation
     state._lock.release()
-    with State(path, clock, writer="next") as after:
+    with State(place, clock, writer="next") as after:
         assert after.lease.generation == generation + 1
         assert "a newer writer took over" in state.lease.lost() or "the lock" in state.lease.lost()
         with pytest.raises(RefusedError, match="a newer writer took over"):
             state.journal.intend(Op("dead", generation, "mem", "d", 1, 1, STEP, 0.0, 0.0))
 
 
-def foreign_lease(path: Path, expires: float) -> None:
-    raw = sqlite3.connect(path)
-    raw.execute("UPDATE lease SET host = 'elsewhere', holder = 'run-9', expires = ?", (expires,))
-    raw.commit()
-    raw.close()
+def change(place: Place, query: str, *values: object) -> None:
+    """Change the state behind everybody's back."""
+    with closing(open_database(place)) as database, database.transaction() as connection:
+        connection.execute(query, values)
 
 
-def test_a_live_lease_of_another_machine_is_respected(path: Path, clock: SimulatedClock) -> None:
-    State(path, clock, writer="run-1").close()
-    foreign_lease(path, clock.now() + 100)
+def foreign_lease(place: Place, expires: float) -> None:
+    change(place, "UPDATE lease SET host = 'elsewhere', holder = 'run-9', expires = ?", expires)
+
+
+def test_a_live_lease_of_another_machine_is_respected(place: Place, clock: SimulatedClock) -> None:
+    State(place, clock, writer="run-1").close()
+    foreign_lease(place, clock.now() + 100)
     with pytest.raises(BusyError, match=r"run-9 on elsewhere .* 100 s more"):
-        State(path, clock, writer="run-2")
+        State(place, clock, writer="run-2")
     clock.advance(101)
-    State(path, clock, writer="run-2").close()
+    State(place, clock, writer="run-2").close()
 
 
-def test_a_lease_is_lost_by_a_pause_but_not_by_a_clock_jump(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1", life_s=100.0) as state:
+def test_a_lease_is_lost_by_a_pause_but_not_by_a_clock_jump(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1", life_s=100.0) as state:
         clock.jump(86400)
         assert state.lease.lost() == ""
         clock.jump(-2 * 86400)
@@ -263,8 +281,8 @@ def test_a_lock_file_taken_away_ends_the_right_to_write(path: Path, clock: Simul
         assert state.lease.lost() == "the lock file was replaced"
 
 
-def test_who_only_looks_has_no_lease(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock) as state:
+def test_who_only_looks_has_no_lease(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock) as state:
         assert state.lease.lost() == "no lease was taken"
         with pytest.raises(RefusedError, match="newer writer"):
             state.journal.intend(op(state))
@@ -284,11 +302,11 @@ def test_a_lease_that_could_not_be_made_durable_gives_no_right(path: Path, clock
     """Whoever comes next counts to the same generation; the one who was refused must not take it for his own."""
     with State(path, clock, writer="run-1") as state:
         state.lease.release()
-        state._database.limit_pages(1)
+        limit_pages(state, 1)
         refused = take_leases_until_refused(state.lease)
         assert refused.startswith("PRE-JOURNAL")
         assert "full" in refused
-        state._database.limit_pages(1 << 20)
+        limit_pages(state, 1 << 20)
         other = StoreLease(state._database, clock, str)
         other.acquire("run-3")
         assert other.lost() == ""
@@ -304,8 +322,8 @@ def test_a_clock_in_1970_is_refused() -> None:
 # --- journal and audit -----------------------------------------------------------------------------------------------
 
 
-def test_an_op_is_open_until_it_is_settled(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1") as state:
+def test_an_op_is_open_until_it_is_settled(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1") as state:
         first, second = state.journal.intend(op(state, 1)), state.journal.intend(op(state, 2))
         state.journal.settle(first, OpState.UNKNOWN, "reset")
         assert [(left.id, left.state, left.op.step) for left in state.journal.open_ops("mem")] == [
@@ -317,15 +335,13 @@ def test_an_op_is_open_until_it_is_settled(path: Path, clock: SimulatedClock) ->
         assert state.journal.open_ops("mem") == ()
         with pytest.raises(AssertionError, match="no op 99"):
             state.journal.settle(99, OpState.FAILED)
-    with State(path, clock) as again:
+    with State(place, clock) as again:
         assert [(left.state, why) for left, why in again.journal.ops("run-1")] == [(OpState.DONE, "seen"), (OpState.VOID, "")]
 
 
-def test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1") as state:
-        with sqlite3.connect(path) as other:
-            other.execute("UPDATE lease SET generation = generation + 1")
-        other.close()
+def test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1") as state:
+        change(place, "UPDATE lease SET generation = generation + 1")
         with pytest.raises(RefusedError, match="a newer writer took over: generation 2, we are 1"):
             state.journal.intend(op(state))
         assert state.journal.ops("run-1") == ()
@@ -345,9 +361,9 @@ def test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself(path: Pat
     ],
 )
 def test_a_late_word_counts_only_when_it_is_the_platforms(
-    path: Path, clock: SimulatedClock, concluded: OpState, late: OpState, stands: OpState
+    place: Place, clock: SimulatedClock, concluded: OpState, late: OpState, stands: OpState
 ) -> None:
-    with State(path, clock, writer="run-1") as state:
+    with State(place, clock, writer="run-1") as state:
         op_id = state.journal.intend(op(state))
         state.journal.settle(op_id, concluded)
         state.journal.settle(op_id, late)
@@ -355,13 +371,13 @@ def test_a_late_word_counts_only_when_it_is_the_platforms(
         assert json.loads(state.audit.lines()[-1])["late"] == concluded.value
 
 
-def test_every_line_follows_from_the_one_before_and_is_mirrored(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1") as state:
+def test_every_line_follows_from_the_one_before_and_is_mirrored(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1") as state:
         state.journal.settle(state.journal.intend(op(state)), OpState.DONE)
         head = state.audit.check()
         lines = state.audit.lines()
     assert [json.loads(line)["event"] for line in lines] == ["writer", "intent", "outcome"]
-    mirror = path.with_name("audit.jsonl").read_text().splitlines()
+    mirror = mirror_of(place).read_text().splitlines()
     assert mirror == lines
     assert verify(mirror) == head
 
@@ -377,28 +393,28 @@ def test_every_line_follows_from_the_one_before_and_is_mirrored(path: Path, cloc
         lambda lines: [*lines[:2], "no json"],
     ],
 )
-def test_an_edited_trail_is_found_out(path: Path, clock: SimulatedClock, harm: Callable[[list[str]], list[str]]) -> None:
-    with State(path, clock, writer="run-1") as state:
+def test_an_edited_trail_is_found_out(place: Place, clock: SimulatedClock, harm: Callable[[list[str]], list[str]]) -> None:
+    with State(place, clock, writer="run-1") as state:
         state.journal.settle(state.journal.intend(op(state)), OpState.DONE)
-    mirror = path.with_name("audit.jsonl")
+    mirror = mirror_of(place)
     mirror.write_text("".join(line + "\n" for line in harm(mirror.read_text().splitlines())))
-    with State(path, clock) as state, pytest.raises(RefusedError, match="AUDIT"):
+    with State(place, clock) as state, pytest.raises(RefusedError, match="AUDIT"):
         state.audit.check()
 
 
-def test_a_torn_end_of_the_mirror_is_mended(path: Path, clock: SimulatedClock) -> None:
-    State(path, clock, writer="run-1").close()
-    mirror = path.with_name("audit.jsonl")
+def test_a_torn_end_of_the_mirror_is_mended(place: Place, clock: SimulatedClock) -> None:
+    State(place, clock, writer="run-1").close()
+    mirror = mirror_of(place)
     mirror.write_bytes(mirror.read_bytes() + b'{"at":1,"eve')
-    State(path, clock, writer="run-2").close()
+    State(place, clock, writer="run-2").close()
     assert verify(mirror.read_text().splitlines()).lines == 2
 
 
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
-def test_runs_plans_and_approvals_are_found_again(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock, writer="run-1") as state:
+def test_runs_plans_and_approvals_are_found_again(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock, writer="run-1") as state:
         records = state.records
         records.start_run(RunRecord("run-1", "apply", 1, "4f1c2a9", clock.now(), None, None, {}))
         digest = target_digest(HARMLESS)
@@ -418,8 +434,8 @@ def test_runs_plans_and_approvals_are_found_again(path: Path, clock: SimulatedCl
         assert [(run.id, run.exit_code, run.summary) for run in records.runs()] == [("run-1", 4, {"refused": 1})]
 
 
-def test_a_hold_on_one_or_on_every_target(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock) as state:
+def test_a_hold_on_one_or_on_every_target(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock) as state:
         state.records.hold(Hold("mem", "ann", "audit", clock.now()))
         assert state.journal.held("mem") == "audit (ann)"
         assert state.journal.held("other") == ""
@@ -431,9 +447,9 @@ def test_a_hold_on_one_or_on_every_target(path: Path, clock: SimulatedClock) -> 
         assert state.journal.held("other") == ""
 
 
-def test_the_first_original_of_a_point_is_kept(path: Path, clock: SimulatedClock) -> None:
+def test_the_first_original_of_a_point_is_kept(place: Place, clock: SimulatedClock) -> None:
     first = Adoption(POINT, ("sg-1", "sg-2"), PacketSet.of(ANYWHERE, ServiceSet.ports(6, 22, 22)))
-    with State(path, clock, writer="r") as state:
+    with State(place, clock, writer="r") as state:
         generation = state.lease.generation
         state.journal.adopt("mem", [first], Writer("r", generation, 1.0))
         state.journal.adopt("mem", [Adoption(POINT, ("cs-1",))], Writer("r", generation, 2.0))
@@ -443,16 +459,16 @@ def test_the_first_original_of_a_point_is_kept(path: Path, clock: SimulatedClock
         assert state.records.originals("mem") == {}
 
 
-def test_verified_inventories_are_replaced_scope_by_scope(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock) as state:
+def test_verified_inventories_are_replaced_scope_by_scope(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock) as state:
         one, two = VerifiedScope("mem", "a", ["i-1"], 1.0), VerifiedScope("mem", "b", ["i-2"], 1.0)
         state.records.verify([one, two], "r")
         state.records.verify([replace(one, document=["i-3"], at=2.0)], "r")
         assert [(scope.scope, scope.document, scope.at) for scope in state.records.verified()] == [("a", ["i-3"], 2.0), ("b", ["i-2"], 1.0)]
 
 
-def test_small_notes_are_kept(path: Path, clock: SimulatedClock) -> None:
-    with State(path, clock) as state:
+def test_small_notes_are_kept(place: Place, clock: SimulatedClock) -> None:
+    with State(place, clock) as state:
         assert state.records.note("mail") is None
         state.records.keep("mail", {"sent": 1})
         state.records.keep("mail", {"sent": 2})
