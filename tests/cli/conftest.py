@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudsync.lab.server import Lab, running
+from tests.cli.four import Four, on_stage
 from tests.cli.shell import Repository, of_lab, started
 
 
@@ -59,3 +60,18 @@ def fresh(small_lab: Lab, credentials: None, tmp_path: Path) -> Repository:
     """The small estate as it was before us, for tests that change it."""
     small_lab.control.reset(estate="small", seed=1)
     return of_lab(tmp_path / "repository", small_lab)
+
+
+@pytest.fixture(scope="session")
+def four_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Four]:
+    """One lab of four platforms for the whole session."""
+    with on_stage(tmp_path_factory.mktemp("four")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def four(four_stage: Four) -> Four:
+    """The estate `four` as it was before us, and an empty repository."""
+    four_stage.lab.control.no_faults()
+    four_stage.clear()
+    return four_stage
