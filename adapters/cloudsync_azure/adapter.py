@@ -88,10 +88,10 @@ class AzureAdapter:
         return Snapshot(name, discovery, found.table, (state,), digest(found.table, discovery))
 
     def refresh(self, table: AzureTable, steps: Iterable[Step], bindings: Mapping[str, str]) -> AzureTable:
-        """Read again the groups that these steps write. Raises AdapterError."""
+        """Read again the groups and interfaces that these steps write. Raises AdapterError."""
         del bindings  # no step creates an object whose id is the platform's
         try:
-            return reading.again(self._client, table, (step.object for step in steps))
+            return reading.again(self._client, table, steps)
         except (ParseError, KeyError, TypeError) as error:
             raise AdapterError(self.settings.scope, "refresh", str(error)) from error
 

@@ -15,7 +15,7 @@ from cloudsync.model.workload import PointId
 from cloudsync_azure.chain import overlap
 from cloudsync_azure.decode import EVERYTHING, Reader, pair
 from cloudsync_azure.limits import PLATFORM_ADDRESS
-from cloudsync_azure.table import AzureTable, Nic, Tier
+from cloudsync_azure.table import AzureTable, Nic, Tier, members
 
 if TYPE_CHECKING:
     from cloudsync_azure.mend import Held
@@ -69,11 +69,13 @@ class Plumbing:
     def of(cls, table: AzureTable) -> Plumbing:
         """Index the platform rules of a table."""
         found: dict[tuple[str, bool], AddressSet] = {}
+        inside = members(table)
         for nsg in table.nsgs.values():
             for rule in nsg.rules:
                 if nsg.managed and rule.tier is Tier.PLATFORM:
                     key = (nsg.id, rule.egress)
-                    found[key] = found.get(key, AddressSet()) | rule.own.addresses
+                    own = AddressSet.union_all((rule.own.addresses, *(inside.get(one, NOWHERE) for one in rule.own.asgs)))
+                    found[key] = found.get(key, AddressSet()) | own
         return cls(found)
 
     def open(self, reader: Reader, nic: Nic, *, egress: bool) -> PacketSet:

@@ -8,7 +8,7 @@ compare a plan's states by identity first.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -277,11 +277,6 @@ def chain(rules: tuple[Rule, ...], *, egress: bool, ground: Ground) -> Chain:
     """Compile one direction of an NSG's rules."""
     mine = (rule for rule in (*rules, *DEFAULTS) if rule.egress is egress)
     return Chain(tuple(_line(replace(rule, origins=()), ground) for rule in mine))
-
-
-def asgs_of(rules: Iterable[Rule]) -> frozenset[str]:
-    """Return the ASGs that rules name."""
-    return frozenset(one for rule in rules for side in (rule.source, rule.destination) for one in side.asgs)
 
 
 def overlap(a: AddressSet, b: AddressSet) -> bool:

@@ -11,9 +11,9 @@ from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, address_text
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, Packet, PacketSet
 from cloudsync.model.workload import PointId
-from cloudsync_azure.chain import Chain, Ground, Line, Members, asgs_of, chain
+from cloudsync_azure.chain import Chain, Ground, Line, Members, chain
 from cloudsync_azure.parse import canonical
-from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Side, mark_text
+from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Side, asgs_of, mark_text, members
 
 EVERYTHING = {Family.V4: PacketSet(v4=ALL_PACKETS.v4), Family.V6: PacketSet(v6=ALL_PACKETS.v6)}
 Piece = tuple[tuple[tuple[str, int], ...], Family]
@@ -73,11 +73,7 @@ class Reader:
         if not wanted:
             return ()
         if self._members is None:
-            held: dict[str, list[AddressSet]] = {}
-            for nic in self.table.nics.values():
-                for one in nic.asgs:
-                    held.setdefault(one, []).append(nic.private)
-            self._members = {one: AddressSet.union_all(sets) for one, sets in held.items()}
+            self._members = members(self.table)
         return tuple((one, self._members.get(one, AddressSet())) for one in sorted(wanted))
 
     def keepsake(self, nsg: Nsg, rule: Rule) -> str:

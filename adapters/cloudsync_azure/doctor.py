@@ -10,7 +10,7 @@ from cloudsync.adapter import Check
 from cloudsync.model.errors import AdapterError
 from cloudsync_azure import read as reading
 from cloudsync_azure.client import CallFailedError, Client
-from cloudsync_azure.limits import PERMISSIONS, PERMISSIONS_VERSION, SUBSCRIPTION_VERSION
+from cloudsync_azure.limits import ASG_PERMISSIONS, PERMISSIONS, PERMISSIONS_VERSION, SUBSCRIPTION_VERSION
 from cloudsync_azure.parse import ParseError
 from cloudsync_azure.quota import load
 from cloudsync_azure.table import AzureTable, Nsg
@@ -58,7 +58,7 @@ def _rights(client: Client) -> Iterator[Check]:
         hint = "grant Microsoft.Authorization/permissions/read; without it rights show only when they are used"
         yield Check(f"{client.settings.scope}: rights", ok=False, detail=str(failure), hint=hint)
         return
-    for one in PERMISSIONS:
+    for one in (*PERMISSIONS, *(ASG_PERMISSIONS if client.settings.asgs else ())):
         if _not_used(client, one.action):
             continue
         where = scopes if one.write else [""]

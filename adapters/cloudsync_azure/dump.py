@@ -35,6 +35,7 @@ def dump(table: AzureTable) -> dict[str, Any]:
             for _, nic in sorted(table.nics.items())
         ],
         "subnets": [[one.id, one.vnet, list(one.prefixes.cidrs()), one.nsg, one.strangers] for _, one in sorted(table.subnets.items())],
+        "asgs": [[one.id, one.location, one.owner] for _, one in sorted(table.asgs.items())],
         "spaces": [[vnet, list(space.cidrs())] for vnet, space in sorted(table.spaces.items())],
     }
 

@@ -15,6 +15,7 @@ from cloudsync_azure import beyond, quarantine
 from cloudsync_azure.chain import KNOWN_TAGS
 from cloudsync_azure.decode import Reader
 from cloudsync_azure.fit import Findings
+from cloudsync_azure.groups import ClassKey, Group, Groups, leftovers, unseen
 from cloudsync_azure.limits import DESCRIPTION_MOST, NAME_MOST
 from cloudsync_azure.mend import Held, mend, outranked
 from cloudsync_azure.payload import content_digest
@@ -23,7 +24,7 @@ from cloudsync_azure.quota import quota_problems
 from cloudsync_azure.remains import Remains, Scene, Standing, remains
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.stand import Stand, foreign_of, split, stand
-from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Tier, mark_text, order
+from cloudsync_azure.table import AzureTable, Nic, Nsg, Rule, Tier, asgs_of, mark_text, order
 from cloudsync_azure.tiers import Key, Peers, Saying, Slot, Want, key_of, platform, stops_platform, wants
 
 LEVELS = {Tier.SHIELD: 0.0, Tier.NEVER: 1.0, Tier.ALLOW: 2.0, Tier.CLOSED: 3.0, Tier.MEND: 4.0, Tier.KEPT: 5.0, Tier.DEFAULT: 6.0}
@@ -42,7 +43,10 @@ class Work:
     classes: Mapping[tuple[str, Domain], ClassIntent]
     points: Mapping[PointId, PointIntent]
     reader: Reader
+    groups: Groups = Groups({})
     behind: Mapping[str, tuple[Nic, ...]] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
+    """Groups of ours in which no interface is seen."""
     cut: dict[tuple[PointId, bool], list[PacketSet]] = field(default_factory=dict)
     """What of our allows finds no number below a foreign deny, by point and direction: it is left out."""
 
@@ -61,16 +65,20 @@ def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encodi
     findings = Findings(intent.target)
     classes = {(group.class_id, group.domain): group for group in intent.classes}
     points = {point.point: point for point in intent.points}
-    work = Work(intent, table, settings, findings, classes, points, Reader(table), behind=_behind(table))
-    desired = replace(table, nsgs={key: _nsg(work, nsg, {}) for key, nsg in table.nsgs.items()})
+    groups = Groups.of(intent, table, settings, findings)
+    work = Work(intent, table, settings, findings, classes, points, Reader(table), groups, _behind(table))
+    work.unseen = unseen(table)
+    joined = groups.joined(table)
+    desired = replace(joined, nsgs={key: _nsg(work, nsg, {}) for key, nsg in table.nsgs.items()})
     held = _held(work)
     if intent.mode is TargetMode.EXCLUSIVE:
         more = mend(desired, held, settings.quotas.ports_per_rule)
         if more:
-            desired = replace(table, nsgs={key: _nsg(work, nsg, more) for key, nsg in table.nsgs.items()})
+            desired = replace(joined, nsgs={key: _nsg(work, nsg, more) for key, nsg in table.nsgs.items()})
         # What cannot be said at all is missing for that reason, whoever stands above.
         for problem in () if findings.problems else tuple(outranked(desired, held)):
             findings.problem(problem)
+    desired = groups.settled(replace(desired, nics=table.nics, asgs=table.asgs), _named_groups(desired))
     for problem in quota_problems(table, desired, settings):
         findings.problem(problem)
     _unmarked_notes(work)
@@ -85,6 +93,10 @@ def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encodi
         forced=rest.forced or None,
         plumbing=rest.plumbing or None,
     )
+
+
+def _named_groups(table: AzureTable) -> frozenset[str]:
+    return asgs_of(rule for nsg in table.nsgs.values() for rule in nsg.rules)
 
 
 def _behind(table: AzureTable) -> dict[str, tuple[Nic, ...]]:
@@ -113,19 +125,27 @@ def _nsg(work: Work, nsg: Nsg, more: Mapping[tuple[str, bool], tuple[Want, ...]]
     if not nsg.managed:
         return nsg
     rules: list[Rule] = []
+    peers = Peers(work.classes, _near(work, nsg))
     for egress in (False, True):
-        rules.extend(_direction(work, nsg, more.get((nsg.id, egress), ()), egress=egress))
+        rules.extend(_direction(work, nsg, peers, more.get((nsg.id, egress), ()), egress=egress))
     anybody = any(work.held(nic, egress=False) for nic in work.behind.get(nsg.id, ()))
     flush = True if work.settings.flush and anybody and work.intent.mode is TargetMode.EXCLUSIVE else nsg.flush
     return replace(nsg, rules=tuple(sorted(rules, key=order)), flush=flush)
 
 
-def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> list[Rule]:
+def _near(work: Work, nsg: Nsg) -> Mapping[ClassKey, Group]:
+    """Return the groups that rules of an NSG may name."""
+    nics = work.behind.get(nsg.id, ())
+    held = [work.points[nic.point] for nic in nics if work.held(nic, egress=False) is not None]
+    classes = {(one.class_id, one.domain): work.classes[one.class_id, one.domain] for one in held}
+    return work.groups.near(nsg, nics, classes.values(), work.settings.quotas.asgs_per_nsg)
+
+
+def _direction(work: Work, nsg: Nsg, peers: Peers, more: Iterable[Want], *, egress: bool) -> list[Rule]:
     """Return the rules of one direction of a managed NSG."""
     nics = work.behind.get(nsg.id, ())
     mine = [rule for rule in nsg.rules if rule.egress is egress]
-    peers = Peers(work.classes)
-    slots = _slots(work, nics, egress=egress)
+    slots = _slots(work, nics, peers, egress=egress)
     wanted = wants(slots, Saying(egress, peers, work.findings, work.settings.quotas.ports_per_rule))
     wanted.extend(more)
     if work.intent.mode is TargetMode.EXCLUSIVE:
@@ -133,7 +153,7 @@ def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> l
         kept = remains(scene)
     else:
         kept = Remains([rule for rule in mine if not rule.ours])
-    wanted = quarantine.held_back(wanted, mine, work.intent.quarantined)
+    wanted = quarantine.held_back(wanted, mine, work.intent.quarantined, work.unseen)
     wanted.extend(platform(wanted, egress=egress))
     wanted.extend(want for _, want in sorted(kept.kept, key=lambda pair: (pair[0], bool(pair[1].own.v6))))
     # Of twins the first decides; the second would only take a number.
@@ -144,16 +164,20 @@ def _direction(work: Work, nsg: Nsg, more: Iterable[Want], *, egress: bool) -> l
     return [*kept.stay, *placed]
 
 
-def _slots(work: Work, nics: Iterable[Nic], *, egress: bool) -> list[Slot]:
+def _slots(work: Work, nics: Iterable[Nic], peers: Peers, *, egress: bool) -> list[Slot]:
     members: dict[tuple[str, Domain], list[Nic]] = {}
     for nic in nics:
         point = work.held(nic, egress=egress)
         if point is not None:
             members.setdefault((point.class_id, point.domain), []).append(nic)
-    return [
-        Slot(work.classes[key], AddressSet.union_all(nic.private for nic in found), tuple(nic.point for nic in found))
-        for key, found in sorted(members.items())
-    ]
+    slots: list[Slot] = []
+    for key, found in sorted(members.items()):
+        group, points = peers.groups.get(key), tuple(nic.point for nic in found)
+        # A group acts on everybody in it who is behind the NSG: those must be the held ones.
+        fits = group is not None and {nic.point for nic in nics} & group.points == set(points)
+        asg = group.asg.id if group is not None and fits else ""
+        slots.append(Slot(work.classes[key], AddressSet.union_all(nic.private for nic in found), points, asg))
+    return slots
 
 
 def _scene(work: Work, nsg: Nsg, nics: Iterable[Nic], count: int, *, egress: bool) -> Scene:
@@ -192,7 +216,8 @@ def _placed(work: Work, nsg: Nsg, wanted: list[Want], stay: list[Rule], *, egres
     seats = _seats(wanted, stands, now)
     # Rule by rule, what is still there keeps its number until it goes.
     old = {rule.priority for rule in nsg.rules if rule.egress is egress} if work.settings.child else set[int]()
-    found = numbers(seats, Band(*work.settings.band, taken, old))
+    bottom = sum(1 for seat in seats if seat.tier in (Tier.PLATFORM, Tier.DEFAULT))
+    found = numbers(seats, Band(*work.settings.band, taken, old, bottom))
     if found is None:
         first, last = work.settings.band
         text = f"{nsg.name}: {len(wanted)} rules of ours find no priorities between {first} and {last} beside {len(stay)} foreign ones"
@@ -266,7 +291,7 @@ def _seats(wanted: list[Want], stands: list[tuple[int, int]], now: Mapping[Key, 
 
 def _key(rule: Rule) -> Key:
     assert rule.tier is not None
-    return rule.tier, rule.egress, rule.deny, rule.protocol, rule.peer, rule.own.addresses, rule.ports, rule.source_ports
+    return rule.tier, rule.egress, rule.deny, rule.protocol, rule.peer, rule.own, rule.ports, rule.source_ports
 
 
 def _named(work: Work, nsg: Nsg, wanted: list[Want], found: list[int], now: Mapping[Key, Rule]) -> list[Rule]:
@@ -288,8 +313,7 @@ def _named(work: Work, nsg: Nsg, wanted: list[Want], found: list[int], now: Mapp
 
 def rule_of(want: Want, name: str, number: int, text: str) -> Rule:
     """Return a wanted rule as a rule."""
-    own = replace(want.peer, addresses=want.own, tag="", asgs=())
-    source, destination = (own, want.peer) if want.egress else (want.peer, own)
+    source, destination = (want.side, want.peer) if want.egress else (want.peer, want.side)
     return Rule(
         name=name,
         egress=want.egress,
@@ -316,7 +340,8 @@ def _name(owner: str, want: Want, taken: set[str]) -> str:
     """Return `cs-<owner>-<tier>-<rule>-<hash of the content>`; twins get a number behind it."""
     first = want.origins[0].rule if want.origins else want.tier.name.lower()
     slug = _SLUG.sub("_", first)[:SLUG].strip("_.") or "rule"
-    side = [want.peer.addresses.v4, want.peer.addresses.v6, want.peer.tag, want.peer.asgs, want.own.v4, want.own.v6]
+    own = (want.asg,) if want.asg else (want.own.v4, want.own.v6)
+    side = [want.peer.addresses.v4, want.peer.addresses.v6, want.peer.tag, want.peer.asgs, *own]
     content = [want.tier.value, want.egress, want.deny, want.protocol.value, side, want.ports, want.source_ports]
     base = f"cs-{owner}-{want.tier.value}-{slug}-{content_digest(content)}"
     assert len(base) < NAME_MOST
@@ -329,6 +354,10 @@ def _name(owner: str, want: Want, taken: set[str]) -> str:
 
 def _unmarked_notes(work: Work) -> None:
     """Say which rules look like ours and are not: a mark that was edited away makes a rule foreign, for good."""
+    left = 0 if work.settings.asgs else leftovers(work.table)
+    if left:
+        text = f"{left} interfaces are in application security groups of ours, which nothing names with asgs: off"
+        work.findings.note(f"{text}; one run with asgs: on and quotas: {{asgs: 0}} takes them out")
     for nsg in work.table.nsgs.values():
         for rule in nsg.rules:
             if nsg.managed and not rule.ours and rule.name.startswith(f"cs-{work.intent.owner}-"):

@@ -51,6 +51,8 @@ PLATFORM_ADDRESS = AddressSet.of("168.63.129.16/32")
 
 PRIORITY_FIRST, PRIORITY_LAST = 100, 4096
 NAME_MOST, DESCRIPTION_MOST = 80, 140
+ASGS_PER_SEAT, SEATS_PER_ASG = 20, 4000
+"""Application security groups that one ipConfiguration may have joined, and ipConfigurations in one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class Quotas:
     addresses_per_nsg: int = 4000
     """Over all its rules, sources and destinations counted apart."""
     ports_per_rule: int = 200
+    asgs: int = 3000
+    """Application security groups per region, other people's included."""
+    asgs_per_nsg: int = 100
+    """Over all rules of an NSG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,31 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
 )
 """No right to attach or detach a group: that is not ours."""
+
+ASG_PERMISSIONS: tuple[Permission, ...] = (
+    Permission("Microsoft.Network/applicationSecurityGroups/read", "which application security groups there are, and whose (asgs: on)"),
+    Permission("Microsoft.Network/applicationSecurityGroups/write", "create a group for a class (asgs: on)", write=True),
+    Permission("Microsoft.Network/applicationSecurityGroups/delete", "remove one that nobody needs any more (asgs: on)", write=True),
+    Permission("Microsoft.Network/applicationSecurityGroups/joinNetworkSecurityRule/action", "name it in a rule (asgs: on)", write=True),
+    Permission("Microsoft.Network/applicationSecurityGroups/joinIpConfiguration/action", "put a machine into it (asgs: on)", write=True),
+    Permission(
+        "Microsoft.Network/networkInterfaces/write", "an interface is written whole to join or leave a group (asgs: on)", write=True
+    ),
+    Permission(
+        "Microsoft.Network/networkSecurityGroups/join/action",
+        "asked for again when an interface with a group of its own is written",
+        write=True,
+    ),
+    Permission(
+        "Microsoft.Network/publicIPAddresses/join/action", "asked for again when an interface with a public address is written", write=True
+    ),
+    Permission(
+        "Microsoft.Network/loadBalancers/backendAddressPools/join/action",
+        "asked for again when an interface behind a load balancer is written",
+        write=True,
+    ),
+)
+"""Beside the others, only where the settings say `asgs: on`: a PUT of an interface asks for everything that the interface refers to."""
 
 # --- what answers mean -----------------------------------------------------------------------------------------------
 

@@ -16,38 +16,66 @@ from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.fit import peer_side, say
+from cloudsync_azure.freeze import frozen
+from cloudsync_azure.joins import Moves
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.payload import content_digest
+from cloudsync_azure.quota import load
+from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.steps import Change, alone, changes, delete_rule, flush, merge, phases, put, put_rule
-from cloudsync_azure.table import AzureTable, Nsg, Rule, Side, Tier, mark_text, order
+from cloudsync_azure.table import AzureTable, Nsg, Rule, Side, Tier, asgs_of, mark_text, order
 
 PORTS_MOST = 200
 
 
-def meet(actual: AzureTable, desired: AzureTable, band: tuple[int, int]) -> tuple[Phase, ...]:
-    """Return the writes of MEET for whole groups; empty where shields find no number or do not come out exactly."""
-    flushed, ready = flush(actual, changes(actual, desired))
+def meet(actual: AzureTable, desired: AzureTable, settings: AzureSettings) -> tuple[Phase, ...]:
+    """Return the writes of MEET for whole groups; empty where shields find no number or do not come out exactly.
+
+    Rules about application security groups whose members change name addresses in the middle: interfaces move while no rule goes by them.
+    """
+    moves = Moves.of(actual, desired)
+    flushed, ready = flush(actual, _touched(actual, desired, moves.changed))
     ways: list[tuple[Nsg, Nsg, Nsg]] = []
     for old, new in ready:
-        ends = _Ends(actual, old, new)
-        middle = ends.middle(new, band, opening=True) or ends.middle(old, band, opening=False)
+        ends = _Ends(actual, old, new, desired)
+        bases = ((frozen(new, desired, moves.changed), True), (frozen(old, actual, moves.changed), False))
+        tried = (ends.middle(base, settings.band, opening=opening) for base, opening in bases if base is not None)
+        middle = next((one for one in tried if one is not None and _fits(one, settings)), None)
         if middle is None:
             return ()
         ways.append((old, middle, new))
     return phases(
         ("flush", flushed),
+        ("create-groups", moves.create(actual)),
         ("shrink", [put(actual, old, middle, temporary=True, name="shrink") for old, middle, _ in ways if old.rules != middle.rules]),
-        ("grow", [put(actual, middle, new, name="grow") for _, middle, new in ways if middle.rules != new.rules]),
+        ("move", moves.put(actual, desired, "move")),
+        ("grow", [put(desired, middle, new, name="grow") for _, middle, new in ways if middle.rules != new.rules]),
+        ("remove-groups", moves.remove(actual)),
     )
 
 
-def meet_by_rule(actual: AzureTable, desired: AzureTable, band: tuple[int, int]) -> tuple[Phase, ...]:
-    """Return the writes of MEET rule by rule."""
+def _touched(actual: AzureTable, desired: AzureTable, changing: frozenset[str]) -> list[Change]:
+    """Return the NSGs that change, and those whose rules go by groups whose members do."""
+    found = changes(actual, desired)
+    known = {old.id for old, _ in found}
+    more = [(nsg, desired.nsgs[key]) for key, nsg in sorted(actual.nsgs.items()) if nsg.managed and key not in known]
+    return [*found, *((old, new) for old, new in more if changing & asgs_of(rule for rule in old.rules if rule.ours))]
+
+
+def _fits(nsg: Nsg, settings: AzureSettings) -> bool:
+    held = load(nsg.rules)
+    return held.rules <= settings.quotas.rules_per_nsg and held.addresses <= settings.quotas.addresses_per_nsg
+
+
+def meet_by_rule(actual: AzureTable, desired: AzureTable, settings: AzureSettings) -> tuple[Phase, ...]:
+    """Return the writes of MEET rule by rule; none where interfaces move between application security groups."""
+    if Moves.of(actual, desired) != Moves():
+        return ()
     flushed, ready = flush(actual, changes(actual, desired))
     shields: dict[str, list[Rule]] = {}
     under: list[Change] = []
     for old, new in ready:
-        middle = _Ends(actual, old, new).middle(old, band, opening=False)
+        middle = _Ends(actual, old, new, actual).middle(old, settings.band, opening=False)
         if middle is None:
             return ()
         shields[old.id] = [one for one in middle.rules if one.tier is Tier.SHIELD and one not in old.rules]
@@ -76,10 +104,10 @@ def _with(nsg: Nsg, more: Iterable[Rule]) -> Nsg:
 class _Ends:
     """Old and new state of everybody behind one group that changes, whatever stands in series with it."""
 
-    def __init__(self, table: AzureTable, old: Nsg, new: Nsg) -> None:
+    def __init__(self, table: AzureTable, old: Nsg, new: Nsg, goal: AzureTable) -> None:
         self.table = table
         self.old: Mapping[PointId, Access] = alone(table, old)
-        self.new: Mapping[PointId, Access] = alone(table, new)
+        self.new: Mapping[PointId, Access] = alone(goal, new)
 
     def middle(self, base: Nsg, band: tuple[int, int], *, opening: bool) -> Nsg | None:
         """Return a group that lets through exactly what old and new share: denies on top against what the new state opens, or what goes."""

@@ -16,7 +16,7 @@ from typing import Any
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.intervals import Points
-from cloudsync_azure.table import ALL_PORTS, TAG_MANAGED, Nsg, Protocol, Rule, Side, Subnet, order, tier_of
+from cloudsync_azure.table import ALL_PORTS, TAG_MANAGED, Asg, Nsg, Protocol, Rule, Side, Subnet, order, tier_of
 
 Raw = Mapping[str, Any]
 
@@ -296,18 +296,21 @@ class Interface:
     asgs: tuple[str, ...]
     tags: tuple[tuple[str, str], ...]
     seats: tuple[str, ...]
+    location: str = ""
+    alike: bool = True
+    """All its ipConfigurations have joined the same application security groups."""
 
 
 def interface(raw: Raw) -> Interface:
     """Return one network interface."""
     identity = text(raw, "id", "a network interface")
     kept = properties(raw, identity)
-    private, public, subnets, asgs, seats = NOWHERE, [], [], set[str](), []
+    private, public, subnets, joined, seats = NOWHERE, [], [], list[frozenset[str]](), []
     for one in listed(kept, "ipConfigurations", identity):
         inner = properties(one, f"an ipConfiguration of {identity}")
         seats.append(str(one.get("id") or "").lower())
         subnets.append(reference(inner, "subnet"))
-        asgs |= {reference({"asg": each}, "asg") for each in inner.get("applicationSecurityGroups") or ()}
+        joined.append(frozenset(reference({"asg": each}, "asg") for each in inner.get("applicationSecurityGroups") or ()))
         if inner.get("privateIPAddress"):
             private |= _held(str(inner["privateIPAddress"]), inner.get("privateIPAddressPrefixLength"), identity)
         if inner.get("publicIPAddress"):
@@ -321,10 +324,20 @@ def interface(raw: Raw) -> Interface:
         subnets=tuple(sorted(dict.fromkeys(one for one in subnets if one))),
         private=private,
         public=tuple(sorted(public)),
-        asgs=tuple(sorted(asgs)),
+        asgs=tuple(sorted(frozenset().union(*joined))),
         tags=tags(raw),
         seats=tuple(seats),
+        location=str(raw.get("location") or ""),
+        alike=len(set(joined)) == 1,
     )
+
+
+def asg(raw: Raw, owner: str) -> Asg:
+    """Return one application security group; it is ours when its tag names our owner and its name begins with it."""
+    identity = text(raw, "id", "an application security group")
+    marked = owner in [value for key, value in tags(raw) if key.lower() == TAG_MANAGED]
+    mine = marked and text(raw, "name", identity).lower().startswith(f"cs-{owner}-")
+    return Asg(identity.lower(), str(raw.get("location") or ""), owner if mine else "")
 
 
 def _held(address: str, length: object, identity: str) -> AddressSet:

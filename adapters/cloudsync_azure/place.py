@@ -26,6 +26,8 @@ _STARTS = {
 """Where tiers begin in a band of the usual width (1000 to 4096)."""
 _STEP = 10
 """New rules leave room between them, as long as there is room."""
+_BOTTOM_FEW = 3
+"""The platform's rule and a default deny for each family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,14 @@ class Band:
         """Tell whether a number may be given."""
         return self.first <= number <= self.last and number not in self.taken
 
+    bottom: int = 0
+    """Rules that stand last: the platform's and the default denies; where there are many, they begin earlier."""
+
     def start(self, tier: Tier, before: Tier | None = None) -> int:
         """Return where a tier begins in this band, or the place just before another."""
         wanted = _STARTS[tier] if before is None or before is Tier.DEFAULT else _STARTS[before] - 1
+        if tier is Tier.PLATFORM and wanted == _STARTS[tier] and self.bottom > _BOTTOM_FEW:
+            wanted = max(_STARTS[Tier.KEPT] + _STEP, _STARTS[Tier.DEFAULT] - 4 * self.bottom)
         return self.first + wanted * (self.last - self.first) // _WIDTH
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from cloudsync.adapter import Origin
@@ -13,20 +14,30 @@ from cloudsync_azure.tiers import Want
 QUARANTINE = Origin("quarantine")
 
 
-def held_back(wanted: list[Want], mine: Iterable[Rule], waiting: AddressSet) -> list[Want]:
-    """Return the wanted rules with the missing machines' addresses left where rules of ours name them now; none is added anywhere."""
+def held_back(wanted: list[Want], mine: Iterable[Rule], waiting: AddressSet, empty: AbstractSet[str]) -> list[Want]:
+    """Return the wanted rules with the missing machines' addresses left where rules of ours name them now; none is added anywhere.
+
+    `empty`: groups of ours in which nobody is seen. Whoever is missing may still be in there: rules about them stay as well.
+    """
     if not waiting:
         return wanted
     found = list(wanted)
     for rule in mine:
+        if rule.tier is not None and empty & {*rule.own.asgs, *rule.peer.asgs}:
+            found.append(_as_it_is(rule))
+            continue
         if rule.tier in (None, Tier.SHIELD, Tier.KEPT, Tier.MEND, Tier.PLATFORM) or not _names(rule, waiting):
             continue
         at = next((at for at, want in enumerate(found) if _continues(want, rule, waiting)), None)
         if at is not None:
             found[at] = _with(found[at], rule, waiting)
-        elif rule.peer.addresses <= waiting or rule.own.addresses <= waiting:
+        elif _alone(rule.peer, waiting) or _alone(rule.own, waiting):
             found.append(_as_it_is(rule))
     return found
+
+
+def _alone(side: Side, waiting: AddressSet) -> bool:
+    return not side.asgs and side.addresses <= waiting
 
 
 def _names(rule: Rule, waiting: AddressSet) -> bool:
@@ -37,7 +48,7 @@ def _names(rule: Rule, waiting: AddressSet) -> bool:
 def _continues(want: Want, rule: Rule, waiting: AddressSet) -> bool:
     """Tell whether a wanted rule is the same as one that stands there, but for the missing machines."""
     same = (want.tier, want.deny, want.protocol, want.ports) == (rule.tier, rule.deny, rule.protocol, rule.ports)
-    if not same or bool(want.own.v4) is not bool(rule.own.addresses.v4):
+    if not same or want.asg or want.peer.asgs or rule.own.asgs or bool(want.own.v4) is not bool(rule.own.addresses.v4):
         return False
     rest = (rule.peer.addresses - waiting, rule.own.addresses - waiting)
     peers_match = want.peer.addresses == rule.peer.addresses or want.peer.addresses - waiting == rest[0]
@@ -53,5 +64,5 @@ def _as_it_is(rule: Rule) -> Want:
     assert rule.tier is not None
     names = rule.description.partition(": ")[2].split(", ")
     origins = tuple(Origin(name) for name in names if name) or (QUARANTINE,)
-    own = rule.own.addresses
-    return Want(rule.tier, rule.egress, rule.deny, rule.protocol, rule.peer, own, rule.ports, rule.source_ports, origins)
+    own, asg = rule.own.addresses, next(iter(rule.own.asgs), "")
+    return Want(rule.tier, rule.egress, rule.deny, rule.protocol, rule.peer, own, rule.ports, rule.source_ports, origins, asg)

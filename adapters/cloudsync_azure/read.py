@@ -7,18 +7,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cloudsync.adapter import Found, FoundInterface
+from cloudsync.adapter import Found, FoundInterface, Step
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.workload import PointId
-from cloudsync_azure import parse
+from cloudsync_azure import joins, parse
 from cloudsync_azure.client import Client
+from cloudsync_azure.joins import PUT_NIC
 from cloudsync_azure.limits import COMPUTE_VERSION, NETWORK_VERSION, SCALE_SET_NIC_VERSION
 from cloudsync_azure.parse import Interface, Machine, Network, ParseError, Raw
 from cloudsync_azure.settings import AzureSettings
-from cloudsync_azure.table import AzureTable, Nic, Nsg, Subnet
+from cloudsync_azure.table import Asg, AzureTable, Nic, Nsg, Subnet
 
 THREADS = 6
+SINGLE_NIC_DEPTH = 8
+"""Slashes in `/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/networkInterfaces/N`."""
 Value = TypeVar("Value")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Parts:
     machines: tuple[Machine, ...]
     sets: tuple[Machine, ...]
     public: Mapping[str, AddressSet]
+    asgs: tuple[Asg, ...] = ()
 
 
 def whole(client: Client, owner: str) -> SubscriptionRead:
@@ -60,6 +65,9 @@ def _parts(client: Client, owner: str, pool: ThreadPoolExecutor) -> Parts:
     nsgs = start(network, "networkSecurityGroups", NETWORK_VERSION, lambda raw: parse.nsg(raw, owner))
     nics = start(network, "networkInterfaces", NETWORK_VERSION, parse.interface)
     networks = start(network, "virtualNetworks", NETWORK_VERSION, parse.network)
+    asgs = None
+    if client.settings.asgs:
+        asgs = start(network, "applicationSecurityGroups", NETWORK_VERSION, lambda raw: parse.asg(raw, owner))
     machines = start(compute, "virtualMachines", COMPUTE_VERSION, parse.machine)
     sets = start(compute, "virtualMachineScaleSets", COMPUTE_VERSION, parse.machine)
     # The interfaces of uniform scale sets are in no list of interfaces.
@@ -73,7 +81,7 @@ def _parts(client: Client, owner: str, pool: ThreadPoolExecutor) -> Parts:
     if any(nic.public for nic in interfaces):
         for identity, address in start(network, "publicIPAddresses", NETWORK_VERSION, parse.public_address).result():
             public[identity] = NOWHERE if address is None else AddressSet.of(address)
-    return Parts(nsgs.result(), interfaces, networks.result(), machines.result(), sets.result(), public)
+    return Parts(nsgs.result(), interfaces, networks.result(), machines.result(), sets.result(), public, asgs.result() if asgs else ())
 
 
 def _all(client: Client, path: str, version: str, make: Callable[[Raw], Value]) -> tuple[Value, ...]:
@@ -99,10 +107,10 @@ def assembled(parts: Parts, settings: AzureSettings, owner: str) -> Subscription
         raise ParseError(f"the subscription has no network security group {unknown[0]} of the settings")
     machines = {one.id: one for one in parts.machines}
     sets = {one.id: one for one in parts.sets}
-    table = AzureTable(owner, settings.scope, nsgs, {}, subnets, _spaces(parts.networks))
+    table = AzureTable(owner, settings.scope, nsgs, {}, subnets, _spaces(parts.networks), _asgs(parts))
     nics: dict[PointId, Nic] = {}
     for one in parts.interfaces:
-        nic = _nic(one, table, parts.public)
+        nic = _nic(one, table, parts.public, settings)
         holder = _holder(one.holder, machines, sets)
         nics[nic.point] = replace(nic, skipped=_skipped(one, nic, holder, settings, table))
     table = replace(table, nics={point: nics[point] for point in sorted(nics)})
@@ -137,13 +145,36 @@ def _spaces(networks: Iterable[Network]) -> dict[str, AddressSet]:
     }
 
 
-def _nic(one: Interface, table: AzureTable, public: Mapping[str, AddressSet]) -> Nic:
+def _asgs(parts: Parts) -> dict[str, Asg]:
+    return {one.id: one for one in sorted(parts.asgs, key=lambda each: each.id)}
+
+
+def _nic(one: Interface, table: AzureTable, public: Mapping[str, AddressSet], settings: AzureSettings) -> Nic:
     for subnet in one.subnets:
         if subnet not in table.subnets:
             raise ParseError(f"{one.id} sits in {subnet}, which no list of networks shows")
     vnet = table.subnets[one.subnets[0]].vnet if one.subnets else ""
     addresses = AddressSet.union_all(public.get(identity, NOWHERE) for identity in one.public)
-    return Nic(one.id, point_of(one.id), one.name, one.holder, vnet, one.subnets, one.private, addresses, one.nsg, one.asgs)
+    return Nic(
+        id=one.id,
+        point=point_of(one.id),
+        name=one.name,
+        holder=one.holder,
+        vnet=vnet,
+        subnets=one.subnets,
+        private=one.private,
+        public=addresses,
+        nsg=one.nsg,
+        asgs=one.asgs,
+        location=one.location,
+        seats=_seats(one, settings),
+    )
+
+
+def _seats(one: Interface, settings: AzureSettings) -> int:
+    """Return how many ipConfigurations can join groups of ours; the interfaces of uniform scale sets are not written one by one."""
+    single = one.id.count("/") == SINGLE_NIC_DEPTH and settings.takes(parse.part(one.id, "resourceGroups"))
+    return len(one.seats) if single and one.alike and not one.endpoint else 0
 
 
 def point_of(identity: str) -> PointId:
@@ -213,21 +244,44 @@ def _interface(nic: Nic) -> FoundInterface:
 # --- again, in part --------------------------------------------------------------------------------------------------
 
 
-def again(client: Client, table: AzureTable, nsgs: Iterable[str]) -> AzureTable:
-    """Read single groups again and return the table with them replaced, without those that are gone. Raises CallFailedError, ParseError."""
-    found = dict(table.nsgs)
-    for identity in sorted(set(nsgs)):
-        known = found[identity]
-        raw = raw_nsg(client, identity)
-        if raw is None:
-            del found[identity]
+def again(client: Client, table: AzureTable, steps: Iterable[Step]) -> AzureTable:
+    """Read again what steps write and return the table with it replaced, without what is gone. Raises CallFailedError, ParseError."""
+    nsgs, nics, asgs = dict(table.nsgs), dict(table.nics), dict(table.asgs)
+    points = {nic.id: point for point, nic in table.nics.items()}
+    for identity, call in sorted({(step.object, _kind(step)) for step in steps}):
+        raw = raw_object(client, identity)
+        if call == PUT_NIC:
+            point = points[identity]
+            _replace(nics, point, None if raw is None else _moved(nics[point], parse.interface(raw), client.settings))
+        elif call:
+            _replace(asgs, identity, None if raw is None else parse.asg(raw, table.owner))
         else:
-            found[identity] = replace(parse.nsg(raw, table.owner), managed=known.managed)
-    return replace(table, nsgs=found)
+            known = nsgs[identity]
+            _replace(nsgs, identity, None if raw is None else replace(parse.nsg(raw, table.owner), managed=known.managed))
+    return replace(table, nsgs=nsgs, nics=nics, asgs={key: asgs[key] for key in sorted(asgs)})
 
 
-def raw_nsg(client: Client, identity: str) -> Raw | None:
-    """Read one group as it is answered; None when there is none. Raises CallFailedError."""
+def _kind(step: Step) -> str:
+    """Return whether a step is about an interface or an application security group; empty for rules."""
+    join = joins.read(step.payload)
+    return "" if join is None else PUT_NIC if join.call == PUT_NIC else "asg"
+
+
+def _replace(found: dict[Key, Value], key: Key, one: Value | None) -> None:
+    if one is None:
+        found.pop(key, None)
+    else:
+        found[key] = one
+
+
+def _moved(known: Nic, one: Interface, settings: AzureSettings) -> Nic:
+    return replace(
+        known, private=one.private, subnets=one.subnets, nsg=one.nsg, asgs=one.asgs, location=one.location, seats=_seats(one, settings)
+    )
+
+
+def raw_object(client: Client, identity: str) -> Raw | None:
+    """Read one group or interface as it is answered; None when there is none. Raises CallFailedError."""
     from cloudsync_azure.client import CallFailedError
 
     try:

@@ -41,6 +41,8 @@ class AzureSettings:
     flush: bool = False
     """Switch `flushConnection` on in managed NSGs (exclusive targets)."""
     outrank: bool = False
+    asgs: bool = False
+    """Write classes as application security groups where that says the same."""
     band: tuple[int, int] = (1000, PRIORITY_LAST)
     quotas: Quotas = Quotas()
     pace: float = 0.9
@@ -64,6 +66,7 @@ class AzureSettings:
             child=options.get("write", "whole") == "child",
             flush=options.get("flush_connections", "leave") == "enable",
             outrank=target.outrank,
+            asgs=options.get("asgs", "off") == "on",
             band=(int(band[0]), int(band[1])),
             quotas=Quotas(**options.get("quotas", {})),
             pace=float(options.get("pace", 0.9)),
@@ -110,6 +113,11 @@ def _wrong(target: TargetSettings) -> Iterator[tuple[str, str, str]]:
     yield from _wrong_numbers(options)
     if options.get("flush_connections") == "enable" and target.mode is TargetMode.ADDITIVE:
         yield "AZURE-FLUSH", "flush_connections: enable changes the NSG itself, which an additive target never does", "use mode: exclusive"
+    if options.get("asgs", "off") not in ("on", "off"):
+        yield "AZURE-ASGS", f"asgs {options['asgs']!r} is neither on nor off", "write asgs: on, or leave it out"
+    if options.get("asgs") == "on" and options.get("write") == "child":
+        text = "asgs: on needs write: whole: rule by rule there is no safe way between rules about groups and rules about addresses"
+        yield "AZURE-ASGS", text, "leave out one of the two"
     for name, url in (("endpoint", target.endpoint), ("authority", options.get("authority", ""))):
         if url and urlsplit(str(url)).scheme != "https":
             yield "BAD-ENDPOINT", f"{name} {url} is not https", "tokens are sent over TLS only; for the lab name its ca_file"
@@ -148,7 +156,7 @@ def _wrong_numbers(options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
             yield "AZURE-WAIT", f"{name} {value!r} is no time of at most an hour", f"write {name}: 30s"
     known = {field.name for field in fields(Quotas)}
     for name, value in (options.get("quotas") or {}).items():
-        if name not in known or not _whole(value) or value < 1:
+        if name not in known or not _whole(value) or value < (not name.startswith("asgs")):
             yield "AZURE-QUOTA", f"quota {name}: {value!r} is not known or no number", f"known: {', '.join(sorted(known))}"
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 from cloudsync.adapter import Seen, Step
 from cloudsync.model.address import Family
+from cloudsync_azure import joins
 from cloudsync_azure import payload as wire
 from cloudsync_azure.limits import DESCRIPTION_MOST, NAME_MOST, PRIORITY_FIRST, PRIORITY_LAST
 from cloudsync_azure.parse import ParseError, rule
@@ -37,14 +40,40 @@ def parsed(payload: str, owner: str) -> Parsed:
 
 def simulate(table: AzureTable, steps: Iterable[Step]) -> AzureTable:
     """Return the table after several steps, in their order, from their payloads alone."""
-    nsgs = dict(table.nsgs)
+    for joined, some in groupby(steps, lambda step: _join(step) is not None):
+        batch = tuple(some)
+        table = joins.after(table, filter(None, map(_join, batch))) if joined else _rules_after(table, batch)
+    return table
+
+
+def _join(step: Step) -> joins.Join | None:
+    return joins.read(step.payload)
+
+
+def _rules_after(table: AzureTable, steps: Iterable[Step]) -> AzureTable:
+    nsgs, homes = dict(table.nsgs), joins.homes_of(table)
     for step in steps:
         one = parsed(step.payload, table.owner)
         nsg = nsgs.get(one.request.nsg)
         if nsg is None:
             raise ValueError(f"no network security group {one.request.nsg}")
         nsgs[nsg.id] = _after(nsg, one)
+        _named_groups(nsg, nsgs[nsg.id], homes)
     return replace(table, nsgs=nsgs)
+
+
+def _named_groups(old: Nsg, new: Nsg, homes: Mapping[str, AbstractSet[str]]) -> None:
+    """Refuse rules of ours that come to name a group that nobody is in, or groups of several VNets. `homes`: VNets, by group."""
+    before = {one.name: one for one in old.rules}
+    for one in new.rules:
+        asgs = {*one.source.asgs, *one.destination.asgs}
+        if not asgs or not one.ours or before.get(one.name) == one:
+            continue
+        empty = next((asg for asg in asgs if not homes.get(asg)), None)
+        if empty is not None:
+            raise ValueError(f"rule {one.name} would name {empty.rpartition('/')[2]}, which nobody is in")
+        if len(frozenset().union(*(homes[asg] for asg in asgs))) > 1:
+            raise ValueError(f"rule {one.name} would name groups of several VNets")
 
 
 def _after(nsg: Nsg, one: Parsed) -> Nsg:
@@ -100,6 +129,9 @@ def _wrong(one: Rule) -> Iterator[str]:
 
 def seen(table: AzureTable, step: Step) -> Seen:
     """Tell whether a table shows a step's effect. While Azure is still at it, it does not."""
+    join = joins.read(step.payload)
+    if join is not None:
+        return joins.seen(table, join)
     one = parsed(step.payload, table.owner)
     request, nsg = one.request, table.nsgs.get(one.request.nsg)
     if nsg is None:

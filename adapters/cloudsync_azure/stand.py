@@ -17,7 +17,7 @@ from cloudsync_azure.chain import Line, overlap, services_of
 from cloudsync_azure.fit import peer_side, say
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.table import Rule, Tier
-from cloudsync_azure.tiers import Want
+from cloudsync_azure.tiers import Want, by_address
 
 NONE = (0, PRIORITY_LAST + 1)
 
@@ -61,19 +61,19 @@ def _additive(want: Want, lines: dict[bool, list[Line]], terms: Stand) -> tuple[
 
 def _met(want: Want, lines: Iterable[Line]) -> Iterator[int]:
     """Yield the priorities of foreign rules that meet a rule of ours in some packet; what cannot be read is taken to."""
-    family = Family.V4 if want.own.v4 else Family.V6
-    services = (services_of(want.protocol, want.ports) & possible(family)).points
-    peers, own = want.peer.addresses.family(family), want.own.family(family)
-    for line in lines:
-        if line.uncertain and not line.services:
-            if intervals.intersection(own, line.own.family(family)):
+    for family in Family:
+        services = (services_of(want.protocol, want.ports) & possible(family)).points
+        peers, own = want.peers.family(family), want.own.family(family)
+        for line in lines if own else ():
+            if line.uncertain and not line.services:
+                if intervals.intersection(own, line.own.family(family)):
+                    yield line.rule.priority
+            elif (
+                intervals.intersection(services, line.services.points)
+                and intervals.intersection(own, line.own.family(family))
+                and intervals.intersection(peers, line.peers.family(family))
+            ):
                 yield line.rule.priority
-        elif (
-            intervals.intersection(services, line.services.points)
-            and intervals.intersection(own, line.own.family(family))
-            and intervals.intersection(peers, line.peers.family(family))
-        ):
-            yield line.rule.priority
 
 
 def foreign_of(terms: Stand) -> list[Rule]:
@@ -83,7 +83,7 @@ def foreign_of(terms: Stand) -> list[Rule]:
 
 def split(want: Want, terms: Stand, ports_most: int) -> tuple[list[Want], list[tuple[AddressSet, PacketSet]]]:
     """Take out of an allow what denies at the band's end cut: (what is left of it, whom it costs which packets)."""
-    todo, lost = [want], list[tuple[AddressSet, PacketSet]]()
+    todo, lost = list(by_address(want)), list[tuple[AddressSet, PacketSet]]()
     for line in terms.lines:
         if line.rule.ours or not line.rule.deny or not terms.band[1] <= line.rule.priority <= PRIORITY_LAST:
             continue

@@ -16,6 +16,7 @@ from cloudsync.model.workload import PointId
 from cloudsync_azure import payload as wire
 from cloudsync_azure.chain import overlap
 from cloudsync_azure.decode import decode
+from cloudsync_azure.joins import Moves
 from cloudsync_azure.payload import Request
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.table import AzureTable, Nsg, Rule
@@ -23,18 +24,18 @@ from cloudsync_azure.table import AzureTable, Nsg, Rule
 
 def steps(actual: AzureTable, desired: AzureTable, method: Method, settings: AzureSettings) -> tuple[Phase, ...]:
     """Return the smallest safe writes from actual to desired; empty when equal, or where the method is impossible."""
-    changed = changes(actual, desired)
-    if not changed:
+    changed, moves = changes(actual, desired), Moves.of(actual, desired)
+    if not changed and moves == Moves():
         return ()
     match method:
         case Method.SWAP:
-            return swap(actual, changed)
+            return swap(actual, desired, changed)
         case Method.MERGE:
-            return merge(actual, changed)
+            return merge(actual, changed) if moves == Moves() else ()
         case Method.MEET:
             from cloudsync_azure.meet import meet, meet_by_rule
 
-            return (meet_by_rule if settings.child else meet)(actual, desired, settings.band)
+            return (meet_by_rule if settings.child else meet)(actual, desired, settings)
         case Method.JOIN | Method.TWO_BAND:
             return ()  # rules have an order; when the numbers are used up the encoder packs them anew beside the old ones
         case _:
@@ -46,7 +47,7 @@ Change = tuple[Nsg, Nsg]
 
 def changes(actual: AzureTable, desired: AzureTable) -> list[Change]:
     """Return the NSGs that differ, before and after. Raises ValueError if anything differs that is not ours to write."""
-    if actual.nsgs.keys() != desired.nsgs.keys() or actual.nics != desired.nics or actual.subnets != desired.subnets:
+    if actual.nsgs.keys() != desired.nsgs.keys() or actual.nics.keys() != desired.nics.keys() or actual.subnets != desired.subnets:
         raise ValueError("groups, subnets and interfaces come and go by other hands")
     found = [(actual.nsgs[key], nsg) for key, nsg in sorted(desired.nsgs.items()) if actual.nsgs[key] != nsg]
     for old, new in found:
@@ -63,10 +64,24 @@ def phases(*named: tuple[str, Sequence[Step]]) -> tuple[Phase, ...]:
 # --- whole groups ----------------------------------------------------------------------------------------------------
 
 
-def swap(actual: AzureTable, changed: list[Change]) -> tuple[Phase, ...]:
-    """Return one PUT per changed NSG; where connections are to be flushed from now on, that comes first."""
+def swap(actual: AzureTable, desired: AzureTable, changed: list[Change]) -> tuple[Phase, ...]:
+    """Return one PUT per changed NSG; where connections are to be flushed from now on, that comes first.
+
+    Groups are made and joined before rules name them, left and removed after no rule does: in between interfaces are in the groups of
+    before and of after. Where no rule changes, each interface goes from one to the other in one PUT.
+    """
     flushed, ready = flush(actual, changed)
-    return phases(("flush", flushed), ("replace", [put(actual, old, new) for old, new in ready if old.rules != new.rules]))
+    moves = Moves.of(actual, desired)
+    ready = [(old, new) for old, new in ready if old.rules != new.rules]
+    middle = moves.wide(actual) if ready else desired
+    return phases(
+        ("flush", flushed),
+        ("create-groups", moves.create(actual)),
+        ("join" if ready else "move", moves.put(actual, middle, "join")),
+        ("replace", [put(middle, old, new) for old, new in ready]),
+        ("leave", moves.put(middle, desired, "leave")),
+        ("remove-groups", moves.remove(actual)),
+    )
 
 
 def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[Change]]:
@@ -117,10 +132,10 @@ def _origins(rules: Iterable[Rule]) -> tuple[Origin, ...]:
 def _met(table: AzureTable, nsg: Nsg, rules: Iterable[Rule]) -> tuple[PointId, ...]:
     """Return the points behind an NSG that some of these rules are about: what is recorded of them is recorded before the write."""
     sides = [one.own for one in rules]
-    everybody = any(side.everything or side.tag or side.asgs for side in sides)
-    own = AddressSet.union_all(side.addresses for side in sides)
+    everybody = any(side.everything or side.tag for side in sides)
+    own, asgs = AddressSet.union_all(side.addresses for side in sides), {one for side in sides for one in side.asgs}
     behind = [nic for nic in table.nics.values() if nsg.id in table.series(nic)]
-    return tuple(sorted(nic.point for nic in behind if everybody or overlap(nic.private, own)))
+    return tuple(sorted(nic.point for nic in behind if everybody or asgs & set(nic.asgs) or overlap(nic.private, own)))
 
 
 def effect(table: AzureTable, old: Nsg, new: Nsg) -> Effect:

@@ -6,7 +6,7 @@ Mappings in here are never changed after they were made; `replace` a table to ge
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -172,7 +172,20 @@ class Nic:
     nsg: str = ""
     """NSG of the interface itself; empty for none."""
     asgs: tuple[str, ...] = ()
+    """Application security groups that it has joined, sorted."""
     skipped: str = ""
+    location: str = ""
+    seats: int = 0
+    """Its ipConfigurations, where it can be written and all of them have joined the same groups; else 0: it joins none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asg:
+    """One application security group. `owner`: whose it is by its mark, empty for nobody's."""
+
+    id: str
+    location: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,8 @@ class AzureTable:
     nics: Mapping[PointId, Nic] = field(default_factory=dict)
     subnets: Mapping[str, Subnet] = field(default_factory=dict)
     spaces: Mapping[str, AddressSet] = field(default_factory=dict)
+    asgs: Mapping[str, Asg] = field(default_factory=dict)
+    """Read only where the settings say `asgs: on`."""
     incomplete: str = ""
     """Why it was not read whole; then it holds nothing."""
 
@@ -192,6 +207,20 @@ class AzureTable:
         """Return the NSGs an inbound packet meets, in order: the subnet's, then the interface's. One that stands in both counts once."""
         found = [self.subnets[one].nsg for one in nic.subnets if one in self.subnets and self.subnets[one].nsg]
         return tuple(dict.fromkeys((*found, *((nic.nsg,) if nic.nsg else ()))))
+
+
+def members(table: AzureTable) -> dict[str, AddressSet]:
+    """Return the private addresses of the interfaces in each application security group."""
+    held: dict[str, list[AddressSet]] = {}
+    for nic in table.nics.values():
+        for one in nic.asgs:
+            held.setdefault(one, []).append(nic.private)
+    return {one: AddressSet.union_all(sets) for one, sets in held.items()}
+
+
+def asgs_of(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return the application security groups that rules name."""
+    return frozenset(one for rule in rules for side in (rule.source, rule.destination) for one in side.asgs)
 
 
 # --- the ownership mark --------------------------------------------------------------------------------------------------

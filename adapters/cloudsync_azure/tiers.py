@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Term, Verdict
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
@@ -13,6 +13,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure.chain import overlap, services_of
 from cloudsync_azure.fit import Findings, peer_side, say
+from cloudsync_azure.groups import ClassKey, Group
 from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import ALL_PORTS, Protocol, Side, Tier
 
@@ -22,7 +23,7 @@ _LOAD_BALANCER = Side(tag="azureloadbalancer")
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A rule that is wanted, without name and number. `own`: addresses behind the NSG, of one family."""
+    """A rule that is wanted, without name and number. `own`: addresses behind the NSG, of one family unless groups stand for both sides."""
 
     tier: Tier
     egress: bool
@@ -33,19 +34,44 @@ class Want:
     ports: Points = ALL_PORTS
     source_ports: Points = ALL_PORTS
     origins: tuple[Origin, ...] = ()
+    asg: str = ""
+    """The application security group that is written for `own`."""
+    met: AddressSet = NOWHERE
+    """Who is in the group that is written for the peer."""
+
+    @property
+    def side(self) -> Side:
+        """Its own side as it is written."""
+        return Side(asgs=(self.asg,)) if self.asg else Side(self.own)
+
+    @property
+    def peers(self) -> AddressSet:
+        """The addresses of the other side, whatever it is written as; nobody's where that is a tag."""
+        return self.met if self.peer.asgs else self.peer.addresses
 
     @property
     def packets(self) -> PacketSet:
         """What it decides, seen from behind; nothing where its peer is a tag."""
-        return PacketSet.of(self.peer.addresses, services_of(self.protocol, self.ports))
+        return PacketSet.of(self.peers, services_of(self.protocol, self.ports))
 
 
-Key = tuple[Tier, bool, bool, Protocol, Side, AddressSet, Points, Points]
+Key = tuple[Tier, bool, bool, Protocol, Side, Side, Points, Points]
 
 
 def key_of(want: Want) -> Key:
     """Return everything that makes a rule this rule, but its number and its words."""
-    return want.tier, want.egress, want.deny, want.protocol, want.peer, want.own, want.ports, want.source_ports
+    return want.tier, want.egress, want.deny, want.protocol, want.peer, want.side, want.ports, want.source_ports
+
+
+def by_address(want: Want) -> Iterator[Want]:
+    """Yield a rule about groups as rules about the addresses that are in them now."""
+    if not want.asg and not want.peer.asgs:
+        yield want
+        return
+    for family in Family:
+        peer = want.peer if want.peer.tag else peer_side(want.peers, family)
+        if peer is not None and want.own.family(family):
+            yield replace(want, peer=peer, own=want.own.only(family), asg="", met=NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +82,8 @@ class Slot:
     own: AddressSet
     """Their private addresses: rules see no others."""
     points: tuple[PointId, ...]
+    asg: str = ""
+    """The application security group that everybody of the class is in, and of those behind the NSG nobody else; empty for none."""
 
     def allowed(self, *, egress: bool) -> Allowed:
         """Return what the policy says of a direction."""
@@ -64,9 +92,15 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Resolves peers to addresses."""
+    """Resolves peers to addresses, and to groups where they may be named."""
 
     classes: Mapping[tuple[str, Domain], ClassIntent]
+    groups: Mapping[ClassKey, Group] = field(default_factory=dict)
+
+    def asg(self, term: Term, domain: Domain) -> str:
+        """Return the application security group of a term's peer; empty for none."""
+        known = self.groups.get((term.peer.class_id, domain)) if isinstance(term.peer, ClassPeer) else None
+        return known.asg.id if known is not None else ""
 
     def addresses(self, term: Term, domain: Domain, *, egress: bool) -> AddressSet:
         """Return the addresses of a term's peer as seen from a domain; a class that is not known is nobody."""
@@ -103,22 +137,49 @@ def _slot(slot: Slot, saying: Saying) -> Iterator[Want]:
         yield from _terms(slot, saying, Tier.CLOSED, allowed.closed_terms)
         return
     for family in Family:
-        side = peer_side(ANYWHERE, family)
+        side = _peer_side(slot, ANYWHERE, family)
         if slot.own.family(family) and side is not None:
-            yield Want(Tier.DEFAULT, saying.egress, True, Protocol.ANY, side, slot.own.only(family), origins=(DEFAULT,))
+            own = slot.own.only(family)
+            yield Want(Tier.DEFAULT, saying.egress, True, Protocol.ANY, side, own, origins=(DEFAULT,), asg=slot.asg)
 
 
 def _terms(slot: Slot, saying: Saying, tier: Tier, terms: Iterable[Term]) -> Iterator[Want]:
     for term in terms:
         if _refused(slot, saying, tier, term):
             continue
-        addresses = saying.peers.addresses(term, slot.group.domain, egress=saying.egress)
-        for family in Family:
-            side = peer_side(addresses, family)
-            if side is None or not slot.own.family(family):
-                continue
-            for protocol, ports in say(term.services, family, saying.ports_most).words:
-                yield Want(tier, saying.egress, tier is not Tier.ALLOW, protocol, side, slot.own.only(family), ports, origins=term.origins)
+        for said in _said(slot, saying, term):
+            yield replace(said, tier=tier, deny=tier is not Tier.ALLOW)
+
+
+def _said(slot: Slot, saying: Saying, term: Term) -> Iterator[Want]:
+    """Yield the rules of a term. Groups on both sides cover both families at once: only where the words of both are the same."""
+    addresses = saying.peers.addresses(term, slot.group.domain, egress=saying.egress)
+    asg = saying.peers.asg(term, slot.group.domain)
+    words = {
+        family: say(term.services, family, saying.ports_most).words
+        for family in Family
+        if addresses.family(family) and slot.own.family(family)
+    }
+    if asg and slot.asg and len(set(words.values())) == 1:
+        for protocol, ports in next(iter(words.values())):
+            plain = Want(Tier.ALLOW, saying.egress, False, protocol, Side(asgs=(asg,)), slot.own, ports, origins=term.origins)
+            yield replace(plain, asg=slot.asg, met=addresses)
+        return
+    for family, some in words.items():
+        # An address on one side keeps a rule about a group to one family.
+        joined = asg and not slot.asg
+        side = Side(asgs=(asg,)) if joined else _peer_side(slot, addresses, family)
+        if side is None:
+            continue
+        for protocol, ports in some:
+            plain = Want(Tier.ALLOW, saying.egress, False, protocol, side, slot.own.only(family), ports, origins=term.origins)
+            yield replace(plain, asg=slot.asg, met=addresses.only(family) if joined else NOWHERE)
+
+
+def _peer_side(slot: Slot, addresses: AddressSet, family: Family) -> Side | None:
+    """Return the other side in one family. Opposite a group it is always spelled out: `*` would be both families at once."""
+    mine = addresses.only(family)
+    return (Side(mine) if mine else None) if slot.asg else peer_side(addresses, family)
 
 
 def _refused(slot: Slot, saying: Saying, tier: Tier, term: Term) -> bool:
@@ -155,24 +216,26 @@ def _refused(slot: Slot, saying: Saying, tier: Tier, term: Term) -> bool:
 
 
 def _united(found: Iterable[Want]) -> Iterator[Want]:
-    same: dict[tuple[Tier, bool, Protocol, Side, Family, Points], list[Want]] = {}
+    same: dict[tuple[object, ...], list[Want]] = {}
     for want in found:
         family = Family.V4 if want.own.v4 else Family.V6
-        same.setdefault((want.tier, want.deny, want.protocol, want.peer, family, want.ports), []).append(want)
+        same.setdefault((want.tier, want.deny, want.protocol, want.peer, want.asg, family, want.ports), []).append(want)
     for several in same.values():
-        first = several[0]
         origins = tuple(sorted(dict.fromkeys(origin for one in several for origin in one.origins), key=lambda one: one.rule))
-        own = AddressSet.union_all(one.own for one in several)
-        yield Want(first.tier, first.egress, first.deny, first.protocol, first.peer, own, first.ports, origins=origins)
+        yield replace(several[0], own=AddressSet.union_all(one.own for one in several), origins=origins)
 
 
 def platform(found: Iterable[Want], *, egress: bool) -> Iterator[Want]:
-    """Yield the allow for the platform's own address, where a deny of ours would stop it."""
-    own = AddressSet.union_all(want.own for want in found if stops_platform(want))
-    if own:
-        yield Want(Tier.PLATFORM, egress, False, Protocol.ANY, _LOAD_BALANCER, own, origins=(PLATFORM,))
+    """Yield the allows for the platform's own address, where a deny of ours would stop it."""
+    stopped: dict[str, list[AddressSet]] = {}
+    for want in found:
+        if stops_platform(want):
+            stopped.setdefault(want.asg, []).append(want.own)
+    for asg, own in sorted(stopped.items()):
+        everybody = AddressSet.union_all(own)
+        yield Want(Tier.PLATFORM, egress, False, Protocol.ANY, _LOAD_BALANCER, everybody, origins=(PLATFORM,), asg=asg)
 
 
 def stops_platform(want: Want) -> bool:
     """Tell whether a deny covers 168.63.129.16."""
-    return want.deny and bool(want.own.v4) and overlap(want.peer.addresses, PLATFORM_ADDRESS)
+    return want.deny and bool(want.own.v4) and overlap(want.peers, PLATFORM_ADDRESS)

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 from cloudsync.adapter import Outcome, Status, Step
-from cloudsync_azure import parse
+from cloudsync_azure import joins, parse
 from cloudsync_azure import payload as wire
 from cloudsync_azure.client import Answer, CallFailedError, Client, error_of
 from cloudsync_azure.limits import MOVED_CODE, NETWORK_VERSION, SUPERSEDED_CODES
+from cloudsync_azure.members import Ready, prepared
 from cloudsync_azure.parse import ParseError, Raw
-from cloudsync_azure.read import raw_nsg
+from cloudsync_azure.read import raw_object
 from cloudsync_azure.simulate import BUSY_STATES
 from cloudsync_azure.table import Nsg
 
@@ -25,23 +26,29 @@ READ_ONLY = frozenset(
 def write(client: Client, owner: str, step: Step) -> Outcome:
     """Send one step, once. FAILED when surely nothing was written, UNKNOWN in every doubt."""
     try:
-        request = wire.read(step.payload)
-        raw = raw_nsg(client, request.nsg)
-        if raw is None:
-            return Outcome(Status.FAILED, "ResourceNotFound", f"{request.nsg} is gone")
-        nsg = parse.nsg(raw, owner)
+        join = joins.read(step.payload)
+        ready = _rules(client, owner, step) if join is None else prepared(raw_object(client, join.object), join, owner)
     except (ParseError, ValueError, KeyError) as error:
         return Outcome(Status.FAILED, "NotSent", str(error))
     except CallFailedError as failure:
         return Outcome(Status.FAILED, failure.code or "NotSent", failure.words, throttled=failure.throttled)
-    refusal = _moved(nsg, request)
-    if refusal is not None:
-        return refusal
+    if isinstance(ready, Outcome):
+        return ready
     try:
-        answer = _send(client, request, raw, nsg.etag)
+        answer = client.write(ready.method, ready.path, NETWORK_VERSION, body=ready.body, etag=ready.etag)
     except CallFailedError as failure:
         return _outcome(failure)
     return _waited(client, answer)
+
+
+def _rules(client: Client, owner: str, step: Step) -> Ready | Outcome:
+    """Return the call that writes rules, or why it is not sent."""
+    request = wire.read(step.payload)
+    raw = raw_object(client, request.nsg)
+    if raw is None:
+        return Outcome(Status.FAILED, "ResourceNotFound", f"{request.nsg} is gone")
+    nsg = parse.nsg(raw, owner)
+    return _moved(nsg, request) or _call(request, raw, nsg.etag)
 
 
 def _moved(nsg: Nsg, request: wire.Request) -> Outcome | None:
@@ -57,15 +64,13 @@ def _moved(nsg: Nsg, request: wire.Request) -> Outcome | None:
     return None if same else Outcome(Status.FAILED, MOVED_CODE, f"somebody has changed {nsg.name} since the plan was made")
 
 
-def _send(client: Client, request: wire.Request, raw: Raw, etag: str) -> Answer:
+def _call(request: wire.Request, raw: Raw, etag: str) -> Ready:
     if request.call == wire.PUT_NSG:
-        return client.write("PUT", request.nsg, NETWORK_VERSION, body=whole_body(raw, request), etag=etag)
+        return Ready("PUT", request.nsg, whole_body(raw, request), etag)
     # A rule carries the ETag of its NSG.
     name = request.name or str(request.rules[0]["name"])
     path = f"{request.nsg}/securityRules/{quote(name, safe='')}"
-    if request.call == wire.DELETE_RULE:
-        return client.write("DELETE", path, NETWORK_VERSION, etag=etag)
-    return client.write("PUT", path, NETWORK_VERSION, body=request.rules[0], etag=etag)
+    return Ready("DELETE", path, None, etag) if request.call == wire.DELETE_RULE else Ready("PUT", path, request.rules[0], etag)
 
 
 def whole_body(raw: Raw, request: wire.Request) -> dict[str, Any]:

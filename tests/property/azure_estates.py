@@ -156,10 +156,15 @@ def intent(random: Random, table: AzureTable, mode: TargetMode, past: Past, *, m
         inbound = allowed(random, names, addresses, "in") if chosen.enforced else Allowed()
         outbound = allowed(random, names, addresses, "out") if chosen.enforced and egress is Egress.ENFORCE else Allowed()
         classes[name] = ClassIntent(name, DOMAIN, Labels(), chosen, egress, addresses[name], inbound, outbound)
+    inside = {nic.point: name for name in names for nic in members[name] if not nic.skipped}
+    return wish(table, mode, past, classes, inside)
+
+
+def wish(table: AzureTable, mode: TargetMode, past: Past, classes: dict[str, ClassIntent], inside: dict[PointId, str]) -> Intent:
+    """Return the intent of these classes. `inside`: the class of each point."""
     now = decode(table, Whose.FOREIGN)
-    wishes = [_point(classes[name], nic.point, mode, past, now[nic.point]) for name in names for nic in members[name] if not nic.skipped]
-    ordered = tuple(sorted(wishes, key=lambda one: one.point))
-    return Intent("azure", "acme", mode, tuple(classes[name] for name in names), ordered)
+    wishes = tuple(_point(classes[inside[point]], point, mode, past, now[point]) for point in sorted(inside))
+    return Intent("azure", "acme", mode, tuple(classes.values()), wishes)
 
 
 def _point(group: ClassIntent, point: PointId, mode: TargetMode, past: Past, now: Access) -> PointIntent:
