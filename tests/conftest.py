@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acting.servers import place, postgres
+from tests.acting.servers import place, places, postgres
 
-__all__ = ["place", "postgres"]
+__all__ = ["place", "places", "postgres"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -149,10 +149,29 @@ def postgres() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
+Places = Callable[[Path], Place]
+
+
+def in_a_file(folder: Path) -> Path:
+    """Return a state file in a folder."""
+    return folder / "state" / "state.db"
+
+
+def share(places: Places, on_server: int) -> int:
+    """Return of how many cases one is tried: of all that are tried in files, a part on a server, which takes its time."""
+    return 1 if places is in_a_file else on_server
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A place for state that nobody has used yet, in each of the databases."""
+def places(request: pytest.FixtureRequest) -> Places:
+    """What gives a folder a place for state that nobody has used yet: in each of the databases."""
     if request.param == "sqlite":
-        return tmp_path / "state" / "state.db"
+        return in_a_file
     cluster: Cluster = request.getfixturevalue("postgres")
-    return cluster.place(tmp_path)
+    return cluster.place
+
+
+@pytest.fixture
+def place(places: Places, tmp_path: Path) -> Place:
+    """A place for state that nobody has used yet."""
+    return places(tmp_path)

@@ -13,11 +13,13 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.plan.journal import Journal, Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption, TargetPlan
+from cloudsync.store.place import Place
 from cloudsync.store.state import State
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
 from cloudsync.testing.memory_table import NEW, Group, MemoryTable, Rule
 from cloudsync.testing.plans import plan_to
+from tests.acting.servers import Places, in_a_file
 
 TCP = "6/{0}-{0}"
 OFFICE = ("192.0.2.0/24", TCP.format(22))
@@ -60,7 +62,7 @@ def make_platform() -> MemoryPlatform:
 
 @dataclass(slots=True)
 class World:
-    """A platform, a clock and a state file that outlive single runs."""
+    """A platform, a clock and a state that outlive single runs."""
 
     folder: Path
     platform: MemoryPlatform = field(default_factory=make_platform)
@@ -69,20 +71,21 @@ class World:
     method: Method = Method.SWAP
     options: Options = field(default_factory=lambda: Options("run", visible_s=30.0, call_s=20.0))
     numbers: count[int] = field(default_factory=lambda: count(1))
+    places: Places = in_a_file
+    place: Place = field(init=False)
+    """Where the state is."""
+
+    def __post_init__(self) -> None:
+        self.place = self.places(self.folder)
 
     @property
     def adapter(self) -> MemoryAdapter:
         """The platform opened anew."""
         return MemoryAdapter(self.platform)
 
-    @property
-    def path(self) -> Path:
-        """The state file."""
-        return self.folder / "state" / "state.db"
-
     def state(self, run: str = "") -> State:
         """Open the state, for writing when a run id is given."""
-        return State(self.path, self.clock, writer=run)
+        return State(self.place, self.clock, writer=run)
 
     def plan(self, actual: MemoryTable | None = None) -> TargetPlan:
         """Return the plan from a reading (the true state when none is given)."""

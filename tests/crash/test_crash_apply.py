@@ -13,6 +13,7 @@ from cloudsync.apply import ApplyStatus, Options, Ports
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.testing.memory import Fault
+from tests.acting.servers import Places, share
 from tests.acting.world import DyingJournal, Killed, World, assert_bijection
 
 METHODS = (Method.SWAP, Method.JOIN)
@@ -34,9 +35,9 @@ def assert_between(states: list[dict[PointId, PacketSet]], new: dict[PointId, Pa
             assert old[point] & new[point] <= packets, f"write {number} cuts {point}"
 
 
-def clean(folder: Path, method: Method) -> tuple[World, int]:
+def clean(folder: Path, method: Method, places: Places) -> tuple[World, int]:
     """Return a world brought in order by one clean run, and how many writes that took."""
-    world = World(folder, method=method)
+    world = World(folder, places=places, method=method)
     result = world.run()
     assert result.status is ApplyStatus.DONE, result
     assert world.converged()
@@ -44,8 +45,8 @@ def clean(folder: Path, method: Method) -> tuple[World, int]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_clean_run_arrives_and_the_second_writes_nothing(tmp_path: Path, method: Method) -> None:
-    world = World(tmp_path, method=method)
+def test_a_clean_run_arrives_and_the_second_writes_nothing(tmp_path: Path, places: Places, method: Method) -> None:
+    world = World(tmp_path, method=method, places=places)
     states = watch(world)
     assert world.run().status is ApplyStatus.DONE
     assert world.converged()
@@ -59,10 +60,10 @@ def test_a_clean_run_arrives_and_the_second_writes_nothing(tmp_path: Path, metho
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("fault", list(Fault))
-def test_every_fault_at_every_write_is_mended_by_the_next_run(tmp_path: Path, method: Method, fault: Fault) -> None:
-    reference, writes = clean(tmp_path / "clean", method)
+def test_every_fault_at_every_write_is_mended_by_the_next_run(tmp_path: Path, places: Places, method: Method, fault: Fault) -> None:
+    reference, writes = clean(tmp_path / "clean", method, places)
     for number in range(1, writes + 1):
-        world = World(tmp_path / str(number), method=method)
+        world = World(tmp_path / str(number), method=method, places=places)
         world.platform.faults = {number: fault}
         states = watch(world)
         first = world.run()
@@ -81,10 +82,10 @@ def test_every_fault_at_every_write_is_mended_by_the_next_run(tmp_path: Path, me
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("after", [False, True])
-def test_a_process_that_dies_at_any_journal_effect_is_recovered(tmp_path: Path, method: Method, *, after: bool) -> None:
-    reference, _ = clean(tmp_path / "clean", method)
+def test_a_process_that_dies_at_any_journal_effect_is_recovered(tmp_path: Path, places: Places, method: Method, *, after: bool) -> None:
+    reference, _ = clean(tmp_path / "clean", method, places)
     for at in range(1, 100):
-        world = World(tmp_path / f"{at}", method=method)
+        world = World(tmp_path / f"{at}", method=method, places=places)
         states = watch(world)
         died = False
         with world.state("dying") as state, contextlib.suppress(Killed):
@@ -104,15 +105,15 @@ def test_a_process_that_dies_at_any_journal_effect_is_recovered(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_an_interrupt_inside_a_write_is_recorded_and_raised(tmp_path: Path, *, after: bool) -> None:
-    _, writes = clean(tmp_path / "clean", Method.SWAP)
+def test_an_interrupt_inside_a_write_is_recorded_and_raised(tmp_path: Path, places: Places, *, after: bool) -> None:
+    _, writes = clean(tmp_path / "clean", Method.SWAP, places)
 
     def interrupt(number: int) -> None:
         if number == bad:
             raise KeyboardInterrupt
 
     for bad in range(1, writes + 1):
-        world = World(tmp_path / str(bad))
+        world = World(tmp_path / str(bad), places=places)
         if after:
             world.platform.after_write = interrupt
         else:
@@ -125,14 +126,16 @@ def test_an_interrupt_inside_a_write_is_recorded_and_raised(tmp_path: Path, *, a
         assert world.converged()
 
 
-def test_two_faults_in_one_run_are_mended_too(tmp_path: Path) -> None:
-    _, writes = clean(tmp_path / "clean", Method.SWAP)
+def test_two_faults_in_one_run_are_mended_too(tmp_path: Path, places: Places) -> None:
+    _, writes = clean(tmp_path / "clean", Method.SWAP, places)
     kinds = (Fault.LOST_AFTER, Fault.LOST_BEFORE, Fault.THROTTLED)
     case = 0
     for first in range(1, writes):
         for second in range(first + 1, writes + 1):
             case += 1
-            world = World(tmp_path / f"{first}-{second}")
+            if case % share(places, 5):
+                continue
+            world = World(tmp_path / f"{first}-{second}", places=places)
             world.platform.faults = {first: kinds[case % 3], second: kinds[(case // 3) % 3]}
             for _ in range(3):
                 world.run()
@@ -144,8 +147,8 @@ def test_two_faults_in_one_run_are_mended_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lag", [1, 3, 7])
-def test_reads_that_lag_are_waited_for_and_nothing_is_sent_twice(tmp_path: Path, lag: int) -> None:
-    world = World(tmp_path, method=Method.JOIN)
+def test_reads_that_lag_are_waited_for_and_nothing_is_sent_twice(tmp_path: Path, places: Places, lag: int) -> None:
+    world = World(tmp_path, method=Method.JOIN, places=places)
     world.platform.lag = lag
     result = world.run()
     assert result.status is ApplyStatus.DONE, result
@@ -154,8 +157,8 @@ def test_reads_that_lag_are_waited_for_and_nothing_is_sent_twice(tmp_path: Path,
     assert len(payloads) == len(set(payloads)) == result.done
 
 
-def test_a_read_that_never_shows_a_write_stops_the_target(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_a_read_that_never_shows_a_write_stops_the_target(tmp_path: Path, places: Places) -> None:
+    world = World(tmp_path, places=places)
     world.platform.lag = 10_000
     result = world.run()
     assert result.status is ApplyStatus.FAILED
@@ -165,8 +168,10 @@ def test_a_read_that_never_shows_a_write_stops_the_target(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("method", "before"), [(Method.SWAP, ["attach", "revoke"]), (Method.JOIN, ["detach"])])
-def test_settle_time_is_waited_only_where_order_matters_to_the_data_plane(tmp_path: Path, method: Method, before: list[str]) -> None:
-    world = World(tmp_path, method=method)
+def test_settle_time_is_waited_only_where_order_matters_to_the_data_plane(
+    tmp_path: Path, places: Places, method: Method, before: list[str]
+) -> None:
+    world = World(tmp_path, method=method, places=places)
     written: list[int] = []
     world.clock.on_sleep = lambda _: written.append(len(world.platform.calls))
     world.run(Options("r", settle_s=2.0))

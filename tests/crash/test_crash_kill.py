@@ -19,6 +19,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.testing import memory_table
 from cloudsync.testing.memory import MemoryPlatform
+from tests.acting.servers import Places, share
 from tests.acting.world import World, assert_bijection, make_platform
 
 HERE = Path(__file__).resolve().parents[2] / "cloudsync"
@@ -42,7 +43,7 @@ class OutsidePlatform(MemoryPlatform):
         self.groups, self.spots, self.calls, self._ids = pickle.loads(self.file.read_bytes())  # noqa: S301  (our own file)
 
 
-def outside(folder: Path) -> World:
+def outside(folder: Path, places: Places) -> World:
     """Return a fresh world whose platform outlives the process."""
     folder.mkdir()
     made = make_platform()
@@ -51,7 +52,7 @@ def outside(folder: Path) -> World:
     platform.file = folder / "platform"
     platform.after_write = lambda _number: platform.save()
     platform.save()
-    return World(folder, platform=platform)
+    return World(folder, platform=platform, places=places)
 
 
 class Counter:
@@ -104,14 +105,14 @@ def _inbound(table: memory_table.MemoryTable) -> dict[PointId, PacketSet]:
     return {point: access.inbound for point, access in memory_table.decode(table, Whose.ALL, None).items()}
 
 
-def kill_everywhere(folder: Path, kills: int) -> int:
+def kill_everywhere(folder: Path, places: Places, kills: int) -> int:
     """Kill at `kills` bytecodes spread evenly over a run; return how many bytecodes a run has."""
-    whole = outside(folder / "whole")
+    whole = outside(folder / "whole", places)
     assert run_in_child(whole, 0) == 0
     total = int((whole.folder / "count").read_text())
     for number in range(kills):
         at = 1 + number * total // kills
-        world = outside(folder / str(at))
+        world = outside(folder / str(at), places)
         assert os.WIFSIGNALED(run_in_child(world, at)), at
         assert isinstance(world.platform, OutsidePlatform)
         world.platform.load()
@@ -129,12 +130,12 @@ def kill_everywhere(folder: Path, kills: int) -> int:
     return total
 
 
-def test_killed_at_bytecodes_spread_over_a_run(tmp_path: Path) -> None:
-    total = kill_everywhere(tmp_path, 25)
+def test_killed_at_bytecodes_spread_over_a_run(tmp_path: Path, places: Places) -> None:
+    total = kill_everywhere(tmp_path, places, 25)
     print(f"{total} bytecodes in apply and store")
     assert total > 5000
 
 
 @pytest.mark.slow
-def test_killed_at_a_thousand_bytecodes(tmp_path: Path) -> None:
-    kill_everywhere(tmp_path, 1000)
+def test_killed_at_a_thousand_bytecodes(tmp_path: Path, places: Places) -> None:
+    kill_everywhere(tmp_path, places, 1000 // share(places, 5))
