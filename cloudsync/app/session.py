@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import ledger, memory, past
+from cloudsync.app import ledger, memory, past, terraform
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
@@ -71,6 +71,13 @@ class Found:
     owners: Mapping[str, str]
     """Scope -> target."""
 
+    def only(self, names: Container[str]) -> Found:
+        """Return the part of some targets; the others were read, and nothing is done about them."""
+        planned = tuple(one for one in self.planned if one.reading.target.name in names)
+        report = replace(self.report, targets=tuple(one for one in self.report.targets if one.name in names))
+        plan = replace(self.plan, targets=tuple(one for one in self.plan.targets if one.target in names))
+        return replace(self, planned=planned, report=report, plan=plan)
+
     def save(self, path: Path) -> None:
         """Write the plan file, whole or not at all, readable by its owner alone."""
         write_whole(path, dump_plan(self.plan).encode(), 0o600)
@@ -116,6 +123,8 @@ class Session:
         known = memory.recall(self.state.records, self.loaded.settings.targets)
         discoveries = [one.discovery if one.snapshot else memory.unread(one.discovery, known) for one in readings]
         owners = {scope.scope: one.target for one in discoveries for scope in one.scopes}
+        states = terraform.again(self.loaded.root, self.loaded.terraform)
+        discoveries += terraform.discoveries(states, self._accounts(readings, known) if states else ())
         found = build_inventory(discoveries, self.loaded.static, self.loaded.settings.rules, self.loaded.policy, self.targets)
         inventory = memory.with_memory(found, known, self.targets)
         if not inventory.usable:
@@ -125,8 +134,15 @@ class Session:
         notes = tuple(LabelNote(change.name, change.text()) for change in label_changes(known, inventory)) if known else ()
         live = memory.live(inventory)
         scene = run.world(self.loaded.policy, live, now, before, self.release(live))
-        scene = replace(scene, labels=notes, warnings=(*scene.warnings, *self._unguarded()))
+        scene = replace(scene, labels=notes, warnings=(*scene.warnings, *self._unguarded()), terraform=terraform.owned(states))
         return Seen(now, readings, inventory, scene, owners)
+
+    def _accounts(self, readings: Iterable[run.Reading], known: Inventory | None) -> set[tuple[str, str]]:
+        """Return platform and account of everything that targets read, or read last time: there the platform says who is there."""
+        adapters = {target.name: target.adapter for target in self.loaded.settings.targets}
+        found = {(one.target.adapter, one.identity.expected) for one in readings}
+        found |= {(one.target.adapter, workload.account) for one in readings for workload in one.discovery.workloads}
+        return found | {(adapters[one.target], one.account) for one in (known.workloads if known else ()) if one.target in adapters}
 
     def _unguarded(self) -> tuple[Finding, ...]:
         """Warn when nothing says where the operators come from: then no guard keeps their own way in open."""

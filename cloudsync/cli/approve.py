@@ -63,20 +63,21 @@ def _approve(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     from cloudsync.guard.values import Approval
 
     settings = ledger.read_settings(root)
-    because, who = _text(chosen.because, "--because"), _who(chosen.by)
+    because, by = _text(chosen.because, "--because"), who(chosen.by)
     prefix = _digest(chosen.plan)
     now = SystemClock().now()
     until = _until(chosen.until, now)
     with ledger.opened(root, settings) as state:
         stored = state.records.find_plan(prefix)
         _check_refused(chosen.guard, stored.refusals, tuple(chosen.names), stored.digest)
-        approval = Approval(stored.digest, stored.target, chosen.guard, who, because, until, tuple(chosen.names), now)
+        approval = Approval(stored.digest, stored.target, chosen.guard, by, because, until, tuple(chosen.names), now)
         state.records.approve(approval)
-    _tell_approved(approval, output)
+        verb = next((one.verb for one in state.records.runs(1, prefix=stored.run)), "apply")
+    _tell_approved(approval, verb, output)
     return Exit.OK
 
 
-def _tell_approved(approval: Approval, output: Output) -> None:
+def _tell_approved(approval: Approval, verb: str, output: Output) -> None:
     from cloudsync.guard.values import DIGITS
 
     until = _time(approval.until)
@@ -84,7 +85,10 @@ def _tell_approved(approval: Approval, output: Output) -> None:
         f"approved {approval.guard} of {approval.target} for plan {approval.digest[:DIGITS]} until {until}, by {approval.who}", "green"
     )
     output.line("It holds for exactly this plan: when anything moves, the guard asks again.")
-    output.line(f"next: {output.command('apply')}")
+    if verb in ("rollback", "release"):
+        output.line(f"next: the same `cloudsync {verb}` again")
+    else:
+        output.line(f"next: {output.command('apply')}")
     output.document(
         "approval",
         digest=approval.digest,
@@ -170,7 +174,7 @@ def _hold(root: Path, chosen: argparse.Namespace, output: Output) -> int:
 
     settings = ledger.read_settings(root)
     target = _target(settings, chosen)
-    hold = Hold(target, _who(chosen.by), _text(chosen.because, "--because"), SystemClock().now())
+    hold = Hold(target, who(chosen.by), _text(chosen.because, "--because"), SystemClock().now())
     with ledger.opened(root, settings) as state:
         state.records.hold(hold)
         holds = state.records.holds()
@@ -190,7 +194,7 @@ def _unhold(root: Path, chosen: argparse.Namespace, output: Output) -> int:
     with ledger.opened(root, settings) as state:
         before = state.records.holds()
         target = _held(settings, chosen, {one.target for one in before})
-        state.records.unhold(target, _who(chosen.by), SystemClock().now())
+        state.records.unhold(target, who(chosen.by), SystemClock().now())
         holds = state.records.holds()
     output.line(f"lifted: {_named(target)}", "green")
     for one in holds:
@@ -248,7 +252,7 @@ def _text(text: str, option: str) -> str:
     return found
 
 
-def _who(given: str) -> str:
+def who(given: str) -> str:
     """Return who answers: as given, else the login name of this process."""
     if given.strip():
         return _text(given, "--by")

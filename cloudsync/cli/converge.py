@@ -101,7 +101,7 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
             bars.stop()
             if not output.json:  # there is nobody to ask then, and one document is printed, not two
                 show(replace(found.report, verb="plan"), output)
-            if not _agreed(output, sum(len(one.plan.steps) for one in ready if one.plan is not None)):
+            if not agreed(output, sum(len(one.plan.steps) for one in ready if one.plan is not None)):
                 output.line("nothing was written")
                 run.finish(Exit.OK, found.report)
                 return Exit.OK
@@ -114,7 +114,7 @@ def _apply(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
     return code
 
 
-def _agreed(output: Output, writes: int) -> bool:
+def agreed(output: Output, writes: int) -> bool:
     """Ask a person; without a terminal there is nobody to ask, and nothing is written."""
     if output.json or not sys.stdin.isatty():
         from cloudsync.model.errors import RefusedError

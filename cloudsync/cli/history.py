@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import COMMAND_LINE, Output
 
 if TYPE_CHECKING:
+    from cloudsync.report.story import Made
     from cloudsync.store.place import Place
     from cloudsync.store.records import RunRecord
     from cloudsync.store.state import State
@@ -32,7 +34,10 @@ def options(verb: str, parser: argparse.ArgumentParser) -> None:
     """Add a verb's options."""
     if verb == "history":
         parser.add_argument("run", nargs="?", default="", metavar="RUN", help="every write of this run, by the first letters of its id")
+        parser.add_argument("--all", action="store_true", dest="every", help="also runs that changed nothing, and those that only looked")
+        parser.add_argument("--policy", action="store_true", help="the versions of the policy that runs were made with")
     else:
+        parser.add_argument("what", nargs="?", choices=("verify",), help="the same as --verify")
         parser.add_argument(
             "--verify", action="store_true", help="check that no line was changed, taken out or put in; exit 4 when one was"
         )
@@ -55,58 +60,125 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
         if state is None:
             return _nothing(chosen, output, ledger.where(root, settings))
         if chosen.verb == "audit":
-            return _verify(state, output) if chosen.verify else _audit(state, output, chosen.most)
-        return _one(state, output, chosen.run) if chosen.run else _history(state, output, chosen.most)
+            return _verify(state, output) if chosen.verify or chosen.what else _audit(state, output, chosen.most)
+        if chosen.policy:
+            return _versions(state, output, chosen.most)
+        return _one(state, output, chosen.run) if chosen.run else _history(state, output, chosen.most, every=chosen.every)
 
 
 def _nothing(chosen: argparse.Namespace, output: Output, place: Place) -> int:
     output.line(f"no run has left anything yet: there is no {place}")
     if chosen.verb == "audit":
         output.document("audit", lines=0, head="", entries=[], verified=None)
+    elif chosen.policy:
+        output.document("history-policy", versions=[])
     else:
-        output.document("history", runs=[], holds=[])
+        output.document("history", runs=[], holds=[], quiet=0)
     return Exit.OK
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
-def _history(state: State, output: Output, most: int) -> int:
+def _history(state: State, output: Output, most: int, *, every: bool) -> int:
+    from cloudsync.app.past import told
     from cloudsync.cli.approve import hold_document
     from cloudsync.clock import SystemClock
+    from cloudsync.report.story_document import made_document
 
     now = SystemClock().now()
-    runs, holds = state.records.runs(most), state.records.holds()
+    runs, kept, holds = state.records.runs(most, loud=not every), state.records.counted(), state.records.holds()
+    quiet = 0 if every else kept - len(state.records.runs(1_000_000, loud=True) if len(runs) == most else runs)
+    changes = {record.id: told(state.history.changes(record.id)) for record in runs}
     for one in holds:
         what = "all targets" if one.target == "*" else one.target
         output.line(f"ON HOLD {what}: {one.because} ({one.who}, {age(now - one.at)} ago)", "yellow")
     for record in runs:
         code = "-" if record.exit_code is None else str(record.exit_code)
         line = f"{time_text(record.started)}  {age(now - record.started):>4} ago  {record.verb:<6} {record.id}  exit {code:<2}"
-        line += f" {_meaning(record)}"
+        line += f" {_meaning(record)}{_version(record)}"
         output.line(line, *(("red",) if record.exit_code not in (0, 2) else ()))
         for name, part in sorted(_targets(record).items()):
             output.line(f"    {name}: {_summary(part)}")
-    if not runs:
-        output.line("no run that could write is on record: `cloudsync apply` leaves one each time")
-    output.document("history", runs=[_document(record) for record in runs], holds=[hold_document(one) for one in holds])
+        for text, colour in _changes(changes[record.id], SHOWN):
+            output.line(text, colour)
+    if not kept:
+        output.line("no run is on record: `cloudsync apply` and `cloudsync drift` leave one each time")
+    elif quiet:
+        output.line(f"{quiet} more that changed nothing or only looked: --all lists them too", "dim")
+    listed = [{**record_document(record), "changes": [made_document(one) for one in changes[record.id]]} for record in runs]
+    output.document("history", runs=listed, holds=[hold_document(one) for one in holds], quiet=quiet)
+    return Exit.OK
+
+
+SHOWN = 3
+"""Changes of a run in the list; `history RUN` has them all."""
+
+
+def _version(record: RunRecord) -> str:
+    if not record.commit:
+        return ""
+    return f'  {record.commit[:10]} ({record.author}, "{record.subject}"{UNCOMMITTED if record.dirty else ""})'
+
+
+UNCOMMITTED = ", with uncommitted changes"
+
+
+def _changes(changes: Sequence[Made], most: int) -> Iterator[tuple[str, str]]:
+    """Yield what a run opened and closed, in words, with the colour of each line."""
+    for one in changes[:most]:
+        whom = ", ".join(one.workloads[:4]) + (f" and {len(one.workloads) - 4} more" if len(one.workloads) > 4 else "")
+        way = "" if one.direction == "inbound" else ", outbound"
+        yield f"    {one.target}: {one.labels.text()}{way}   {whom}", "dim"
+        yield from ((f"      + {text}", "green") for text in one.opens)
+        yield from ((f"      - {text}", "yellow") for text in one.closes)
+    if len(changes) > most:
+        yield f"    and {len(changes) - most} more changes: cloudsync history {changes[0].run_id}", "dim"
+
+
+def _versions(state: State, output: Output, most: int) -> int:
+    versions = state.history.versions()[:most]
+    for one in versions:
+        said = f'{one.commit[:10]} ({one.author}, "{one.subject}"{UNCOMMITTED if one.dirty else ""})' if one.commit else "in no commit"
+        output.line(f"{time_text(one.first_used)} to {time_text(one.last_used)}  {one.digest[:10]}  {said}")
+    if not versions:
+        output.line("no run that could write is on record")
+    listed = [
+        {
+            "digest": one.digest,
+            "commit": one.commit,
+            "dirty": one.dirty,
+            "author": one.author,
+            "subject": one.subject,
+            "first_used": time_text(one.first_used),
+            "last_used": time_text(one.last_used),
+        }
+        for one in versions
+    ]
+    output.document("history-policy", versions=listed)
     return Exit.OK
 
 
 def _one(state: State, output: Output, prefix: str) -> int:
+    from cloudsync.app.past import told
     from cloudsync.model.errors import InputError
     from cloudsync.model.finding import Finding
+    from cloudsync.report.story_document import made_document
 
-    every = state.records.runs(1_000_000)
-    found = [record for record in every if record.id.startswith(prefix)]
+    found = state.records.runs(3, prefix=prefix)
     if len(found) != 1:
-        hint = f"the latest is {every[0].id}" if every else "no run is on record"
-        said = f"{len(found)} runs begin with '{prefix}'" if found else f"no run begins with '{prefix}'"
+        latest = state.records.runs(1)
+        hint = f"the latest is {latest[0].id}" if latest else "no run is on record"
+        said = f"{'several' if found else 'no'} run{'s begin' if found else ' begins'} with '{prefix}'"
         raise InputError([Finding(COMMAND_LINE, "UNKNOWN-RUN", said, hint)])
     record = found[0]
-    output.line(f"{record.verb} {record.id}  started {time_text(record.started)}  policy {record.policy[:10]}  {_meaning(record)}", "bold")
+    what = f"{record.verb} {record.id}  started {time_text(record.started)}  policy {record.policy[:10]}"
+    output.line(f"{what}  {_meaning(record)}{_version(record)}", "bold")
     for name, part in sorted(_targets(record).items()):
         output.line(f"    {name}: {_summary(part)}")
+    changes = told(state.history.changes(record.id))
+    for text, shade in _changes(changes, len(changes)):
+        output.line(text, shade)
     writes = state.journal.ops(record.id)
     for one, reason in writes:
         colour = () if one.state.value == "done" else ("red",)
@@ -118,7 +190,8 @@ def _one(state: State, output: Output, prefix: str) -> int:
         output.line("it wrote nothing")
     output.document(
         "history-run",
-        **_document(record),
+        **record_document(record),
+        changes=[made_document(one) for one in changes],
         writes=[
             {
                 "at": time_text(one.op.at),
@@ -157,11 +230,16 @@ def _meaning(record: RunRecord) -> str:
     return MEANING.get(record.exit_code, "ended")
 
 
-def _document(record: RunRecord) -> dict[str, Any]:
+def record_document(record: RunRecord) -> dict[str, Any]:
+    """Return a run as JSON values."""
     return {
         "run": record.id,
         "verb": record.verb,
         "policy": record.policy,
+        "commit": record.commit,
+        "dirty": record.dirty,
+        "author": record.author,
+        "subject": record.subject,
         "generation": record.generation,
         "started": time_text(record.started),
         "ended": None if record.ended is None else time_text(record.ended),

@@ -31,6 +31,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "approve": ("approve", "approve one guard for one plan digest, with an expiry"),
     "hold": ("approve", "stop all writes of a target until lifted"),
     "unhold": ("approve", "lift a hold"),
+    "rollback": ("back", "the policy of an earlier commit or run, as a guarded plan; puts the targets on hold"),
+    "release": ("back", "give enforcement points back as they were before"),
+    "status": ("status", "how the targets stand: last good runs, findings, holds, what is next"),
     "history": ("history", "list runs and the changes they made"),
     "audit": ("history", "print or verify the audit chain"),
     "iam": ("platform", "print the least-privilege role of a platform"),
@@ -70,13 +73,21 @@ class Parser(argparse.ArgumentParser):
         self.error(what + (f", did you mean '{meant}'" if meant else ""))
 
 
+class Overview(argparse.RawDescriptionHelpFormatter):
+    """argparse's own, which forgets that verbs are indented: a long one would stand on a line of its own."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, VERBS)) + 4
+
+
 def overview() -> Parser:
     """Return the parser of a command line without a verb."""
     top = Parser(
         prog="cloudsync",
         description="One label policy for the firewalls of several clouds: planned, proven, guarded, applied and reported.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Overview,
     )
     top.add_argument("--version", action="version", version=f"cloudsync {__version__}")
     verbs = top.add_subparsers(metavar="VERB", title="verbs")

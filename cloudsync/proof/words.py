@@ -37,7 +37,8 @@ class Names:
             return where + (f" but {count} address{'' if count == 1 else 'es'}" if count else "")
         if reaches_internet(addresses):
             return "the internet and more" if addresses - self.universe.internet(domain) else "the internet"
-        parts, rest = self._known(addresses, domain)
+        known, rest = self._known(addresses, domain)
+        parts = list(dict.fromkeys(known))  # what is given back is a class of its own, with the labels of the others
         if rest:
             parts.append(rest.text(most))
         return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")

@@ -51,7 +51,7 @@ def story_document(story: Story) -> Json:
             for one in story.inexact
         ],
         "trend": [_mark(one) for one in story.trend],
-        "history": [_made(one) for one in story.history],
+        "history": [made_document(one) for one in story.history],
         "audit_head": story.audit_head,
         "matrix": None if story.matrix is None else matrix_document(story.matrix),
     }
@@ -95,7 +95,8 @@ def _mark(one: Mark) -> Json:
     }
 
 
-def _made(one: Made) -> Json:
+def made_document(one: Made) -> Json:
+    """Return a change that a run brought about."""
     return {
         "run": one.run_id,
         "at": stamp(one.at),

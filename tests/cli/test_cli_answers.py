@@ -208,7 +208,9 @@ def test_history_of_one_run_lists_its_writes(converged: Repository) -> None:
     assert {one["state"] for one in document["writes"]} == {"done"}
     assert "AuthorizeSecurityGroupIngress" in {one["action"] for one in document["writes"]}
     text = converged.run("history", latest["run"]).out
-    assert text.count("\n") == 2 + len(document["writes"])
+    changed = sum(1 + len(one["opens"]) + len(one["closes"]) for one in document["changes"])
+    assert changed
+    assert text.count("\n") == 2 + changed + len(document["writes"])
     missing = converged.run("history", "nope")
     assert missing.code == 3
     assert f"UNKNOWN-RUN no run begins with 'nope'; the latest is {latest['run']}" in missing.out

@@ -17,6 +17,8 @@ NEEDS = {
     "hold": ("aws-prod", "--because", "x"),
     "unhold": ("aws-prod",),
     "explain": ("a", "b", "tcp/22"),
+    "rollback": ("HEAD",),
+    "release": ("a",),
 }
 ON_A_REPOSITORY = [verb for verb in VERBS if verb not in {"init", "schema", "lab", "iam"}]
 

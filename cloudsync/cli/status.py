@@ -1,0 +1,117 @@
+"""How everything stands, from the records: one look in the morning, or a check for a monitor by its exit code."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloudsync.cli.exits import Exit
+from cloudsync.cli.output import Output
+
+if TYPE_CHECKING:
+    from cloudsync.app.status import Status, TargetStatus
+
+
+def options(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options: it has none of its own."""
+    del verb
+    parser.epilog = "exit codes: 0 all is well, 2 drift, 4 refused or on hold, 5 failed, overdue or never run"
+
+
+def run(chosen: argparse.Namespace, output: Output) -> int:
+    """Print how everything stands."""
+    from cloudsync.app.status import status
+
+    found = status(Path(chosen.repository))
+    if output.json:
+        output.document("status", **_document(found))
+    else:
+        _print(found, output)
+    return found.code
+
+
+def _print(found: Status, output: Output) -> None:
+    from cloudsync.cli.history import age, time_text
+
+    output.line(f"cloudsync status  {found.owner}  policy {found.policy or 'BROKEN'}", "bold")
+    if found.broken:
+        output.line(f"  the policy cannot be used, runs end with exit code 3: {found.broken}", "red")
+    for one in found.targets:
+        _print_target(one, found.now, output)
+    if not found.targets:
+        output.line("  no target is configured")
+    if found.writer is not None:
+        output.line(f"at work: run {found.writer.run}, pid {found.writer.pid} on {found.writer.host}")
+    if found.last is not None:
+        code = "not ended" if found.last.exit_code is None else f"exit {found.last.exit_code}"
+        ago = age(found.now - found.last.started)
+        output.line(f"last run: {found.last.verb} {found.last.id} at {time_text(found.last.started)} ({ago} ago), {code}")
+    else:
+        output.line("no run that could write is on record")
+    if found.audit_head:
+        output.line(f"audit head: {found.audit_head}", "dim")
+
+
+def _print_target(one: TargetStatus, now: float, output: Output) -> None:
+    from cloudsync.app.status import said
+    from cloudsync.cli.history import age, time_text
+
+    stand = one.standing
+    since = f" for {age(now - one.since)}" if one.since is not None else ""
+    colour = {Exit.OK: "green", Exit.CHANGES: "yellow"}.get(one.code, "red")
+    output.line(f"  {stand.name}  {stand.platform} {stand.mode}  {stand.state}{since}", colour)
+    if stand.detail:
+        output.line(f"      {stand.detail}")
+    good = f"{time_text(stand.good)} ({age(now - stand.good)} ago)" if stand.good is not None else "none yet"
+    output.line(f"      last good run: {good}" + (", OVERDUE" if one.overdue else ""), *(("red",) if one.overdue else ()))
+    accepted = (f"{one.acknowledged} acknowledged",) if one.acknowledged else ()
+    if one.findings or accepted:
+        output.line(f"      open findings: {said(one.findings, accepted)}", *(("yellow",) if one.findings else ()))
+    if one.hold is not None:
+        output.line(f"      ON HOLD since {time_text(one.hold.at)} by {one.hold.who}: {one.hold.because}", "yellow")
+    if one.due is not None:
+        late = now - one.due
+        text = f"in {age(-late)}" if late < 0 else f"{age(late)} ago, and nothing came: is the daemon or the timer running?"
+        output.line(f"      next run: {time_text(one.due)} ({text})", "yellow" if late > 0 else "dim")
+
+
+def _document(found: Status) -> dict[str, Any]:
+    from cloudsync.cli.history import record_document, time_text
+
+    writer, last = found.writer, found.last
+    return {
+        "owner": found.owner,
+        "policy": found.policy,
+        "broken": found.broken,
+        "at": time_text(found.now),
+        "targets": [_target_document(one) for one in found.targets],
+        "writer": writer and {"run": writer.run, "host": writer.host, "pid": writer.pid, "generation": writer.generation},
+        "last_run": last and record_document(last),
+        "audit_head": found.audit_head,
+    }
+
+
+def _target_document(one: TargetStatus) -> dict[str, Any]:
+    from cloudsync.cli.approve import hold_document
+    from cloudsync.cli.history import time_text
+
+    def moment(at: float | None) -> str | None:
+        return None if at is None else time_text(at)
+
+    return {
+        "name": one.standing.name,
+        "platform": one.standing.platform,
+        "mode": one.standing.mode,
+        "state": one.standing.state,
+        "detail": one.standing.detail,
+        "since": moment(one.since),
+        "read": moment(one.read),
+        "last_good": moment(one.standing.good),
+        "overdue": one.overdue,
+        "findings": one.findings,
+        "acknowledged": one.acknowledged,
+        "hold": one.hold and hold_document(one.hold),
+        "next": moment(one.due),
+        "exit": int(one.code),
+    }
