@@ -47,6 +47,9 @@ class Simulated:
 
     def passed(self, _seconds: float) -> None:
         """Let everything happen whose time has come."""
+        self.world.clock.slept.clear()
+        for platform in self.world.platforms.values():
+            platform._views.clear()
         while self.at and self.at[0][0] <= self.world.clock.monotonic():
             self.at.pop(0)[1]()
 
