@@ -320,6 +320,8 @@ class Entry:
     """The platform's own id of the rule, where a report asked for it."""
     denies: bool = False
     """The rule cuts these packets; rules that let them through say False."""
+    owner: str = ""
+    """Which other tool owns it, in words; filled in by the core, never by an adapter."""
 
 
 @dataclass(frozen=True, slots=True)

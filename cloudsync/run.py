@@ -19,6 +19,7 @@ from cloudsync.compile.intent import build as build_intent
 from cloudsync.diff import Owners
 from cloudsync.guard.every import check_all
 from cloudsync.guard.values import Approval
+from cloudsync.inventory.terraform_kinds import Owned
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError, CloudsyncError, InputError, PolicyError
@@ -27,6 +28,7 @@ from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.build import Before, Built, Case, build
 from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.terraform import NO_OWNER, Ownership, ownership, with_owners
 from cloudsync.plan.values import IdentityCheck, TargetPlan
 from cloudsync.policy.values import Policy
 from cloudsync.proof.certificate import Beyond
@@ -102,6 +104,8 @@ class World:
     before: Before
     labels: tuple[LabelNote, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    terraform: tuple[Owned, ...] = ()
+    """What Terraform owns."""
 
 
 def world(policy: Policy, inventory: Inventory, now: float, before: Before, released: frozenset[WorkloadId] = frozenset()) -> World:
@@ -141,6 +145,7 @@ class Planned:
     unchecked: tuple[Unchecked, ...] = ()
     error: str = ""
     bug: bool = False
+    terraform: Ownership = NO_OWNER
 
     @property
     def plan(self) -> TargetPlan | None:
@@ -183,6 +188,7 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         limits=settled.limits,
         before=scene.before,
         policy_digest=settled.policy_digest,
+        terraform=scene.terraform,
     )
     built = build(case)
     everything = wanted(intent)
@@ -206,7 +212,8 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
             ours=adapter.decode(snapshot.table, Whose.OURS) if adapter.capabilities.denies else {},
         )
     )
-    return Planned(reading, built, drift, tuple(_unchecked(actual, snapshot)))
+    owned = ownership(scene.terraform, adapter)
+    return Planned(reading, built, with_owners(drift, owned), tuple(_unchecked(actual, snapshot)), terraform=owned)
 
 
 def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:
@@ -293,7 +300,8 @@ def named(planned: Planned) -> Planned:
     if adapter is None or snapshot is None or not blamed:
         return planned
     try:
-        return replace(planned, drift=with_ids(planned.drift, adapter.rule_ids(snapshot.table, blamed)))
+        found = with_ids(planned.drift, adapter.rule_ids(snapshot.table, blamed))
+        return replace(planned, drift=with_owners(found, planned.terraform))
     except AdapterError as error:
         return replace(planned, unchecked=(*planned.unchecked, Unchecked("ids of native rules", str(error))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloudsync import registry, sources
 from cloudsync.inventory.static import StaticInventory, check_labels, read_static
@@ -16,6 +17,9 @@ from cloudsync.policy.acknowledged import Accepted, read_acknowledged
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import Policy
 from cloudsync.settings import Settings, load_settings, packaged_schema
+
+if TYPE_CHECKING:
+    from cloudsync.app.terraform import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Repository:
     """Of cloudsync.yaml."""
     findings: tuple[Finding, ...]
     acknowledged: tuple[Accepted, ...] = ()
+    terraform: tuple[Known, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -66,6 +71,8 @@ class Loaded:
     """Of everything that a plan is made from: what is acknowledged changes no plan."""
     findings: tuple[Finding, ...]
     acknowledged: tuple[Accepted, ...] = ()
+    terraform: tuple[Known, ...] = ()
+    """What state files of Terraform said when this was loaded."""
     version: str = ""
     """In words, where it is known already, or is not what stands in the folder now."""
     revision: sources.Revision | None = None
@@ -97,7 +104,8 @@ def read_repository(root: Path) -> Repository:
     folders = (settings.policy, settings.inventory) if settings else ("policy", "inventory")
     snapshot = sources.read(root, policy=folders[0], inventory=folders[1])
     accepted, unread = _acknowledged(root)
-    found = [*wrong, *snapshot.findings, *unread]
+    states, unreadable = _states(root, settings)
+    found = [*wrong, *snapshot.findings, *unread, *unreadable]
     policy, static = None, None
     if not snapshot.findings:
         policy, policy_findings = load_policy(snapshot.policy)
@@ -105,7 +113,15 @@ def read_repository(root: Path) -> Repository:
         found += [*policy_findings, *static_findings]
         if policy is not None:
             found += check_labels(static, dict(policy.labels))
-    return Repository(root, settings, policy, static, snapshot, content, tuple(found), accepted)
+    return Repository(root, settings, policy, static, snapshot, content, tuple(found), accepted, states)
+
+
+def _states(root: Path, settings: Settings | None) -> tuple[tuple[Known, ...], tuple[Finding, ...]]:
+    if settings is None or not settings.terraform:
+        return (), ()
+    from cloudsync.app.terraform import read
+
+    return read(root, settings.terraform)
 
 
 def _acknowledged(root: Path) -> tuple[tuple[Accepted, ...], tuple[Finding, ...]]:
@@ -121,8 +137,17 @@ def load(root: Path) -> Loaded:
     extra = [finding for target in found.settings.targets for finding in registry.load(target.adapter).check(target)]
     if any(finding.severity is Severity.ERROR for finding in extra):
         raise SettingsError(extra)
+    findings = (*found.findings, *extra)
     return Loaded(
-        found.root, found.settings, found.policy, found.static, found.snapshot, found.digest, (*found.findings, *extra), found.acknowledged
+        found.root,
+        found.settings,
+        found.policy,
+        found.static,
+        found.snapshot,
+        found.digest,
+        findings,
+        found.acknowledged,
+        found.terraform,
     )
 
 

@@ -10,6 +10,7 @@ from cloudsync.inventory import addresses
 from cloudsync.inventory.labels import Mapper, Subject, check_sources
 from cloudsync.inventory.rules import InventoryRules, domain_of
 from cloudsync.inventory.static import StaticInventory, StaticWorkload, check_labels
+from cloudsync.inventory.terraform import PREFIX
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
@@ -139,7 +140,7 @@ class _Builder:
             name=found.name or found.ref,
             labels=labels,
             interfaces=tuple(interfaces),
-            target=one.target,
+            target="" if one.target.startswith(PREFIX) else one.target,
             account=found.account,
             scope=found.scope,
             ref=found.ref,

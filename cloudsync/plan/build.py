@@ -12,6 +12,7 @@ from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, 
 from cloudsync.compile.intent import Actual as ActualState
 from cloudsync.compile.intent import Recorded, Wanted, owed, past, wanted
 from cloudsync.compile.universe import Universe
+from cloudsync.inventory.terraform_kinds import Owned
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
@@ -19,6 +20,7 @@ from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import Order, choose
+from cloudsync.plan.terraform import Way, ownership, touches
 from cloudsync.plan.values import (
     SHUT,
     Adoption,
@@ -62,6 +64,8 @@ class Case:
     limits: GuardLimits
     before: Before
     policy_digest: str
+    terraform: tuple[Owned, ...] = ()
+    """What Terraform owns, of all platforms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ def build(case: Case) -> Built:
         problems=(*encoding.problems, *_unfaithful(encoding), *_wayless(case, desired, order)),
         fidelity=encoding.fidelity,
         notes=encoding.notes,
+        terraform=touches(adapter, Way(snapshot.table, final, order.phases), ownership(case.terraform, adapter)),
     )
     return Built(plan, snapshot.table, final, encoding, intent)
 

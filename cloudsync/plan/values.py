@@ -11,6 +11,7 @@ from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.terraform import Touch
 from cloudsync.proof.values import Certificate, Replay
 
 SHUT = Access()
@@ -176,6 +177,8 @@ class TargetPlan:
     problems: tuple[Problem, ...] = ()
     fidelity: tuple[Fidelity, ...] = ()
     notes: tuple[str, ...] = ()
+    terraform: tuple[Touch, ...] = ()
+    """What the steps would do to objects that Terraform owns."""
 
     @property
     def steps(self) -> tuple[Step, ...]:

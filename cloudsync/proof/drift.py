@@ -78,7 +78,8 @@ def _blamed(entry: Entry, container: str) -> str:
     """Return a native rule in words. A rule that the policy does not want is not ours, even inside an object of ours."""
     named = f" ({entry.object})" if entry.object != entry.object_name else ""
     place = f"our {container} {entry.object_name}" if entry.ours else f"{entry.object_name}{named}"
-    return f"{entry.id + ' ' if entry.id else ''}'{entry.native}' in {place}, not ours"
+    whose = f"not ours ({entry.owner})" if entry.owner else "not ours"
+    return f"{entry.id + ' ' if entry.id else ''}'{entry.native}' in {place}, {whose}"
 
 
 def with_ids(found: Iterable[Drift], ids: Mapping[tuple[str, str], str]) -> tuple[Drift, ...]:

@@ -169,6 +169,20 @@ class HookEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TerraformEntry:
+    """State files of Terraform: what it owns there is never touched."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FORBID
+    name: Name = field(metadata=about("what the state is called in reports", want="every state has a name, e.g. net"))
+    state: File = field(
+        metadata=about("file, or a pattern with *; inside the repository, or by its whole path", want="e.g. /srv/terraform/net.tfstate")
+    )
+    workloads: Flag | None = field(
+        default=None, metadata=about("are the machines of this state workloads, where no target reads them; false by default")
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsFile:
     """cloudsync.yaml."""
 
@@ -192,6 +206,7 @@ class SettingsFile:
     state: State | None = field(default=None, metadata=about("where the state is kept; .cloudsync/state.db in the repository by default"))
     state_password: Secret | None = field(default=None, metadata=about("reference to the password of the database; not for SQLite"))
     guards: GuardsEntry | None = field(default=None, metadata=about("how much a plan may change before a person has to say yes"))
+    terraform: list[TerraformEntry] | None = field(default=None, metadata=about("states of Terraform; what it owns is never touched"))
     mail: MailEntry | None = field(default=None, metadata=about("where reports go"))
     hooks: list[HookEntry] | None = field(default=None, metadata=about("whom else to tell"))
     spool: File | None = field(

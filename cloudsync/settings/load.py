@@ -22,7 +22,19 @@ from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import is_name
 from cloudsync.settings import cron, endpoint
-from cloudsync.settings.values import ANSWER_S, DIGEST_DAY, FILE, LISTEN, Hook, Listen, Mail, Schedule, SecretReference, Settings
+from cloudsync.settings.values import (
+    ANSWER_S,
+    DIGEST_DAY,
+    FILE,
+    LISTEN,
+    Hook,
+    Listen,
+    Mail,
+    Schedule,
+    SecretReference,
+    Settings,
+    TerraformFiles,
+)
 
 Json = Any
 OptionsSchema = Callable[[str], Mapping[str, Json] | Finding]
@@ -82,6 +94,7 @@ class _Reader:
             state=self._state(),
             state_password=_reference(self.root, "state_password"),
             guards=self._guards(),
+            terraform=tuple(self._terraform()),
             mail=self._mail(),
             hooks=tuple(self._hooks()),
             spool=_text(self.root, "spool"),
@@ -212,6 +225,17 @@ class _Reader:
             name = _text(node, "name")
             if name:
                 yield RoutingDomain(Domain(name), tuple(item.text for item in items), node.where)
+
+    def _terraform(self) -> Iterator[TerraformFiles]:
+        seen = {_text(node, "name"): node.where for node in _maps(self.root, "targets")}
+        for node in _maps(self.root, "terraform"):
+            self._once(seen, "terraform state or target", node.get("name"))
+            state, name = _text(node, "state"), _text(node, "name")
+            if not state.startswith("/") and (state.startswith("~") or ".." in state.split("/")):
+                hint = "name a file inside the repository, or one anywhere by its whole path"
+                self._report(node.where, "OUTSIDE-ROOT", f"'{shown(state)}' is not inside the repository", hint)
+            elif state and name:
+                yield TerraformFiles(name, state, node.where, _text(node, "workloads") == "true")
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,22 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
+class TerraformFiles:
+    """State files of Terraform. `pattern`: one path or a glob, relative to the repository and inside it, or absolute."""
+
+    name: str
+    pattern: str
+    where: Where
+    workloads: bool = False
+    """Machines in the state count as workloads where no target reads their account."""
+
+    @property
+    def outside(self) -> bool:
+        """Tell whether the files stand outside the repository: they change without a commit, so every run reads them anew."""
+        return self.pattern.startswith("/")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole cloudsync.yaml. Targets stand in file order."""
 
@@ -105,6 +121,7 @@ class Settings:
     guards: GuardLimits = field(default_factory=GuardLimits)
     max_restores: int = 5
     """Restores of one object a day before a person has to look (G-FLAP); 0: never restore unasked."""
+    terraform: tuple[TerraformFiles, ...] = ()
     mail: Mail | None = None
     hooks: tuple[Hook, ...] = ()
     spool: str = ""
