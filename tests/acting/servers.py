@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
@@ -74,6 +74,16 @@ class Cluster:
         for handle in dying:
             assert select.select([handle], [], [], PATIENCE_S)[0], "it does not die"
             os.close(handle)
+        # The dead stay in the table of processes until they are reaped, and would pass for living owners of these.
+        for left in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{self.port}.lock"):
+            left.unlink()
+
+    def alive(self) -> bool:
+        """Tell whether it runs."""
+        with suppress(OSError, ValueError):
+            os.kill(int((self.data / "postmaster.pid").read_text().split("\n", 1)[0]), 0)
+            return True
+        return False
 
     def processes(self) -> list[int]:
         """Return the ids of its processes, the first of them first."""
@@ -128,9 +138,9 @@ def programs() -> Path | None:
     return next((one for one in candidates if all((one / name).exists() for name in ("initdb", "pg_ctl", "postgres", "psql"))), None)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """A running server; skips where there is none to run."""
+@contextmanager
+def running() -> Iterator[Cluster]:
+    """Run a server of one's own; skips where there is none to run."""
     where = programs()
     if where is None:
         pytest.skip("no PostgreSQL server here: install the package postgresql")
@@ -144,9 +154,17 @@ def postgres() -> Iterator[Cluster]:
         try:
             yield cluster
         finally:
-            cluster.stop()
+            if cluster.alive():
+                cluster.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A server that everybody uses, and nobody harms."""
+    with running() as cluster:
+        yield cluster
 
 
 Places = Callable[[Path], Place]
