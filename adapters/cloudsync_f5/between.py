@@ -45,6 +45,21 @@ def _sorted(found: Mapping[str, Held]) -> dict[str, Held]:
 # --- from one place to the other -------------------------------------------------------------------------------------------
 
 
+def restored(actual: F5Table, to: F5Table) -> F5Table:
+    """Return the present table with what virtual servers are given back, where our policy on their route domain lets go of them later.
+
+    Until then packets need both: what ours lets in, and what the old policy does. That is less than before, and all that both share.
+    """
+    reader, outer = Reader(actual), {one.id: one.enforced for one in actual.route_domains.values()}
+    virtuals = {
+        path: replace(now, enforced=to.virtuals[path].enforced)
+        for path, now in actual.virtuals.items()
+        if not now.enforced and to.virtuals[path].enforced in actual.policies and not actual.ours(to.virtuals[path].enforced)
+        if reader.covers(outer.get(now.domain, ""), now)
+    }
+    return replace(actual, virtuals={**actual.virtuals, **virtuals})
+
+
 def both(actual: F5Table, to: F5Table) -> F5Table:
     """Return a table on the way: as `to`, but what is left for another place still carries what it carries now."""
     old, new = Reader(actual), Reader(to)

@@ -19,7 +19,7 @@ from typing import assert_never
 from cloudsync.adapter import Effect, Method, Phase, Step
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import payload as wire
-from cloudsync_f5.between import both, middle, staged
+from cloudsync_f5.between import both, middle, restored, staged
 from cloudsync_f5.decode import Reader
 from cloudsync_f5.lists import pending
 from cloudsync_f5.payload import Call, Request
@@ -45,9 +45,11 @@ Way = Iterable[tuple[str, F5Table]]
 
 
 def _swap(actual: F5Table, desired: F5Table) -> Way:
-    held = both(actual, desired)
+    before = restored(actual, desired)
+    held = both(before, desired)
+    yield "restore", before
     if actual.stages:
-        yield "stage", staged(actual, held)
+        yield "stage", staged(before, held)
     yield "swap", held
     yield "leave", desired
 
@@ -63,11 +65,11 @@ def _walked(actual: F5Table, way: Way) -> Iterator[Step]:
 
 def _meet(actual: F5Table, desired: F5Table) -> tuple[Phase, ...]:
     change = Change(actual, desired)
-    held = middle(actual, desired)
+    before, held = restored(actual, desired), middle(actual, desired)
     if held == desired:
-        return change.phases(_walked(actual, (("swap", both(actual, desired)), ("leave", desired))))
+        return change.phases(_walked(actual, (("restore", before), ("swap", both(before, desired)), ("leave", desired))))
     between = held.policies.keys() - desired.policies.keys() - actual.policies.keys()
-    way = (("shrink", both(actual, held)), ("leave", held), ("grow", desired))
+    way = (("restore", before), ("shrink", both(before, held)), ("leave", held), ("grow", desired))
     return change.phases(_walked(actual, way), more=tuple(sorted(between)))
 
 

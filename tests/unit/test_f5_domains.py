@@ -21,7 +21,7 @@ from cloudsync_f5.encode import encode
 from cloudsync_f5.points import entries, points, walk
 from cloudsync_f5.read import judged
 from cloudsync_f5.simulate import seen, simulate
-from cloudsync_f5.steps import steps
+from cloudsync_f5.steps import Change, steps
 from cloudsync_f5.table import Action, Ends, F5Table, Listener, Policy, Quotas, RouteDomain, Rule, Virtual
 from cloudsync_f5.words import Native
 from tests.unit.test_f5_encode import CORP, HTTPS, WEB, allow, term, virtual
@@ -318,12 +318,16 @@ def test_where_both_contexts_change_at_once_either_may_be_first() -> None:
     there = reached(mine, intent(mine))
     back = encode(intent(there, modes={"a": Mode.VISIBILITY}, original=(before.path,)), there)
     assert back.table.virtuals["/Common/a"].enforced == before.path
-    (phase, *_) = steps(there, back.table, Method.SWAP)
-    states = [decode(one)[virtual("a").point].inbound for one in bounds(there, phase.steps).upper]
+    step = Change(there, back.table).transaction("at-once", back.table)
+    assert step is not None
+    states = [decode(one)[virtual("a").point].inbound for one in bounds(there, (step,)).upper]
     assert len(states) == 4
     assert states[0] == PacketSet.of(CORP, HTTPS)
     assert states[1] == PacketSet.of(OUT, HTTPS)
     assert set(states[2:]) == {PacketSet.of(ANYWHERE.only(Family.V4), HTTPS), NO_PACKETS}, "bare, or doubly kept"
+    phases = steps(there, back.table, Method.SWAP)
+    assert [phase.name for phase in phases][:2] == ["restore", "swap"], "so it is done in two steps"
+    assert len(bounds(there, phases[0].steps).upper) == 2
 
 
 # --- for people --------------------------------------------------------------------------------------------------------------
