@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cloudsync.inventory.static import read_static
+from cloudsync.inventory.terraform import read_state
 from cloudsync.model.finding import Finding
 from cloudsync.policy.acknowledged import lint, read_acknowledged
 from cloudsync.policy.strict import load_node
@@ -42,7 +43,17 @@ def _acknowledged(file: str, content: bytes) -> tuple[Finding, ...]:
     return (*findings, *lint(lines, ("aws-prod", "gcp-prod"), datetime(2027, 1, 1, tzinfo=UTC)))
 
 
-LOADERS: dict[str, Load] = {"loading": _loading, "settings": _settings, "inventory": _inventory, "acknowledged": _acknowledged}
+def _terraform(file: str, content: bytes) -> tuple[Finding, ...]:
+    return read_state(file, content)[1]
+
+
+LOADERS: dict[str, Load] = {
+    "loading": _loading,
+    "settings": _settings,
+    "inventory": _inventory,
+    "acknowledged": _acknowledged,
+    "terraform": _terraform,
+}
 CASES = sorted(case for folder in LOADERS for case in (FOLDER / folder).iterdir() if case.suffix != ".txt")
 
 

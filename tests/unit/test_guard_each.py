@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cloudsync.adapter import Access, Effect, Fidelity, Identity, Phase, Problem, Step, Verdict
-from cloudsync.guard import affected, cap, complete, identity, mgmt, problems, proof, quota, shrink
+from cloudsync.guard import affected, cap, complete, identity, mgmt, problems, proof, quota, shrink, terraform
 from cloudsync.guard import open as opening
 from cloudsync.guard.every import GUARDS
 from cloudsync.guard.values import Guard, Refusal
@@ -18,6 +18,7 @@ from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.limits import GuardLimits, at_most
+from cloudsync.plan.terraform import Touch
 from cloudsync.plan.values import IdentityCheck, InventoryScope, ManagementLoss, Peak, ScopeRules, TargetPlan
 from cloudsync.proof.values import Certificate, Difference, Replay, Violation
 from cloudsync.testing.plans import HARMLESS, touched
@@ -45,7 +46,7 @@ def with_steps(*steps: Step, plan: TargetPlan = HARMLESS) -> TargetPlan:
 
 WRITES = with_steps(step())
 ALL_GUARDS: tuple[Guard, ...] = (
-    *(identity.check, problems.check, complete.check, shrink.check, cap.check, affected.check),
+    *(identity.check, terraform.check, problems.check, complete.check, shrink.check, cap.check, affected.check),
     *(opening.check, mgmt.check, quota.check, proof.check),
 )
 
@@ -66,6 +67,18 @@ def test_limits_are_shares_rounded_down_but_never_below_one() -> None:
     assert at_most(0, 1000) == 1
     with pytest.raises(ValueError, match="max_removed_rules 101"):
         GuardLimits(max_removed_rules=101)
+
+
+# --- TERRAFORM ---------------------------------------------------------------------------------------------------------
+
+
+def test_terraform_names_the_addresses_and_nothing_overrides_it() -> None:
+    touches = tuple(Touch(f"module.net.aws_security_group.web[{number}]", "delete it") for number in range(7))
+    [refused] = no(terraform.check, replace(HARMLESS, terraform=touches))
+    assert "7 objects that Terraform owns: module.net.aws_security_group.web[0], " in refused.message
+    assert "and 2 more" in refused.message
+    assert refused.objects[0] == "module.net.aws_security_group.web[0]: delete it"
+    assert not refused.approve
 
 
 # --- G-IDENTITY ------------------------------------------------------------------------------------------------------
