@@ -82,6 +82,7 @@ def encode(intent: Intent, table: AzureTable, settings: AzureSettings) -> Encodi
     for problem in quota_problems(table, desired, settings):
         findings.problem(problem)
     _unmarked_notes(work)
+    _empty_groups(work)
     rest = beyond.beyond(desired, held, {key: tuple(found) for key, found in work.cut.items()})
     fidelity = tuple(sorted(findings.fidelity.values(), key=lambda one: one.rule))
     return Encoding(
@@ -350,6 +351,18 @@ def _name(owner: str, want: Want, taken: set[str]) -> str:
         number += 1
         name = f"{base}-{number}"
     return name
+
+
+def _empty_groups(work: Work) -> None:
+    """Name resource groups of the settings in which nothing lies: most likely a slip of the pen, and then nothing is enforced there."""
+    groups = work.settings.resource_groups
+    if groups is None:
+        return
+    there = {nsg.group.lower() for nsg in work.table.nsgs.values()} | {point.split("/")[1] for point in work.table.nics}
+    for group in groups:
+        if group not in there:
+            text = f"no interface and no network security group lies in resource group {group} of the settings"
+            work.findings.note(f"{text}: is that its name?")
 
 
 def _unmarked_notes(work: Work) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 import google.auth
@@ -91,7 +92,7 @@ class Client:
 
         `kind` is what the answer must say it is: an empty or foreign object with status 200 is no answer.
         """
-        call = f"GET {path}"
+        call = f"GET {path or 'projects/' + project}"
         url = f"{self.host}/compute/v1/projects/{project}" + (f"/{path}" if path else "")
         answer = self._again(project, call, lambda: self._json(project, call, "GET", url, params=query))
         if kind and answer.get("kind") != kind:
@@ -395,7 +396,8 @@ def _meaning(project: str, call: str, error: Exception) -> CallFailedError:
         # Tokens are fetched before a call is sent, and no call is sent again: this one never left.
         return CallFailedError(project, call, f"no valid credentials: {error}", code="401", answered=True)
     if isinstance(error, requests.exceptions.ConnectTimeout) or "Failed to establish a new connection" in str(error):
-        return CallFailedError(project, call, f"no connection: {type(error).__name__}", code="unsent", answered=True)
+        where = urlsplit(getattr(getattr(error, "request", None), "url", "") or "").netloc or "the endpoint"
+        return CallFailedError(project, call, f"no connection to {where}: {type(error).__name__}", code="unsent", answered=True)
     status = getattr(error, "code", None)
     if not isinstance(status, int) or not 400 <= status < 500 or status == 408:
         if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.RequestException | json.JSONDecodeError):
