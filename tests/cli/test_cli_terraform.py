@@ -28,7 +28,7 @@ def state(*resources: dict[str, Any]) -> str:
     )
 
 
-def resource(kind: str, name: str, module: str = "", **attributes: Any) -> dict[str, Any]:
+def resource(kind: str, name: str, module: str = "", /, **attributes: Any) -> dict[str, Any]:
     """Return one managed resource with one instance."""
     found = {"mode": "managed", "type": kind, "name": name, "provider": "x", "instances": [{"schema_version": 1, "attributes": attributes}]}
     return {"module": module, **found} if module else found
