@@ -311,9 +311,12 @@ def _connect(server: Server) -> _Connection:
 
 def _version(connection: _Connection, server: Server) -> int:
     """Return the version of the tables: 0 in an empty schema, -1 without one. Raises RefusedError for others' or newer ones."""
-    space = connection.execute("SELECT oid FROM pg_namespace WHERE nspname = %s", (server.schema,)).fetchone()
+    query = "SELECT oid, has_schema_privilege(oid, 'USAGE') AS open FROM pg_namespace WHERE nspname = %s"
+    space = connection.execute(query, (server.schema,)).fetchone()
     if space is None:
         return -1
+    if not space["open"]:  # its tables would look as if they were not there
+        raise RefusedError("PRE-JOURNAL", f"{server}: permission denied for schema {server.schema}", "grant it to the role of the URL")
     there = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = %s", (space["oid"],)).fetchall()
     names = {row["relname"] for row in there}
     if not names:

@@ -58,7 +58,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c shared_buffers=16MB -c max_connections=40"
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c shared_buffers=16MB -c max_connections=40 -c dynamic_shared_memory_type=mmap"
         self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self) -> None:
@@ -110,9 +110,10 @@ class Cluster:
         assert isinstance(place, Server)
         return Server(place.url, folder / "state", name)
 
-    def sql(self, statement: str, *, database: str = "postgres") -> None:
-        """Run a statement beside everybody else."""
-        self._run("psql", "-v", "ON_ERROR_STOP=1", "-X", "-q", "-c", statement, self.url(database))
+    def sql(self, *statements: str, database: str = "postgres", schema: str = "public") -> None:
+        """Run statements beside everybody else."""
+        words = [word for statement in (f"SET search_path = {schema}", *statements) for word in ("-c", statement)]
+        self._run("psql", "-v", "ON_ERROR_STOP=1", "-X", "-q", *words, self.url(database))
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
