@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +29,7 @@ NIC_READ_ONLY = frozenset(
     }
 )
 SEAT_READ_ONLY = frozenset({"provisioningState", "privateLinkConnectionProperties"})
-DNS_READ_ONLY = frozenset({"appliedDnsServers", "internalFqdn", "internalDomainNameSuffix"})
-"""What the specification calls read-only, of an interface, of its ipConfigurations, and of its DNS settings: it is not sent back.
+"""What the specification calls read-only, of an interface and of its ipConfigurations: it is not sent back.
 
 Everything else is, known to us or not: a PUT of an interface clears what it leaves out.
 """
@@ -74,8 +72,6 @@ def nic_body(raw: Raw, join: Join) -> dict[str, Any]:
     """Return the body of a PUT of a whole interface: as it was read, with other application security groups."""
     body: dict[str, Any] = {key: value for key, value in raw.items() if key not in ("id", "name", "type", "etag", "properties")}
     kept = {key: value for key, value in raw["properties"].items() if key not in NIC_READ_ONLY}
-    if isinstance(kept.get("dnsSettings"), Mapping):
-        kept["dnsSettings"] = {key: value for key, value in kept["dnsSettings"].items() if key not in DNS_READ_ONLY}
     kept["ipConfigurations"] = [_seat(one, join) for one in raw["properties"]["ipConfigurations"]]
     body["properties"] = kept
     return body

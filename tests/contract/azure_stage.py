@@ -145,9 +145,13 @@ class AzureStage:
                 beside = {key: one for key, one in shown["properties"].items() if key != "securityRules"}
                 lines.append(f"{nsg}: {exact({**shown, 'properties': beside})}")
         if chosen(""):
-            lines += [exact(self._act("GET", self.works.path("networkInterfaces", f"{one}-nic"))) for one in workloads or self.addresses]
+            lines += [exact(self._nic(one)) for one in workloads or self.addresses]
             lines.append(exact(self._act("GET", self.works.path("virtualNetworks", VNET))))
         return "\n".join(sorted(lines))
+
+    def _nic(self, workload: str) -> Any:
+        """Return an interface as Azure shows it."""
+        return self._act("GET", self.works.path("networkInterfaces", f"{workload}-nic"))
 
     def _acts_on(self, one: Mapping[str, Any], workloads: tuple[str, ...]) -> bool:
         named = many(one["properties"], "destinationAddressPrefix")
