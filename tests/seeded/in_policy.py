@@ -364,13 +364,13 @@ REPORTS = (
     ),
     _core(
         "refusal-hidden-by-a-failure",
-        ("cli/exits", "Exit.REFUSED, Exit.FAILED,", "Exit.FAILED, Exit.REFUSED,"),
+        ("model/exits", "Exit.REFUSED, Exit.FAILED,", "Exit.FAILED, Exit.REFUSED,"),
         "Automation retries what needs a person.",
         _SAID + "test_over_several_targets_the_word_for_a_person_wins",
     ),
     _core(
         "what-a-platform-cannot-say-ends-well",
-        ("cli/exits", "(Exit.BUG, Exit.INVALID, Exit.REFUSED", "(Exit.BUG, Exit.REFUSED"),
+        ("model/exits", "(Exit.BUG, Exit.INVALID, Exit.REFUSED", "(Exit.BUG, Exit.REFUSED"),
         "A policy that was refused ends with exit code 0.",
         _SAID + "test_over_several_targets_the_word_for_a_person_wins",
     ),
