@@ -254,8 +254,8 @@ COMPILE = (
         "last-line-of-enforcement-decides",
         (
             "compile/universe",
-            "    for line in lines:\n        if line.scope is None or all(",
-            "    for line in reversed(tuple(lines)):\n        if line.scope is None or all(",
+            "    for line in policy.enforcement:\n        if line.scope is None or all(",
+            "    for line in reversed(policy.enforcement):\n        if line.scope is None or all(",
         ),
         "Everything is enforced as the default says.",
         _PAST + "test_the_first_line_of_enforcement_that_fits_decides",
