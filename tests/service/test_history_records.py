@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cloudsync.app.session import Start, begin
 from cloudsync.app.story import earlier, tell
 from cloudsync.clock import SystemClock
 from cloudsync.model.exits import Exit
+from cloudsync.testing.memory import Fault
+from tests.cli.shell import cloudsync
 from tests.service.small_world import MORE, POLICY, World
 from tests.service.told import kept, ran
 
@@ -125,3 +129,62 @@ def test_a_point_that_was_given_back_is_adopted_anew(world: World) -> None:
     world.write("policy/all.yaml", POLICY)
     ran(world)
     assert set(kept(world).originals("one")) == points
+
+
+# --- rollback and release in bad moments -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newer(world: World) -> tuple[World, str]:
+    """Two commits, both applied by runs."""
+    first = world.commit("start")
+    ran(world)
+    world.write("policy/all.yaml", POLICY + MORE)
+    world.commit("office may ssh to db")
+    ran(world)
+    return world, first
+
+
+def back(world: World, commit: str) -> tuple[int, str]:
+    """Go back by the command line."""
+    done = cloudsync("rollback", "-C", str(world.root), commit, "--yes", "--by", "jo")
+    return done.code, done.out + done.err
+
+
+def opened(world: World) -> bool:
+    groups = world.platforms["one"].groups.values()
+    return any(rule.service == "6/22-22" for group in groups if group.owner == "small" for rule in group.rules)
+
+
+def test_a_rollback_that_is_cut_short_leaves_its_hold(newer: tuple[World, str]) -> None:
+    world, first = newer
+
+    def interrupt(_number: int) -> None:
+        raise KeyboardInterrupt
+
+    world.platforms["one"].before_write = interrupt
+    code, _ = back(world, first)
+    world.platforms["one"].before_write = lambda _number: None
+    assert code == 5
+    (hold,) = kept(world).holds
+    assert (hold.target, hold.who, bool(hold.run)) == ("one", "jo", True)
+    assert opened(world)
+    assert back(world, first)[0] == 0, "and the same rollback finishes it"
+    assert not opened(world)
+
+
+def test_a_rollback_that_could_write_nothing_leaves_no_hold(newer: tuple[World, str]) -> None:
+    world, first = newer
+
+    place = world.platforms["one"]
+    place.faults = {len(place.calls) + number: Fault.REFUSED for number in range(1, 20)}
+    code, said = back(world, first)
+    place.faults = {}
+    assert code == 5, said
+    assert opened(world)
+    found = kept(world)
+    assert found.holds == ()
+    assert [one["target"] for one in found.of("hold")] == ["one"], "it was put before the first write"
+    assert [one["target"] for one in found.of("unhold")] == ["one"]
+    assert found.of("change")[-1]["run"] != found.of("run")[-1]["run"], "a run that failed changed nothing that it knows of"
+    found.verify()
