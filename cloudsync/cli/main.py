@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status", "how the targets stand: last good runs, findings, holds, what is next"),
     "history": ("history", "list runs and the changes they made"),
     "audit": ("history", "print or verify the audit chain"),
+    "export": ("export", "write what is ours as Terraform import blocks"),
     "iam": ("platform", "print the least-privilege role of a platform"),
     "doctor": ("platform", "check credentials, permissions and limits without writing"),
     "lab": ("lab", "the simulated estate on loopback: up, down, env, fault, reset"),

@@ -58,7 +58,7 @@ class Ownership:
     def of_entry(self, entry: Entry) -> tuple[Owned, ...]:
         """Return who owns a native rule: it by itself where its id is known, else the whole object it stands in."""
         rules = [one for one in self.parts.get(entry.object.lower(), ()) if one.rule]
-        names = (entry.id.rpartition("/")[2].lower(), _name_in(entry.native))
+        names = (entry.id.rpartition("/")[2].lower(), name_in(entry.native))
         exact = tuple(one for one in rules if one.rule.lower() in names)
         return exact or self.of_object(entry.object)
 
@@ -135,13 +135,13 @@ def _lost(adapter: Adapter, way: Way, owned: Ownership) -> Iterator[Touch]:
             yield Touch(one.address, f"take '{entry.native}' out of {entry.object_name}")
 
 
-def _name_in(native: str) -> str:
+def name_in(native: str) -> str:
     """Return the name that a native text begins with (`310 allow-web: ...`), in lower case."""
     return native.partition(":")[0].rpartition(" ")[2].lower()
 
 
 def _meant(entry: Entry, rules: tuple[Owned, ...]) -> tuple[Owned, ...]:
     """Return the rules that may be this entry: by name where the native text begins with one (`310 allow-web: ...`), else all of them."""
-    named = tuple(one for one in rules if one.rule.lower() == _name_in(entry.native))
+    named = tuple(one for one in rules if one.rule.lower() == name_in(entry.native))
     by_name = all(one.platform == "azure" for one in rules)
     return named if by_name else rules
