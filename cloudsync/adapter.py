@@ -122,10 +122,18 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """What an entry comes from: a rule with its place in the policy, or a reason of ours such as `kept` (where None)."""
+    """What an entry comes from: a rule with its place in the policy, or a reason of ours such as `kept` (where None).
+
+    The reason `platform` says that the platform itself must get through (`Capabilities.always_open`), whatever the policy says.
+    """
 
     rule: str
     where: Where | None = None
+
+    @property
+    def plumbing(self) -> bool:
+        """Tell whether it is there for the platform itself."""
+        return self.rule == "platform" and self.where is None
 
 
 @dataclass(frozen=True, slots=True)

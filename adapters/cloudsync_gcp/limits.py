@@ -15,10 +15,7 @@ CAPABILITIES = Capabilities(
     icmp_types=False,
     processes=False,
     rule_logging=True,
-    always_open=(
-        "the metadata server 169.254.169.254 (with DHCP, DNS and NTP): no firewall rule filters it",
-        "outbound TCP port 25 to the outside is blocked by Google in most projects, whatever rules say",
-    ),
+    always_open=("the metadata server 169.254.169.254 (with DHCP, DNS and NTP): no firewall rule filters it",),
     methods=(Method.MERGE, Method.MEET),
     in_place=True,
 )

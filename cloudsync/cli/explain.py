@@ -200,6 +200,8 @@ def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
         whose = f"ours, from {from_rules}" if from_rules else kept if entry.ours else "not ours"
         said = f" ({entry.note})" if entry.note and not entry.ours else ""
         yield f"      by {entry.native} in {entry.object_name} ({entry.object}), {whose}{said}"
+    if any(through.plumbing for through in stop.rules):
+        yield "      always open: the platform itself must get through here, whatever the policy says"
     if len(stop.rules) > SHOWN and not stop.hops:
         yield f"      and {len(stop.rules) - SHOWN} more rules"
     if stop.passes != stop.asked and stop.ruling.unheld and not stop.why:

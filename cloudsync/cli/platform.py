@@ -139,7 +139,8 @@ def _target(loaded: Loaded, target: TargetSettings) -> tuple[tuple[Check, ...], 
             detail = f"G-IDENTITY expected account {expected}, got {identity.account} ({identity.principal}); nothing was read"
             hint = "use credentials of that account, or correct the settings"
             return (Check(f"{target.name}: identity", ok=False, detail=detail, hint=hint),), Exit.REFUSED
-        checks = adapter.doctor()
+        always = (Check(f"{target.name}: always open", ok=True, detail=text) for text in adapter.capabilities.always_open)
+        checks = (*adapter.doctor(), *always)
     except AdapterError as error:
         hint = "check credentials, network and endpoint"
         return (Check(f"{target.name}: reach", ok=False, detail=str(error), hint=hint),), Exit.FAILED

@@ -72,6 +72,11 @@ class Through:
     entry: Entry
     origins: tuple[Origin, ...]
 
+    @property
+    def plumbing(self) -> bool:
+        """Tell whether it is a rule of ours that lets the platform itself through."""
+        return self.entry.ours and any(one.plumbing for one in self.origins)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -191,7 +196,7 @@ def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:
     entries = ground.adapter.entries(table, [point.id])
     names = {entry.object: entry.object_name for entry in entries}
     rules = tuple(_through(view, entries, passes))
-    opens, closes = _next(view, ruling, passes, ground.mode)
+    opens, closes = _next(view, ruling, passes, rules, ground.mode)
     objects = tuple(f"{names[one]} ({one})" if names.get(one) else one for one in (*point.ours, *point.foreign))
     sample = (asked - passes).witness() or passes.witness()
     ordered = ground.adapter.capabilities.denies  # a union has no order: its entries say it all
@@ -251,10 +256,13 @@ def _behind(view: _View, hit: Callable[[PacketSet], object]) -> Iterator[Origin]
             yield Origin(arm.rule.id, arm.rule.where)
 
 
-def _next(view: _View, ruling: Ruling, passes: PacketSet, mode: TargetMode) -> tuple[PacketSet, PacketSet]:
-    """Return what the next apply would open and close of what was asked."""
+def _next(view: _View, ruling: Ruling, passes: PacketSet, rules: Iterable[Through], mode: TargetMode) -> tuple[PacketSet, PacketSet]:
+    """Return what the next apply would open and close of what was asked. What a rule accepts by name may be wider, and stays."""
     if not ruling.held:
         return NO_PACKETS, NO_PACKETS
     kept = passes - view.allowed.closed - view.allowed.never if view.seat.mode is Mode.SELECTIVE else NO_PACKETS
     after = ruling.permits | kept
-    return after - passes, passes - after if mode is TargetMode.EXCLUSIVE else NO_PACKETS
+    if mode is not TargetMode.EXCLUSIVE:
+        return after - passes, NO_PACKETS
+    stays = PacketSet.union_all((after, view.allowed.loosest, *(one.entry.packets for one in rules if one.plumbing)))
+    return after - passes, passes - stays

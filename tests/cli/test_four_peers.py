@@ -91,6 +91,21 @@ def test_one_sentence_opens_the_way_over_four_platforms_and_explain_follows_it(f
     assert "forbidden by r#4" in told
 
 
+def test_what_the_platform_needs_is_always_open_and_said_to_be(four: Four) -> None:
+    four.settings(four.target("azure", "exclusive"))
+    four.policy("never allow anywhere to role=db on any service", "allow iplist office to role=web on icmp/8 any-type ok", enforced=FULL)
+    four.converge()
+    assert four.passes("azure", "168.63.129.16", "10.50.3.11", "tcp", 5432)
+    told = four.run("explain", "168.63.129.16", "payments-db-1", "tcp/5432", code=0).out
+    assert "always open" in told, told
+    assert "next apply" not in told, told
+    told = four.run("explain", "203.0.113.70", "ordering-web-1", "icmp", code=0).out
+    assert "ALLOWED now" in told, told
+    assert "next apply" not in told, told
+    told = four.run("doctor", code=0).out
+    assert "always open: 168.63.129.16: load balancer probes" in told, told
+
+
 def test_two_clouds_that_use_the_same_addresses_are_kept_apart_by_routing_domains(four: Four) -> None:
     machine(four, "twin-app", "10.40.0.99", {"role": "app", "app": "ordering", "env": "prod"})
     (four.root / "inventory").mkdir()
