@@ -58,7 +58,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c shared_buffers=16MB -c max_connections=40 -c dynamic_shared_memory_type=mmap"
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c shared_buffers=16MB -c max_connections=40"
+        options += " -c dynamic_shared_memory_type=mmap"  # in the folder, where what a killed server leaves goes with it
         self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self) -> None:

@@ -149,6 +149,18 @@ def test_a_role_without_rights_is_refused_and_leaves_nothing(postgres: Cluster, 
         State(theirs, CLOCK)
 
 
+def test_a_role_that_may_only_read_looks_and_leaves_nothing(postgres: Cluster, server: Server) -> None:
+    State(server, CLOCK, writer="r").close()
+    postgres.sql("DROP ROLE IF EXISTS looker")
+    rights = [f"GRANT USAGE ON SCHEMA {server.schema} TO looker", f"GRANT SELECT ON ALL TABLES IN SCHEMA {server.schema} TO looker"]
+    postgres.sql("CREATE ROLE looker LOGIN", *rights)
+    with State(replace(server, url=server.url.replace("cloudsync@", "looker@")), CLOCK) as state:
+        assert state.audit.head().lines == 1
+        with pytest.raises(RefusedError, match=r"PRE-JOURNAL .*permission denied for table note"):
+            state.records.keep("a", 1)
+    postgres.sql("DROP OWNED BY looker", "DROP ROLE looker")
+
+
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
