@@ -168,9 +168,7 @@ def _drift(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Line
         unread = _unread(target)
         beyond = " beyond what is acknowledged" if aged else ""
         if own_rules_differ(target):
-            words = (
-                "  ~ no packet differs that the policy speaks of, but rules of ours are not as they should be: `cloudsync plan` lists them"
-            )
+            words = "  ~ no packet differs that the policy speaks of, but rules are not as they should be: `cloudsync plan` lists them"
             yield words, "warn"
         else:
             yield f"  = no drift{beyond}{unread}", "warn" if unread else "good"
@@ -224,7 +222,9 @@ def _summary(report: RunReport, ages: Ages) -> Iterator[Line]:
                 by[one.drift.severity.value] = by.get(one.drift.severity.value, 0) + 1
         accepted = len({one.key for drift in aged for one in drift.accepted})
         read = len(report.targets) - failed
-        counts = ", ".join(f"{count} {name}" for name, count in by.items()) or ("no drift" if read else "nothing was checked")
+        differ = sum(1 for target in report.targets if own_rules_differ(target))
+        nothing = "no packet differs, but rules are not as they should be" if differ else "no drift" if read else "nothing was checked"
+        counts = ", ".join(f"{count} {name}" for name, count in by.items()) or nothing
         unread = f"; {_count(failed, 'target')} could not be read: nothing is known of {'it' if failed == 1 else 'them'}" if failed else ""
         if not failed and report.incomplete:
             unread = f"; {_count(len(report.incomplete), 'scope')} could not be read: nothing is known there"
