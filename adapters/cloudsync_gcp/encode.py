@@ -173,7 +173,10 @@ def _still_wrong(work: _Work, desired: GcpTable) -> Iterator[Problem]:
         wrong = PacketSet.union_all(one for gap in gaps for one in (gap.missing, gap.excess))
         points = tuple(sorted(point for gap in gaps for point in gap.slot.points))
         message = f"{scope}: foreign rules decide {way} {wrong.text()} against the policy at {len(points)} interfaces: {by}"
-        hint = "they stand above our numbers, or also act on machines that are not enforced: move or delete them, or change `band`"
+        hint = (
+            "they stand above our numbers, or also act on machines that are not enforced: move or delete them,"
+            " or set `band` and `default_deny` to smaller numbers than theirs"
+        )
         yield Problem("FOREIGN-ABOVE", message, hint, (), points)
 
 
