@@ -67,7 +67,7 @@ def test_without_a_verb_nearly_nothing_is_loaded(words: tuple[str, ...]) -> None
 
 
 @pytest.mark.parametrize(
-    "words", [("validate",), ("fmt", "--check"), ("test", "--offline"), ("schema", "policy"), ("iam", "aws"), ("history",)]
+    "words", [("validate",), ("fmt", "--check"), ("test", "--offline"), ("schema", "policy"), ("iam", "aws"), ("history",), ("status",)]
 )
 def test_verbs_on_files_load_no_sdk_and_no_big_library(words: tuple[str, ...], here: str) -> None:
     packages, _ = loaded(words[0], "-C", here, *words[1:])
