@@ -15,6 +15,7 @@ from cloudsync.apply import FRESH_S, ApplyResult, ApplyStatus, Options, Ports, a
 from cloudsync.model.errors import AdapterError, RefusedError
 from cloudsync.plan.journal import OpState
 from cloudsync.store.records import Hold
+from cloudsync.store.sqlite import SqliteDatabase
 from cloudsync.store.state import State
 from cloudsync.testing.memory import Fault, MemoryAdapter
 from cloudsync.testing.memory_table import MemoryTable, Rule
@@ -105,6 +106,7 @@ def test_without_a_durable_intent_nothing_is_sent(world: World) -> None:
     with ports(world) as (state, found):
         filler = 0
         table = world.adapter.read().table
+        assert isinstance(state._database, SqliteDatabase)
         state._database.limit_pages(1)
         while not full(state, filler):
             filler += 1

@@ -99,11 +99,22 @@ def test_who_is_told_what() -> None:
     mail = settings.mail
     assert mail is not None
     assert mail.routes == (("ordering-team", ("o@acme.example", "p@acme.example")), ("dba", ("d@acme.example",)))
-    assert (mail.ca_file, mail.timeout_s, mail.digest, mail.attach, mail.on) == ("ca.pem", 5, "friday", ("csv",), {"drift", "digest"})
+    assert (mail.ca_file, mail.timeout_s, mail.digest, mail.attach, mail.on) == (
+        "ca.pem",
+        5,
+        "friday",
+        ("csv",),
+        frozenset({"drift", "digest"}),
+    )
     assert (mail.user, mail.password) == ("cloudsync@acme.example", SecretReference("file", "/run/smtp"))
     chat, pager = settings.hooks
-    assert (chat.name, chat.url, chat.secret, chat.on) == ("chat", "https://chat.example/hook", SecretReference("env", "KEY"), {"failed"})
-    assert (pager.command, pager.timeout_s, pager.on) == (("/usr/local/bin/page", "--now"), 3, set(EVENTS))
+    assert (chat.name, chat.url, chat.secret, chat.on) == (
+        "chat",
+        "https://chat.example/hook",
+        SecretReference("env", "KEY"),
+        frozenset({"failed"}),
+    )
+    assert (pager.command, pager.timeout_s, pager.on) == (("/usr/local/bin/page", "--now"), 3, frozenset(EVENTS))
 
 
 def test_what_is_left_out_has_a_careful_default() -> None:
