@@ -131,12 +131,13 @@ class _Try:
 
     def _number(self, seat: Seat, top: int, ceiling: int) -> int | None:
         low, high = max(top, seat.above, self.band.first - 1) + 1, min(ceiling - 1, self.band.last)
-        if self.packed:
-            return self._first(range(low, high + 1))
         if seat.tier is Tier.DEFAULT:
             return self._first(range(high, low - 1, -1))
+        if self.packed:
+            return self._first(range(low, high + 1))
         start = max(low, self.band.start(seat.tier, seat.before))
-        wide = self._first(range(start, min(high, self._next(seat.tier)) + 1, _STEP))
+        step = 1 if seat.tier is Tier.PLATFORM else _STEP
+        wide = self._first(range(start, min(high, self._next(seat.tier)) + 1, step))
         return wide or self._first(range(start, high + 1)) or self._first(range(low, min(start, high + 1)))
 
     def _next(self, tier: Tier) -> int:
