@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloudsync import sources
-from cloudsync.app import ledger
+from cloudsync.app import ledger, terraform
 from cloudsync.app.repository import Loaded, load, read_repository, revision_words
 from cloudsync.app.versions import Versions
 from cloudsync.model.errors import InputError
@@ -105,6 +105,7 @@ def _loaded(root: Path, revision: sources.Revision, settings: Settings) -> Loade
             content, _ = sources.read_beside(root, file)
             if content is not None:
                 (folder / file).write_bytes(content)
+        terraform.carry(root, folder, settings.terraform)
         if not (folder / settings.policy).is_dir():
             hint = f"cloudsync.yaml of today says policy: {settings.policy}"
             raise _no("NO-POLICY", f"commit {revision.commit[:10]} has no folder {settings.policy}/", hint)

@@ -63,6 +63,24 @@ def again(root: Path, known: Iterable[Known]) -> tuple[Known, ...]:
     return tuple(found)
 
 
+def carry(root: Path, folder: Path, entries: Iterable[TerraformFiles]) -> None:
+    """Put the state files of today into a folder that holds an earlier commit, instead of those of then.
+
+    What Terraform owns is a fact of today, whatever policy is gone back to. A file that cannot be read is left out: loading says so.
+    """
+    for one in entries:
+        if one.outside:
+            continue
+        for path in _paths(folder, one.pattern):
+            path.unlink()
+        for path in _paths(root, one.pattern):
+            content = _content(root, path, path.name, outside=False)
+            if isinstance(content, bytes):
+                copy = folder / path.relative_to(root)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(content)
+
+
 def owned(known: Iterable[Known]) -> tuple[Owned, ...]:
     """Return everything that Terraform owns, ordered by address."""
     return by_address(state for one in known for state in one.states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,26 @@ def test_states_outside_the_repository_are_read_in_every_run(stage: Stage, tmp_p
     (tmp_path / "a.tfstate").write_text(state(), encoding="utf-8")
     (tmp_path / "b.tfstate").write_text(state(resource("aws_security_group", "web", id=group)), encoding="utf-8")
     assert "aws_security_group.web" in stage.run("plan", code=4).out
+
+
+def git(root: Path, *words: str) -> str:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@acme.example", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_going_back_to_an_earlier_policy_does_not_forget_what_terraform_owns_today(stage: Stage) -> None:
+    _, group = estate(stage)
+    watched = RULES.replace("default: full", "default: visibility")
+    own(stage)
+    git(stage.root, "init", "-q")
+    (stage.root / ".gitignore").write_text(".cloudsync/\n", encoding="utf-8")
+    git(stage.root, "add", "-A")
+    git(stage.root, "commit", "-qm", "enforced, and Terraform owns nothing")
+    early = git(stage.root, "rev-parse", "HEAD")
+    own(stage, resource("aws_security_group", "web", id=group, owner_id=stage.lab.state.account))
+    stage.policy(watched)
+    git(stage.root, "commit", "-qam", "only watched, and the group is Terraform's")
+    ran = stage.run("rollback", early, "--yes", code=4)
+    assert "aws_security_group.web" in ran.out + ran.err
+    assert group in stage.carries("web-1")
