@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cloudsync.adapter import Origin, Step
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
+from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
@@ -203,6 +204,8 @@ def _applied(target: TargetReport) -> Iterator[Line]:
             yield f"  read again: {_count(len(target.remaining), 'finding')} remain", "bad"
             for one in target.remaining[:10]:
                 yield from drift_lines(one)
+        elif target.mode is TargetMode.ADDITIVE:
+            yield "  read again: our rules say the policy; what foreign rules beside them do is told by `cloudsync drift`", "good"
         else:
             yield "  read again: enforced = policy, no drift", "good"
 
