@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import ledger, memory, past, terraform
+from cloudsync.app import ledger, memory, past, rebuilt, terraform
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
@@ -172,6 +172,8 @@ class Session:
         report = run.guarded(planned, settled, scene, verb, policy_name(self.loaded))
         before = self._restored(now)
         report = replace(report, targets=tuple(capped(target, scene, settled, before) for target in report.targets))
+        if verb != "drift":
+            report = replace(report, targets=tuple(rebuilt.cautious(target, settled, self.state) for target in report.targets))
         for target in report.targets:
             refusals = (*target.refusals, *(refused for refused, _ in target.overridden))
             if target.plan is not None and refusals:
@@ -273,7 +275,7 @@ class Session:
 
     def _apply_target(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool]:
         if planned.built is None or report.refusals:
-            return report, False
+            return report, rebuilt.only_unknown(report)
         if report.mode is TargetMode.OBSERVE:
             return report, True  # its workloads are peers of the others', and are remembered like theirs
         plan = planned.built.plan

@@ -71,6 +71,10 @@ class JournalTable:
         rows = self._database.rows("SELECT * FROM op WHERE target = ? AND state IN ('intent', 'unknown') ORDER BY id", target)
         return tuple(OpenOp(row["id"], _op(row), OpState(row["state"])) for row in rows)
 
+    def wrote(self, target: str) -> bool:
+        """Tell whether any op of a target stands here."""
+        return self._database.row("SELECT id FROM op WHERE target = ? LIMIT 1", target) is not None
+
     def ops(self, run_id: str | None = None) -> tuple[tuple[OpenOp, str], ...]:
         """Return every op of a run (of all runs: None) with the reason of its state, oldest first."""
         rows = self._database.rows("SELECT * FROM op WHERE CAST(? AS TEXT) IS NULL OR run = ? ORDER BY id", run_id, run_id)
