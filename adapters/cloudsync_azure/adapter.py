@@ -101,10 +101,10 @@ class AzureAdapter:
         return write(self._client, self._owner, step)
 
     def rule_ids(self, table: AzureTable, entries: Iterable[Entry]) -> Mapping[tuple[str, str], str]:
-        """Return Resource Manager's ids of rules, by group and native text; the table knows them."""
+        """Return where rules stand, as `group/nsg/rule`: of Resource Manager's long ids only that tells them apart."""
         wanted = {entry.object for entry in entries}
         return {
-            (nsg.short, native_text(rule)): f"{nsg.id}/securityRules/{rule.name}"
+            (nsg.short, native_text(rule)): f"{nsg.short}/{rule.name}"
             for nsg in table.nsgs.values()
             if nsg.short in wanted
             for rule in nsg.rules
