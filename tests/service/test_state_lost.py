@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from cloudsync.cli.main import main
 from tests.acting.servers import Cluster
+from tests.cli.stage import Stage, staged, tcp
 from tests.service.small_world import MORE, POLICY, World, small_world
 
 FEWER = POLICY.replace("      - allow role=web to role=db on tcp/5432\n", "      - allow role=web to role=db on tcp/5433\n")
@@ -116,3 +118,48 @@ def test_a_person_may_say_that_it_is_right(world: World, lose: Lose, capsys: pyt
 def test_a_target_that_was_never_ours_is_taken_over_as_ever(world: World) -> None:
     assert apply(world) == 0
     assert world.clean()
+
+
+# --- AWS ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("repository")) as one:
+        yield one
+
+
+AWS_POLICY = """\
+iplists: {office: [192.0.2.0/24]}
+enforcement: {default: full}
+rulesets:
+  - name: base
+    scope: all
+    owner: netsec
+    rules:
+      - allow iplist office to role=web on tcp/443
+      - allow iplist office to role=db on tcp/22
+      - allow role=web to role=db on tcp/5432
+"""
+
+
+def test_on_aws_nothing_is_taken_away_in_the_first_run_either(stage: Stage) -> None:
+    stage.clear()
+    net = stage.net()
+    for role in ("web", "db"):
+        stage.machine(net, role, f"role={role}", [stage.group(net, f"old-{role}", tcp(22, "0.0.0.0/0"))])
+    stage.settings()
+    stage.policy(AWS_POLICY)
+    stage.converge()
+    shutil.rmtree(stage.root / ".cloudsync")
+    stage.settled()
+    shutil.rmtree(stage.root / ".cloudsync")
+    stage.policy(AWS_POLICY.replace("      - allow iplist office to role=db on tcp/22\n", ""))
+    stage.forget()
+    ran = stage.run("apply", "--yes", code=4)
+    assert re.findall("REFUSED (G-[A-Z]+)", ran.out) == ["G-STATE"]
+    assert stage.writes() == {}
+    assert stage.passes("db", "192.0.2.9", "tcp/22")
+    stage.run("apply", "--yes", code=0)
+    assert not stage.passes("db", "192.0.2.9", "tcp/22")
+    stage.settled()
