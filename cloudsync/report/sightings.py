@@ -214,13 +214,18 @@ def _sighting(key: str, part: _Part, ground: Ground, names: Names, routed: Routi
         words=words,
         sentence=told.text(),
         objects=(entry.object,) if entry else tuple(points),
-        natives=(f"{entry.native} in {entry.object_name}",) if entry else (),
+        natives=(_native(entry),) if entry else (),
         cause=part.cause,
         content=part.packets,
         rule=(entry.object, entry.native) if entry else None,
         exposes=opens and inbound and exposed(part.packets),
         owners=routed.owners(part.number, inbound=inbound),
     )
+
+
+def _native(entry: Entry) -> str:
+    """Return a native rule in words, with the other tool that owns it."""
+    return f"{entry.native} in {entry.object_name}" + (f", {entry.owner}" if entry.owner else "")
 
 
 def exposed(packets: PacketSet) -> bool:

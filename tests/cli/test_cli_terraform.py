@@ -102,8 +102,10 @@ def test_an_additive_target_goes_on_beside_terraform(stage: Stage) -> None:
     stage.converge()
     assert group in stage.carries("web-1")
     assert len(stage.carries("web-1")) == 2
-    report = stage.run("drift", code=2)
-    assert "owned by Terraform: aws_security_group.web" in report.out
+    drift = stage.run("drift", code=2)
+    assert "owned by Terraform: aws_security_group.web" in drift.out
+    for form in ("text", "md", "html", "csv", "json"):
+        assert "owned by Terraform: aws_security_group.web" in stage.run("report", "--format", form, code=0).out, form
 
 
 def test_a_group_of_ours_that_was_handed_over_is_let_go(stage: Stage) -> None:
