@@ -144,9 +144,18 @@ class Reading:
         table = self.consistent(base, domains=True)
         table = replace(table, rule_lists=self._rule_lists(table.policies), port_lists=self._port_lists(table.policies))
         table = self.compiled(self.group(table), patient=True)
+        self._all_there(table)
         pools = self._pools(table.virtuals)
         table = judged(table, additive=self.settings.additive, virtuals=self.settings.virtuals)
         return GroupRead(table, workloads(table, selves, pools))
+
+    def _all_there(self, table: F5Table) -> None:
+        """A virtual server of the settings that the device has not must not look like one without a policy. Raises AdapterError."""
+        there = {word for one in table.virtuals.values() for word in (one.path, one.name)}
+        missing = sorted(set(self.settings.virtuals or ()) - there)
+        if missing:
+            words = f"the settings attach a policy to {', '.join(missing)}, and the device has no virtual server of that name"
+            raise AdapterError(self.device.host, f"GET {wire.VIRTUAL}", words)
 
     def consistent(self, table: F5Table, *, domains: bool) -> F5Table:
         """Read policies, lists and what they hang on (`domains`: route domains too); a commit in between shows, and all is read again."""

@@ -218,6 +218,15 @@ def test_policies_are_attached_where_the_settings_say_and_nowhere_else(estate: P
     estate.quiet()
 
 
+def test_a_virtual_server_that_is_not_there_is_no_silence(estate: Pair) -> None:
+    estate.more = ", attach: {virtuals: [web1, wbe2]}"
+    estate.settings()
+    before = estate.writes()
+    assert estate.run("apply", "--yes") == 5
+    assert "the settings attach a policy to wbe2, and the device has no virtual server of that name" in estate.text
+    assert estate.writes() == before
+
+
 def test_observe_writes_nothing(estate: Pair) -> None:
     estate.mode = "observe"
     estate.settings()
