@@ -14,6 +14,7 @@ from typing import Any
 from cloudsync.inventory.terraform_kinds import MACHINES, OWNED, Owned, Read
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.inert import inert
 from cloudsync.policy.characters import shown
 
 Json = Any
@@ -146,7 +147,7 @@ class _Reader:
             if not isinstance(one, dict) or not isinstance(attributes, dict):
                 self._bad(f"{where}.instances[{number}]", "no object with attributes")
                 continue
-            address = base + _index(one.get("index_key")) + (" (deposed)" if one.get("deposed") else "")
+            address = inert(base) + _index(one.get("index_key")) + (" (deposed)" if one.get("deposed") else "")
             self._instance(kind, address, attributes)
 
     def _instance(self, kind: str, address: str, attributes: Mapping[str, Json]) -> None:

@@ -253,7 +253,7 @@ class _Reader:
         found = Schedule(_seconds(every), _seconds(jitter), line)
         if bool(every) == bool(line):
             self._report(node.where, "BAD-SCHEDULE", "exactly one of every, cron is wanted", "e.g. {every: 5m, jitter: 30s}")
-        elif every and not found.jitter_s < found.every_s:
+        elif found.every_s and not found.jitter_s < found.every_s:
             self._report(
                 node.where, "BAD-SCHEDULE", f"jitter {jitter or '0s'} is not shorter than every {every}", "e.g. {every: 5m, jitter: 30s}"
             )

@@ -110,6 +110,12 @@ def test_addresses_are_written_as_terraform_writes_them() -> None:
     assert {one.address for one in state.owned} == {f"{base}[0]", f'{base}["a\\"b"]', base, f"{base} (deposed)"}
 
 
+def test_an_address_is_one_inert_line() -> None:
+    state = read(resource("aws_security_group", instance("x\ny", id="sg-1"), name="web\n\x1b[31mREFUSED", module="module.a\u202eb"))
+    [one] = state.owned
+    assert one.address == 'module.a\\u202eb.aws_security_group.web\\x0a\\x1b[31mREFUSED["x\\ny"]'
+
+
 def test_what_is_only_looked_up_is_not_owned() -> None:
     state = read(resource("aws_security_group", instance(id="sg-1"), mode="data"), resource("aws_vpc", instance(id="vpc-1")))
     assert state.owned == ()
