@@ -11,6 +11,7 @@ import pytest
 
 from cloudsync.cli.main import main
 from tests.acting.servers import Cluster
+from tests.cli.four import Four, on_stage
 from tests.cli.stage import Stage, staged, tcp
 from tests.service.small_world import MORE, POLICY, World, small_world
 
@@ -163,3 +164,37 @@ def test_on_aws_nothing_is_taken_away_in_the_first_run_either(stage: Stage) -> N
     stage.run("apply", "--yes", code=0)
     assert not stage.passes("db", "192.0.2.9", "tcp/22")
     stage.settled()
+
+
+# --- all four ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Four]:
+    with on_stage(tmp_path_factory.mktemp("four")) as one:
+        yield one
+
+
+@pytest.mark.slow
+def test_on_four_platforms_nothing_is_taken_away_in_the_first_run_either(four: Four) -> None:
+    four.clear()
+    names = ("aws", "gcp", "azure", "f5")
+    opened = [f"allow iplist office to role={role} on tcp/8443" for role in ("web", "app", "db", "lb")]
+    enforced = "{scope: env=prod, mode: full}"
+    four.settings(*(four.target(name, "exclusive") for name in names))
+    four.policy("allow iplist office to role=web, role=app, role=db, role=lb on tcp/443", *opened, enforced=enforced)
+    four.converge()
+    four.settled()
+    shutil.rmtree(four.root / ".cloudsync")
+    four.settled()
+    shutil.rmtree(four.root / ".cloudsync")
+    four.policy("allow iplist office to role=web, role=app, role=db, role=lb on tcp/443", enforced=enforced)
+    four.forget()
+    ran = four.run("apply", "--yes", code=4)
+    assert re.findall(r"REFUSED G-STATE (\w+)", ran.out) == list(names)
+    assert four.writes() == {}
+    # What nothing else speaks against is known again; on the F5 another guard has its own reason.
+    assert re.findall(r"REFUSED (G-[A-Z]+) (\w+)", four.run("plan").out) == [("G-CAP", "f5"), ("G-STATE", "f5")]
+    four.converge()
+    assert four.writes().keys()
+    four.settled()

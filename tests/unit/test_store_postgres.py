@@ -266,7 +266,7 @@ def test_a_server_that_forgets_or_only_follows_is_refused(lonely: Cluster, tmp_p
     lonely.sql("ALTER SYSTEM SET fsync = off")
     lonely.sql("SELECT pg_reload_conf()")
     with pytest.raises(RefusedError, match=r"PRE-JOURNAL .*fsync = off"):
-        State(server, CLOCK)
+        State(server, CLOCK).close()
     lonely.stop()
     (lonely.data / "standby.signal").touch()
     lonely.start()
