@@ -91,8 +91,11 @@ class Loaded:
         return tuple(target for target in self.settings.targets if not chosen or target.name in chosen)
 
 
-def read_repository(root: Path) -> Repository:
-    """Read and load everything of a config repository; never raises for what stands in the files."""
+def read_repository(root: Path, *, outside: bool = True) -> Repository:
+    """Read and load everything of a config repository; never raises for what stands in the files.
+
+    Without `outside`, state files of Terraform that stand elsewhere are left to the runs.
+    """
     nothing = sources.Sources(str(root), (), ())
     if not root.is_dir():
         finding = Finding(Where(str(root)), "NO-REPOSITORY", "no such folder", "cloudsync init DIR makes a new config repository")
@@ -104,7 +107,7 @@ def read_repository(root: Path) -> Repository:
     folders = (settings.policy, settings.inventory) if settings else ("policy", "inventory")
     snapshot = sources.read(root, policy=folders[0], inventory=folders[1])
     accepted, unread = _acknowledged(root)
-    states, unreadable = _states(root, settings)
+    states, unreadable = _states(root, settings, outside=outside)
     found = [*wrong, *snapshot.findings, *unread, *unreadable]
     policy, static = None, None
     if not snapshot.findings:
@@ -116,12 +119,12 @@ def read_repository(root: Path) -> Repository:
     return Repository(root, settings, policy, static, snapshot, content, tuple(found), accepted, states)
 
 
-def _states(root: Path, settings: Settings | None) -> tuple[tuple[Known, ...], tuple[Finding, ...]]:
+def _states(root: Path, settings: Settings | None, *, outside: bool) -> tuple[tuple[Known, ...], tuple[Finding, ...]]:
     if settings is None or not settings.terraform:
         return (), ()
     from cloudsync.app.terraform import read
 
-    return read(root, settings.terraform)
+    return read(root, settings.terraform, outside=outside)
 
 
 def _acknowledged(root: Path) -> tuple[tuple[Accepted, ...], tuple[Finding, ...]]:
@@ -129,9 +132,9 @@ def _acknowledged(root: Path) -> tuple[tuple[Accepted, ...], tuple[Finding, ...]
     return read_acknowledged(content, packaged_schema("acknowledged")) if content is not None else ((), findings)
 
 
-def load(root: Path) -> Loaded:
+def load(root: Path, *, outside: bool = True) -> Loaded:
     """Return a repository without errors. Raises InputError with every finding otherwise; warnings stay with the result."""
-    found = read_repository(root)
+    found = read_repository(root, outside=outside)
     if found.errors or found.settings is None or found.policy is None or found.static is None:
         raise InputError(found.findings)
     extra = [finding for target in found.settings.targets for finding in registry.load(target.adapter).check(target)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from cloudsync.adapter import Discovery, Found, FoundInterface, ScopeState
 from cloudsync.inventory.terraform import MAX_BYTES, PREFIX, Machine, TerraformState, by_address, read_state, too_big
 from cloudsync.inventory.terraform_kinds import Owned
-from cloudsync.model.errors import InputError
+from cloudsync.model.errors import AdapterError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.settings import TerraformFiles
 
@@ -27,11 +27,17 @@ class Known:
     states: tuple[TerraformState, ...]
 
 
-def read(root: Path, entries: Iterable[TerraformFiles]) -> tuple[tuple[Known, ...], tuple[Finding, ...]]:
-    """Read the files of every entry. An entry that names nothing is an error: a list that is not there protects nothing."""
+def read(root: Path, entries: Iterable[TerraformFiles], *, outside: bool = True) -> tuple[tuple[Known, ...], tuple[Finding, ...]]:
+    """Read the files of every entry. An entry that names nothing is an error: a list that is not there protects nothing.
+
+    Without `outside` the files outside the repository are left to `again`.
+    """
     known: list[Known] = []
     findings: list[Finding] = []
     for one in entries:
+        if one.outside and not outside:
+            known.append(Known(one, ()))
+            continue
         paths = _paths(root, one.pattern)
         if not paths:
             hint = "write it with `terraform state pull`, or take the entry out"
@@ -50,15 +56,19 @@ def read(root: Path, entries: Iterable[TerraformFiles]) -> tuple[tuple[Known, ..
 
 
 def again(root: Path, known: Iterable[Known]) -> tuple[Known, ...]:
-    """Return what is known with the files outside the repository as they are now. Raises InputError when they cannot be read."""
+    """Return what is known with the files outside the repository as they are now.
+
+    Raises AdapterError when they cannot be read: they are no version of the repository, and the next run may find them whole.
+    """
     found: list[Known] = []
     for one in known:
         if not one.files.outside:
             found.append(one)
             continue
         fresh, findings = read(root, (one.files,))
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            raise InputError(findings)
+        wrong = next((finding for finding in findings if finding.severity is Severity.ERROR), None)
+        if wrong is not None:
+            raise AdapterError(f"terraform state {one.files.name}", "read", str(wrong))
         found.extend(fresh)
     return tuple(found)
 

@@ -54,10 +54,10 @@ class Versions:
     def load(self, version: str) -> Version:
         """Return a version. Raises InputError with its findings."""
         if not self.commits:
-            return Version(version, load(self.root))
+            return Version(version, load(self.root, outside=False))
         with tempfile.TemporaryDirectory(prefix="cloudsync-") as folder:
             self.unpack(version, Path(folder))
-            loaded = load(Path(folder))
+            loaded = load(Path(folder), outside=False)
         revision = sources.revision(self.root, version)
         words = revision_words(revision) if revision is not None else version[:10]
         return Version(version, replace(loaded, root=self.root, version=words, revision=revision))

@@ -54,7 +54,7 @@ DEFECTS = (
     Defect(
         name="files-instead-of-commits",
         file="cloudsync/app/versions.py",
-        old="            self.unpack(version, Path(folder))\n            loaded = load(Path(folder))\n",
+        old="            self.unpack(version, Path(folder))\n            loaded = load(Path(folder), outside=False)\n",
         new="            loaded = load(self.root)\n",
         breaks="A policy that is only saved, not committed, is in force with the next commit.",
         tests=(_VERSIONS + "test_a_commit_is_read_from_gits_objects",),
