@@ -31,6 +31,7 @@ from cloudsync.adapter import (
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import Packet
+from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp import read as reading
@@ -127,6 +128,16 @@ class GcpAdapter:
             for entry in entries
             if entry.object in table.rules and table.rules[entry.object].id
         }
+
+    def authors(self, table: GcpTable, rules: Iterable[NativeRule], since: float) -> Mapping[NativeRule, Author]:
+        """Return who changed these rules last, as Cloud Audit Logs has it; rules of policies are left out. Raises AdapterError."""
+        from cloudsync_gcp.logs import authors
+
+        wanted: dict[str, set[str]] = {}
+        for name, native in rules:
+            if name in table.rules:
+                wanted.setdefault(name, set()).add(native)
+        return authors(self._client, wanted, since)
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""

@@ -37,7 +37,10 @@ READ_ATTEMPTS = 4
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
 POLL_FIRST_S, POLL_MOST_S = 0.05, 2.0
 TIMEOUTS_S = (5, 60)
+LOG_TIMEOUTS_S = (5, 20)
+"""A log is asked once and not waited for: no run depends on it."""
 COMPUTE, RESOURCE_MANAGER = "https://compute.googleapis.com", "https://cloudresourcemanager.googleapis.com"
+LOGGING = "https://logging.googleapis.com"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 WAIT_MOST_S = 130.0
 """`wait` answers after two minutes at the latest (compute v1, globalOperations.wait)."""
@@ -126,6 +129,11 @@ class Client:
         answer = self._again(project, call, lambda: self._json(project, call, "POST", url, json=body))
         return frozenset(map(str, answer.get("permissions") or ()))
 
+    def log_entries(self, project: str, body: Mapping[str, Any]) -> Raw:
+        """Ask Cloud Logging for entries, one page, once. Raises CallFailedError."""
+        url = f"{self.settings.endpoint.rstrip('/') or LOGGING}/v2/entries:list"
+        return self._json(project, "entries.list", "POST", url, timeout=LOG_TIMEOUTS_S, json=body)
+
     def date(self) -> str:
         """Return the Date header of an answer, for a look at the clocks. Raises CallFailedError."""
         session = self._reader()
@@ -145,11 +153,11 @@ class Client:
             self.clock.sleep(self.jitter() * min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt))
         raise AssertionError(f"{project} {call}: the last attempt returns or raises")
 
-    def _json(self, project: str, call: str, method: str, url: str, **more: Sdk) -> Raw:
+    def _json(self, project: str, call: str, method: str, url: str, *, timeout: tuple[int, int] = TIMEOUTS_S, **more: Sdk) -> Raw:
         session = self._reader()
         self._pacer(project).take("read", self.settings.pace)
         try:
-            answer = session.request(method, url, timeout=TIMEOUTS_S, allow_redirects=False, **more)
+            answer = session.request(method, url, timeout=timeout, allow_redirects=False, **more)
             status = int(answer.status_code)
             body = answer.json()
         except ValueError as error:

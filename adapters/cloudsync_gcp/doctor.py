@@ -12,6 +12,7 @@ from cloudsync.adapter import Check, Clock
 from cloudsync.model.errors import AdapterError
 from cloudsync_gcp import read as reading
 from cloudsync_gcp.client import Client
+from cloudsync_gcp.limits import OPTIONAL
 from cloudsync_gcp.place import automation
 from cloudsync_gcp.roles import wanted
 from cloudsync_gcp.table import GcpTable, Network
@@ -59,7 +60,7 @@ def _rights(client: Client, target: str, *, writes: bool) -> Iterator[Check]:
             continue
         for action in needed:
             hint = "" if action in held else "grant what `cloudsync iam gcp` prints"
-            yield Check(f"{project}: {action}", action in held, "allowed" if action in held else "not granted", hint)
+            yield Check(f"{project}: {action}", action in held | OPTIONAL, "allowed" if action in held else "not granted", hint)
 
 
 def _scopes(found: reading.ProjectRead) -> Iterator[Check]:

@@ -29,6 +29,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("compute.firewalls.get", "one rule again, after a write"),
     Permission("compute.instances.list", "workloads, their labels, tags and addresses"),
     Permission("compute.globalOperations.get", "whether a write has ended, and how"),
+    Permission("logging.logEntries.list", "optional: who made a rule that a report blames; without it reports do not say"),
     Permission("compute.firewalls.create", "add our rules", write=True),
     Permission("compute.firewalls.delete", "remove our rules", write=True),
     Permission("compute.firewalls.update", "switch foreign rules off and on again (exclusive targets)", write=True),
@@ -37,6 +38,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("compute.instances.setTags", "our own tags on VMs (target: managed-tags)", write=True),
     Permission("compute.zoneOperations.get", "whether such a change has ended (target: managed-tags)", write=True),
 )
+
+OPTIONAL = frozenset({"logging.logEntries.list"})
+"""Without these nothing fails."""
 
 PER_MINUTE = 1500
 """Reads, and writes apart, of one project a minute (compute API rate quotas); windows begin with the minute."""

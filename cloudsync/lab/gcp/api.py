@@ -13,7 +13,7 @@ from ..http import Answer, Request
 from ..kit.faults import Fault, Json, Kind
 from ..kit.gate import RESET, Gate
 from ..kit.journal import Entry
-from . import schema
+from . import logs, schema
 from .call import Call, Principal
 from .listing import refuse_unknown
 from .operations import repeated, seconds_to_wait
@@ -60,6 +60,8 @@ class Api:
         """Answer one request."""
         if request.path == "/token" and request.method == "POST":
             return self.gate.carry(Entry("oauth2.token", "", mutating=False, path=request.path), lambda _e, _f: self._grant(request))
+        if request.path == logs.PATH and request.method == "POST":
+            return self._logged(request)
         found = route_of(request.method, request.path)
         if found is None:
             unknown = Entry("unknown", "", mutating=False, path=f"{request.method} {request.path}")
@@ -90,6 +92,21 @@ class Api:
         except ComputeError as refusal:
             said = {"error": refusal.reason, "error_description": refusal.message}
             return Answer(refusal.code, json.dumps(said).encode(), HEADERS)
+
+    def _logged(self, request: Request) -> Answer:
+        """Answer Cloud Logging, which stands behind the same door."""
+        body = _read(request.body)
+        authorization, query = request.headers.get("authorization"), dict(parse_qsl(request.query))
+
+        def perform(entry: Entry, _faults: tuple[Fault, ...]) -> Answer:
+            self.world.settle()
+            try:
+                return _ok(logs.entries(self.world, self._caller(authorization, query), body))
+            except ComputeError as refusal:
+                entry.code = refusal.reason
+                return refusal.answer()
+
+        return self.gate.carry(Entry(logs.LIST, logs.scope_of(body), mutating=False, path=f"POST {logs.PATH}"), perform)
 
     def _wait(self, path: dict[str, str]) -> None:
         """Wait outside the lock until the operation ends, the vendor's patience does, or the lab's clock stands still."""
@@ -168,7 +185,7 @@ class Api:
 
     def _carried_out(self, asked: _Asked, entry: Entry, faults: tuple[Fault, ...]) -> Object:
         route = asked.route
-        principal = asked.principal or self._caller(asked)
+        principal = asked.principal or self._caller(asked.authorization, asked.query)
         project = self.world.project(asked.path["project"])
         entry.scope = project.name
         place = _place(asked, project.name)
@@ -187,10 +204,10 @@ class Api:
                 return again
         return route.answer(call)
 
-    def _caller(self, asked: _Asked) -> Principal:
-        if asked.authorization:
-            return self.tokens.whose(asked.authorization)
-        token = asked.query.get("access_token")
+    def _caller(self, authorization: str | None, query: Mapping[str, str]) -> Principal:
+        if authorization:
+            return self.tokens.whose(authorization)
+        token = query.get("access_token")
         if token:
             return self.tokens.whose(f"Bearer {token}")
         if self.world.settings.anonymous:
@@ -214,7 +231,7 @@ class Api:
                 refusal = rate_limited(project.number if project else entry.scope, METRICS[entry.mutating], int(options.get("status", 403)))
             case Kind.DENIED:
                 name, permission = entry.path.partition(COMPUTE)[2], _permission(entry.operation)
-                refusal = forbidden(str(options.get("permission", permission)), name)
+                refusal = forbidden(str(options.get("permission", permission)), name) if entry.operation != logs.LIST else logs.denied()
             case Kind.EXPIRED:
                 refusal = unauthenticated("Request had invalid authentication credentials.")
             case Kind.REDIRECT:

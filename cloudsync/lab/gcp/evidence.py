@@ -109,4 +109,11 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("gcp access", "the names of the other permissions", _A),
     Behaviour("gcp access", "403 forbidden names permission and resource", _I),
     Behaviour("gcp access", "testIamPermissions answers with what the caller has of what was asked", _D),
+    # who did it
+    Behaviour("gcp logs", "entries.list: resourceNames, filter, orderBy, pageSize to 1000; nothing found is an empty object", _D),
+    Behaviour("gcp logs", "an entry: protoPayload with methodName, resourceName, principalEmail; logName, resource, timestamp", _D),
+    Behaviour("gcp logs", "of filters: comparisons joined by AND, with one value or several in parentheses", _D),
+    Behaviour("gcp logs", "an entry is there at once, one for each change that took effect; refused calls leave none", _A),
+    Behaviour("gcp logs", "403 without logging.logEntries.list, 400 for a bad filter; the texts", _A),
+    Behaviour("gcp logs", "the principal of a controller is Kubernetes Engine's own service agent", _A),
 )

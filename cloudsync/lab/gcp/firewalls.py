@@ -124,7 +124,8 @@ def _guarded(world: World, link: Link, old: Object, act: Callable[[], None], *, 
 def _restore(world: World, link: Link, old: Object) -> None:
     """A controller writes its rule anew; it is another one of the same name."""
     world.put(link, {**old, "id": world.new_id(), "creationTimestamp": world.stamp()})
-    world.record(link.path, "firewalls.insert", by="controller")
+    robot = f"service-{world.project(link.project).number}@container-engine-robot.iam.gserviceaccount.com"
+    world.record(link.path, "firewalls.insert", by="controller", who=robot)
 
 
 def _network(call: Call, text: Json) -> str:

@@ -271,13 +271,14 @@ class World:
         effect()
         operation.entry.applied = True
         entry = operation.entry
-        self.record(operation.target, entry.operation, by=entry.by, call=entry.sequence)
+        self.record(operation.target, entry.operation, by=entry.by, who=operation.body["user"], call=entry.sequence)
 
-    def record(self, target: str, kind: str, *, by: str, call: int | None = None) -> None:
-        """Remember that a resource has changed, and what it is now."""
+    def record(self, target: str, kind: str, *, by: str, who: str, call: int | None = None) -> None:
+        """Remember that a resource has changed, by whom (`who`: the principal), and what it is now."""
         link = link_of(target)
         found = self.project(link.project).tables.get(link.kind, {}).get(link.key)
-        self.history.append({"at": self.clock.now(), "call": call, "operation": kind, "target": target, "by": by, "after": found})
+        now = self.clock.now()
+        self.history.append({"at": now, "call": call, "operation": kind, "target": target, "by": by, "who": who, "after": found})
 
 
 def failed(refusal: ComputeError, *, http: bool = True) -> Object:
