@@ -20,14 +20,15 @@ from cloudsync.store.state import State
 from cloudsync.testing.memory import Fault, MemoryAdapter
 from cloudsync.testing.memory_table import MemoryTable, Rule
 from tests.acting.folders import tmp_path
+from tests.acting.servers import Places
 from tests.acting.world import World, assert_bijection
 
 __all__ = ["tmp_path"]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path, places: Places) -> World:
+    return World(tmp_path, places=places)
 
 
 @contextmanager
@@ -102,7 +103,8 @@ def test_a_paused_process_does_not_write_when_it_wakes(world: World) -> None:
     assert len(world.platform.calls) == 2
 
 
-def test_without_a_durable_intent_nothing_is_sent(world: World) -> None:
+def test_without_a_durable_intent_nothing_is_sent(tmp_path: Path) -> None:
+    world = World(tmp_path)
     with ports(world) as (state, found):
         filler = 0
         table = world.adapter.read().table
