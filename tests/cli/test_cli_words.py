@@ -19,6 +19,7 @@ NEEDS = {
     "explain": ("a", "b", "tcp/22"),
     "rollback": ("HEAD",),
     "release": ("a",),
+    "export": ("terraform",),
 }
 ON_A_REPOSITORY = [verb for verb in VERBS if verb not in {"init", "schema", "lab", "iam"}]
 
