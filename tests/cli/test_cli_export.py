@@ -78,6 +78,18 @@ def test_the_groups_of_aws_are_all_there_and_only_ours(lab_stage: Stage, tmp_pat
     assert stage.run("history", code=0).out.count("export") == 0
 
 
+def test_nothing_is_written_when_a_target_was_not_read(lab_stage: Stage, tmp_path: Path) -> None:
+    stage = lab_stage
+    stage.clear()
+    estate(stage)
+    stage.settings()
+    stage.policy(RULES)
+    stage.converge()
+    ran = stage.run("export", "terraform", "-o", str(tmp_path / "tf"), code=5, AWS_ACCESS_KEY_ID="nobody")
+    assert "aws: read failed" in ran.err
+    assert not list((tmp_path / "tf").rglob("*"))
+
+
 def test_what_was_handed_over_is_let_go(lab_stage: Stage) -> None:
     """The whole way: exported, imported there, its state named here."""
     stage = lab_stage
