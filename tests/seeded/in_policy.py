@@ -340,7 +340,7 @@ REPORTS = (
     ),
     _core(
         "unread-target-says-no-drift",
-        ("report/text", '("no drift" if read else "nothing was checked")', '"no drift"'),
+        ("report/text", '"no drift" if read else "nothing was checked"', '"no drift"'),
         "A target that nobody could read is reported as clean.",
         _SAID + "test_a_target_that_was_not_read_is_never_called_clean",
     ),
