@@ -63,7 +63,7 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
     ("reports_agree_with_decode", broken.CountsEverybodysRules, "owned counts rules of others"),
     ("every_rule_has_an_honest_verdict", broken.SaysItKnowsProcesses, "the capabilities say yes"),
     ("outbound_is_enforced_or_refused", broken.SaysItHoldsOutbound, "the capabilities say that outbound is enforced"),
-    ("methods_are_those_that_are_offered", broken.OffersNoMethod, "CERTIFICATE"),
+    ("methods_are_those_that_are_offered", broken.OffersNoMethod, "NO-WAY"),
     ("what_lost_its_mark_is_foreign", broken.OwnsByName, "an object without our mark was changed"),
     ("two_owners_live_side_by_side", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
     ("two_owners_may_both_be_exclusive", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
