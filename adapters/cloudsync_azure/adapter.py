@@ -28,6 +28,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
+from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_azure import read as reading
 from cloudsync_azure.bounds import affected, bounds
@@ -109,6 +110,12 @@ class AzureAdapter:
             if nsg.short in wanted
             for rule in nsg.rules
         }
+
+    def authors(self, table: AzureTable, rules: Iterable[NativeRule], since: float) -> Mapping[NativeRule, Author]:
+        """Return who made these rules, as far as the Activity Log tells. Raises AdapterError."""
+        from cloudsync_azure.activity import authors
+
+        return authors(self._client, table, rules, since)
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""

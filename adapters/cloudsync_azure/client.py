@@ -35,6 +35,8 @@ READ_ATTEMPTS = 4
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
 RETRY_AFTER_MOST_S = 60.0
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
+LOG_TIMEOUT_S = 20
+"""A log is asked once and not waited for: no run depends on it."""
 POLL_FIRST_S, POLL_MOST_S, LAB_POLL_S = 2.0, 16.0, 0.05
 """Between two looks at an operation without a Retry-After, growing; the simulated one on this machine takes no time."""
 METHODS = frozenset({"GET", "PUT", "DELETE"})
@@ -118,6 +120,10 @@ class Client:
             self.clock.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
+    def read_once(self, path: str, version: str) -> Answer:
+        """Send one GET, once, with little patience: for what nothing depends on. Raises CallFailedError."""
+        return self._sent(self._request("GET", path, version), LOG_TIMEOUT_S)
+
     def pages(self, path: str, version: str) -> Iterator[Raw]:
         """Yield the elements of a list over all pages. Any doubt about completeness raises CallFailedError."""
         seen: set[str] = set()
@@ -162,30 +168,45 @@ class Client:
 
     def principal(self) -> str:
         """Return who the token says we are: an application's or a user's id; empty where it does not say."""
+        claims = self._claims()
+        return str(claims.get("upn") or claims.get("appid") or claims.get("oid") or "")
+
+    def identities(self) -> frozenset[str]:
+        """Return every name that the token has for us, in lower case. Raises CallFailedError."""
+        claims = self._claims()
+        return frozenset(str(claims[name]).lower() for name in ("upn", "appid", "oid") if claims.get(name))
+
+    def _claims(self) -> Raw:
+        """Return what the token says; nothing where it cannot be read."""
         try:
             token: str = self._sdk()[1].get_token(_scope(self.settings)).token
             claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
         except (IndexError, binascii.Error, ValueError):
-            return ""
+            return {}
         except Exception as error:
             raise self._meaning("GetToken", error) from error
-        return str(claims.get("upn") or claims.get("appid") or claims.get("oid") or "")
+        return claims if isinstance(claims, dict) else {}
 
     # --- one request -------------------------------------------------------------------------------------------------
 
     def _send(self, method: str, path: str, version: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-        writes = method != "GET"
-        pacer = self._pacer()
-        pacer.take(write=writes, pace=self.settings.pace)
+        request = self._request(method, path, version, body)
+        request.headers.update(headers or {})
+        return self._sent(request, READ_TIMEOUT_S)
+
+    def _request(self, method: str, path: str, version: str, body: object = None) -> Sdk:
         url = path if path.startswith("https://") else f"{self.settings.base}{path}"
         if version and "api-version=" not in url:
             url += f"{'&' if '?' in url else '?'}api-version={version}"
-        call = f"{method} {urlsplit(url).path}"
         extra: dict[str, Any] = {} if body is None else {"content": canonical(body), "headers": {"Content-Type": "application/json"}}
-        request = HttpRequest(method, url, **extra)
-        request.headers.update(headers or {})
+        return HttpRequest(method, url, **extra)
+
+    def _sent(self, request: Sdk, read_timeout: float) -> Answer:
+        writes, call = request.method != "GET", f"{request.method} {urlsplit(request.url).path}"
+        pacer = self._pacer()
+        pacer.take(write=writes, pace=self.settings.pace)
         try:
-            response = self._sdk()[0].send_request(request)
+            response = self._sdk()[0].send_request(request, read_timeout=read_timeout)
             response.read()
             answer = Answer(int(response.status_code), _json(response), {key.lower(): value for key, value in response.headers.items()})
         except AdapterError:

@@ -10,7 +10,7 @@ from cloudsync.adapter import Check
 from cloudsync.model.errors import AdapterError
 from cloudsync_azure import read as reading
 from cloudsync_azure.client import CallFailedError, Client
-from cloudsync_azure.limits import ASG_PERMISSIONS, PERMISSIONS, PERMISSIONS_VERSION, SUBSCRIPTION_VERSION
+from cloudsync_azure.limits import ASG_PERMISSIONS, OPTIONAL, PERMISSIONS, PERMISSIONS_VERSION, SUBSCRIPTION_VERSION
 from cloudsync_azure.parse import ParseError
 from cloudsync_azure.quota import load
 from cloudsync_azure.table import AzureTable, Nsg
@@ -65,7 +65,7 @@ def _rights(client: Client) -> Iterator[Check]:
         missing = [scope or "the subscription" for scope in where if not _covers(granted[scope], one.action)]
         detail = f"{one.why}" if not missing else f"not granted on {', '.join(missing)}: {one.why}"
         hint = "" if not missing else "grant what `cloudsync iam azure` prints"
-        yield Check(f"{client.settings.scope}: {one.action}", not missing, detail, hint)
+        yield Check(f"{client.settings.scope}: {one.action}", not missing or one.action in OPTIONAL, detail, hint)
 
 
 def _not_used(client: Client, action: str) -> bool:

@@ -100,6 +100,9 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("Microsoft.Compute/virtualMachineScaleSets/read", "which scale sets are uniform: their interfaces are in no list"),
     Permission("Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read", "the interfaces of uniform scale sets"),
     Permission("Microsoft.Authorization/permissions/read", "lets doctor tell which rights there are"),
+    Permission(
+        "Microsoft.Insights/eventtypes/values/read", "optional: who made a rule that a report blames; without it reports do not say"
+    ),
     Permission("Microsoft.Network/networkSecurityGroups/write", "replace the rules of a managed group in one step", write=True),
     Permission("Microsoft.Network/networkSecurityGroups/securityRules/write", "write one rule (write: child)", write=True),
     Permission("Microsoft.Network/networkSecurityGroups/securityRules/delete", "remove one rule (write: child)", write=True),
@@ -108,6 +111,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
 )
 """No right to attach or detach a group: that is not ours."""
+OPTIONAL = frozenset({"Microsoft.Insights/eventtypes/values/read"})
+"""Without these nothing fails. The action is what Azure Monitor's list of permissions names for the Activity Log."""
 
 ASG_PERMISSIONS: tuple[Permission, ...] = (
     Permission("Microsoft.Network/applicationSecurityGroups/read", "which application security groups there are, and whose (asgs: on)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..kit.faults import Fault, Json
-from . import locks, names, operations, resources
+from . import activity, locks, names, operations, resources
 from .calls import Call
 from .errors import ArmError, Reply, bad
 from .identity import Directory, Principal
@@ -57,6 +57,8 @@ class Arm:
             return self._subscription(call, path) if path.group is None else self._group(call, path)
         if path.provider is None:
             return self._of_scope(call, path, faults)
+        if activity.is_log(path) and call.method == "GET":
+            return activity.listed(Listing(self.world, call, faults, self.base), path)
         if path.types[0] == "locations":
             return self._locations(call, path)
         if f"{path.provider}/{path.types[0]}" not in KINDS:

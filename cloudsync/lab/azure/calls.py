@@ -60,6 +60,8 @@ def _operation(method: str, raw_path: str, path: Path | None) -> str:
     if not path.types:
         return f"{'Subscriptions' if path.group is None else 'ResourceGroups'}_{verb}"
     word = path.types[-1]
+    if word.lower() == "values" and (path.provider or "").lower() == "microsoft.insights":
+        return "ActivityLogs_List"
     title = word[0].upper() + word[1:]
     if path.types[0] == "virtualMachineScaleSets" and word == "networkInterfaces":
         return "NetworkInterfaces_ListVirtualMachineScaleSetNetworkInterfaces"

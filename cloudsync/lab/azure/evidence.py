@@ -104,4 +104,11 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("azure 7", "SubscriptionRequestsThrottled, and its text; the text of the provider's refusal", _I),
     Behaviour("azure 7", "the code of the provider's refusal, and that windows are fixed", _A),
     Behaviour("azure 7", "clouds, tenants, subscriptions, usages, permissions: what az and doctor ask", _D),
+    # the Activity Log
+    Behaviour("azure 8", "ActivityLogs_List: filter by eventTimestamp, resourceGroupName, resourceUri, correlationId; nextLink", _D),
+    Behaviour("azure 8", "an event: caller, claims, operationName, resourceId, status, eventTimestamp", _D),
+    Behaviour("azure 8", "Microsoft.Insights/eventtypes/values/read is asked for", _D),
+    Behaviour("azure 8", "the latest events come first; an event is there at once, one for each write that was accepted", _A),
+    Behaviour("azure 8", "an application is called by its client id; its claims name appid and object id", _A),
+    Behaviour("azure 8", "the code and texts for a filter that is none", _A),
 )

@@ -12,7 +12,7 @@ from ..kit import tls
 from ..kit.faults import Fault, Json, Kind
 from ..kit.gate import Gate
 from ..kit.journal import Entry
-from . import flows, operations, planting
+from . import activity, flows, operations, planting
 from .arm import Arm
 from .calls import Call, understand
 from .errors import ArmError, Reply
@@ -89,6 +89,7 @@ class Site:
             build(self, estate, f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}", f"/subscriptions/{SECOND_SUBSCRIPTION}")
             self.gate.journal.clear()
             self.gate.journal.sequence = 0
+            self.world.activity.clear()
 
     def _grant_all(self) -> None:
         roles = {"cloudsync": ("*",), "reader": ("*/read",), "stranger": ("*",)}
@@ -137,6 +138,7 @@ class Site:
             entry.code = error.code
             return self._refused(error, call)
         entry.applied = entry.mutating and reply.status < 300 and reply.status != 204
+        activity.record(self.world, call, reply, principal or activity.ADMINISTRATOR)
         document = reply.document
         if any(fault.kind is Kind.IDENTITY for fault in faults) and isinstance(document, dict):
             document = _somebody_else(document)
@@ -214,7 +216,7 @@ class Site:
     # --- third parties ----------------------------------------------------------------------------------------------
 
     def act(self, given: Json) -> Json:
-        """One request past all faults; returns {status, body}. `as`: a client id whose permissions count."""
+        """One request past all faults; returns {status, body}. `as`: a client id whose permissions count; `caller`: who the log names."""
         body = given.get("body")
         method, path, query = str(given["method"]).upper(), str(given["path"]), str(given.get("query", ""))
         if "?" in path:
@@ -235,6 +237,7 @@ class Site:
                 reply = self.arm.handle(call, (), trusted=True, by=by)
                 status, document = reply.status, reply.document
                 entry.applied = mutating and status != 204
+                activity.record(self.world, call, reply, str(given.get("caller", "")) or by or activity.ADMINISTRATOR)
             except ArmError as error:
                 entry.code = error.code
                 status, document = error.status, error.body(bare=False, from_network=True)

@@ -110,6 +110,8 @@ class World:
         self.older: dict[str, Json] = {}
         """Key of an NSG -> the rules its data plane uses while it lags."""
         self.flows: list[Json] = []
+        self.activity: list[Json] = []
+        """The events of the Activity Log, in order."""
         self._seed, self._made, self._answered = 1, 0, 0
         self._backs: tuple[int, dict[str, tuple[list[str], list[str]]]] | None = None
         self.version = 0
@@ -129,6 +131,7 @@ class World:
         ):
             kept.clear()
         self.flows.clear()
+        self.activity.clear()
         self.running.clear()
         self._seed, self._made, self._answered = seed, 0, 0
         self._backs = None
