@@ -136,6 +136,8 @@ def _nsg(work: Work, nsg: Nsg, more: Mapping[tuple[str, bool], tuple[Want, ...]]
 
 def _near(work: Work, nsg: Nsg) -> Mapping[ClassKey, Group]:
     """Return the groups that rules of an NSG may name."""
+    if not work.groups.by_class:
+        return {}
     nics = work.behind.get(nsg.id, ())
     held = [work.points[nic.point] for nic in nics if work.held(nic, egress=False) is not None]
     classes = {(one.class_id, one.domain): work.classes[one.class_id, one.domain] for one in held}

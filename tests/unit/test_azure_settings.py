@@ -33,6 +33,8 @@ def test_defaults_and_names_without_case() -> None:
     assert (found.band, found.child, found.flush, found.outrank) == ((1000, 4096), False, False, False)
     assert found.base == "https://management.azure.com"
     assert AzureSettings.of(target()).resource_groups is None
+    assert [AzureSettings.of(one).asgs for one in (target(), target(asgs="off"), target(asgs="on"))] == [False, False, True]
+    assert not check(target(asgs="on", quotas={"asgs": 0}))
     assert AzureSettings.of(target(nsgs="all")).nsgs is None
     assert found.takes("PROD-NET")
     assert not found.takes("other")
@@ -53,6 +55,9 @@ def test_defaults_and_names_without_case() -> None:
         ({"pace": 0}, "AZURE-PACE"),
         ({"settle": "2h"}, "AZURE-WAIT"),
         ({"quotas": {"rules": 5}}, "AZURE-QUOTA"),
+        ({"quotas": {"rules_per_nsg": 0}}, "AZURE-QUOTA"),
+        ({"asgs": "yes"}, "AZURE-ASGS"),
+        ({"asgs": "on", "write": "child"}, "AZURE-ASGS"),
         ({"authority": "http://login"}, "BAD-ENDPOINT"),
     ],
 )
