@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cloudsync.adapter import Problem
@@ -9,6 +10,8 @@ from cloudsync_f5 import payload as wire
 from cloudsync_f5.lists import clash
 from cloudsync_f5.table import GLOBAL, AddressList, F5Table, Policy, Rule, Virtual
 
+_NEWER = re.compile(r"Recommended action: Synchronize (\S+) to group")
+"""Whose changes the group lacks, in the device's own words (recorded: issues/failover_and_sync_state.json)."""
 COMPILE_HINT = "set compiling and deploying of firewall rules to automatic, or do it by hand, or wait for it, and run again"
 
 
@@ -27,6 +30,11 @@ def early(table: F5Table) -> tuple[Problem, ...]:
     if table.group and table.sync_words.startswith("red"):
         message = f"the devices of group {table.group} are in conflict, or do not see each other: {table.sync_words}"
         found.append(Problem("F5-SYNC", message, "bring them in step by hand first: what is written now could not reach the other device"))
+    newer = _NEWER.search(table.sync_words)
+    if table.group and newer is not None and newer[1] != table.active:
+        message = f"{newer[1]} has changes that the active device {table.active} lacks: a change made now would be in conflict with them"
+        hint = f"bring {newer[1]} to group {table.group} first, or undo its changes: afterwards both hold the same"
+        found.append(Problem("F5-SYNC", message, hint))
     held = table.lists.get(table.pending)
     if (held is not None and held.mark is None) or table.pending in table.taken:
         found.append(clash(table.pending))

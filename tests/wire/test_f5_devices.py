@@ -76,6 +76,19 @@ def test_a_conflict_that_comes_with_our_own_change_is_told_and_never_forced(esta
     assert not estate.passes("web1", "198.51.100.1", 443), "the policy itself is in force"
 
 
+def test_changes_that_only_the_standby_device_has_are_no_ground_to_write_on(estate: Pair) -> None:
+    estate.apply()
+    body = {"name": "by_hand", "addresses": [{"name": "10.0.0.1"}]}
+    estate.act("POST", f"{FIREWALL}/address-list", body, unit=estate.section[0]["name"])
+    estate.site.ask("failover", {})
+    estate.policy("allow iplist corp to role=web, role=db on tcp/443", RULES[1])
+    before = estate.writes()
+    assert estate.run("apply", "--yes") == 4, estate.text
+    assert "F5-SYNC" in estate.text
+    assert f"{estate.section[0]['hostname']} has changes" in estate.text
+    assert estate.writes() == before
+
+
 def test_nothing_is_written_to_the_standby_device(estate: Pair) -> None:
     estate.apply()
     assert {one["scope"] for one in estate.log() if one["mutating"]} == {estate.section[0]["name"]}
