@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import random
 import threading
@@ -297,6 +298,10 @@ def _client(settings: AzureSettings, credential: Sdk) -> Sdk:
     )
 
 
+logging.getLogger("azure").setLevel(logging.CRITICAL)
+"""What goes wrong is said once, in our words; the SDK's own lines would stand beside them on a terminal."""
+
+
 def _credential(settings: AzureSettings) -> Sdk:
     """Return the environment's service principal, else the SDK's own chain (workload identity, managed identity, az login)."""
     extra: dict[str, Any] = {}
@@ -306,6 +311,8 @@ def _credential(settings: AzureSettings) -> Sdk:
         extra["connection_verify"] = settings.ca_file
     tenant = settings.tenant or os.environ.get("AZURE_TENANT_ID", "")
     client, secret = os.environ.get("AZURE_CLIENT_ID", ""), os.environ.get("AZURE_CLIENT_SECRET", "")
+    if client and "AZURE_CLIENT_SECRET" in os.environ and not secret:
+        raise CallFailedError(settings.scope, "credentials", "AZURE_CLIENT_SECRET is set, and empty: fill or unset it", answered=True)
     if tenant and client and secret:
         return ClientSecretCredential(tenant, client, secret, retry_total=0, **extra)
     return DefaultAzureCredential(exclude_interactive_browser_credential=True, **extra)

@@ -360,6 +360,18 @@ def test_bad_credentials_are_one_clear_failure(site: Site, opened: Open, monkeyp
     assert "AZURE_CLIENT_SECRET" in checks[0].hint
 
 
+def test_an_empty_secret_is_named_and_the_sdk_says_nothing_by_itself(
+    site: Site, opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-of-a-wrong-secret")
+    with pytest.raises(AdapterError):
+        opened().identify()
+    assert [one.name for one in caplog.records if one.name.startswith("azure")] == []
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "")
+    with pytest.raises(AdapterError, match="AZURE_CLIENT_SECRET is set, and empty"):
+        opened().identify()
+
+
 def test_doctor_writes_nothing_and_names_the_missing_right(site: Site, opened: Open) -> None:
     calls(site)
     assert all(one.ok for one in opened().doctor())
