@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 
+from ..kit.faults import spoken
 from .buckets import is_read
 from .native import Json
 
@@ -114,16 +115,7 @@ def of_json(spec: Mapping[str, Json]) -> Fault:
 
 def of_text(spec: str) -> dict[str, Json]:
     """Read `ACTION:KIND[:name=value,...]` as typed on a command line."""
-    action, colon, rest = spec.partition(":")
-    kind, _, options = rest.partition(":")
-    if not action or not colon or not kind:
-        raise ValueError(f"{spec!r}: want ACTION:KIND or ACTION:KIND:name=value,name=value")
-    found: dict[str, Json] = {"action": action, "kind": kind}
-    for pair in filter(None, options.split(",")):
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"{spec!r}: {pair!r} is not name=value")
-        found[name] = int(value) if value.lstrip("-").isdigit() and len(value) < 12 else value
+    found = spoken(spec, "action")
     of_json(found)
     return found
 

@@ -95,17 +95,24 @@ class Fault:
 
 def of_text(spec: str) -> dict[str, Json]:
     """Read `OPERATION:KIND[:name=value,...]` as typed on a command line. ValueError says what is wrong with it."""
-    operation, colon, rest = spec.partition(":")
+    found = spoken(spec, "operation")
+    of_json(found)
+    return found
+
+
+def spoken(spec: str, name: str) -> dict[str, Json]:
+    """Split `WHAT:KIND[:name=value,...]`; `name` is the key under which WHAT stands. ValueError where it has no such shape."""
+    what, colon, rest = spec.partition(":")
     kind, _, options = rest.partition(":")
-    if not operation or not colon or not kind:
-        raise ValueError(f"{spec!r}: want OPERATION:KIND or OPERATION:KIND:name=value,name=value")
-    found: dict[str, Json] = {"operation": operation, "kind": kind}
+    if not what or not colon or not kind:
+        shape = name.upper()
+        raise ValueError(f"{spec!r}: want {shape}:KIND or {shape}:KIND:name=value,name=value")
+    found: dict[str, Json] = {name: what, "kind": kind}
     for pair in filter(None, options.split(",")):
-        name, equals, value = pair.partition("=")
+        key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"{spec!r}: {pair!r} is not name=value")
-        found[name] = int(value) if value.lstrip("-").isdigit() and len(value) < 12 else value
-    of_json(found)
+        found[key] = int(value) if value.lstrip("-").isdigit() and len(value) < 12 else value
     return found
 
 
