@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from cloudsync import run
-from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, TargetSettings, Whose
-from cloudsync.compile.intent import Wanted
+from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Point, Step, TargetSettings, Whose
+from cloudsync.compile.intent import Wanted, owed
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.inventory.static import StaticInventory
-from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
@@ -60,6 +60,29 @@ def test_a_certificate_finds_one_packet_too_many_and_one_too_few(direction: str)
     assert differences(LESS, MORE, MORE, left=PacketSet.of(HOME, SSH)) == []
     assert differences(MORE, LESS, LESS, forced=PacketSet.of(HOME, SSH)) == []
     assert differences(MORE, LESS, LESS, forced=PacketSet.of(HOME, WEB)) == [("excess", "198.51.100.7 tcp/22")]
+
+
+def test_packets_of_the_platform_are_owed_and_tolerated() -> None:
+    def kinds(found: PacketSet) -> list[str]:
+        want = Wanted(Access(LESS), Access(LESS), ours_only=False)
+        beyond = Beyond(plumbing={POINT: Access(PacketSet.of(HOME, SSH))})
+        certificate = certify(Decoded({POINT: Access(found)}, {}), {POINT: want}, beyond, reached=True)
+        return [one.kind for one in certificate.differences]
+
+    assert kinds(MORE) == []
+    assert kinds(LESS) == ["missing"]
+    assert kinds(MORE | PacketSet.of(HOME, WEB)) == ["excess"]
+
+
+def test_no_packet_is_owed_in_a_family_that_a_point_has_no_address_of() -> None:
+    both = PacketSet.of(ANYWHERE, WEB)
+    want = Wanted(Access(both, both), Access(both, both), ours_only=False)
+    point = Point(POINT, "s", "n", "web1", AddressSet.of("10.0.0.1"))
+    held = owed({POINT: want}, {POINT: point})[POINT]
+    assert held.least == Access(PacketSet.of(ANYWHERE.only(Family.V4), WEB), PacketSet.of(ANYWHERE.only(Family.V4), WEB))
+    assert held.most == want.most
+    dual = replace(point, addresses=AddressSet.of("10.0.0.1", "2001:db8::1"))
+    assert owed({POINT: want}, {POINT: dual})[POINT] == want
 
 
 def test_a_point_that_nobody_decoded_lets_nothing_through() -> None:
