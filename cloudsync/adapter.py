@@ -12,12 +12,13 @@ from enum import Enum
 from typing import Any, Protocol
 
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.target import TargetSettings as TargetSettings  # noqa: PLC0414 - part of this protocol, but cheap to import alone
-from cloudsync.model.workload import Domain, Labels, PointId
+from cloudsync.model.workload import Domain, Forward, Labels, PointId
 
 Table = Any
 """A platform's native state or desired state; a frozen value of the adapter's own, compared with `==`."""
@@ -48,6 +49,8 @@ class FoundInterface:
     """Connections are opened from these addresses, but none arrive for this workload (SNAT and self addresses of a load balancer)."""
     shared: str = ""
     """Workloads whose interfaces carry the same non-empty word may have the same addresses (virtual servers of one device)."""
+    forwards: tuple[Forward, ...] = ()
+    """Where flows that arrive here go on to (a virtual server and its pool members)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,26 +249,6 @@ class Intent:
     """Addresses of workloads that this complete run did not find for the first time: entries for them alone stay, none is added."""
 
 
-class Verdict(Enum):
-    """How exactly a platform can say a rule."""
-
-    EXACT = "exact"
-    STRICTER = "stricter"
-    LOOSER = "looser"
-    CANNOT = "cannot"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Fidelity:
-    """One rule on one target. STRICTER is stated; LOOSER needs the rule's acceptance; CANNOT is refused."""
-
-    rule: str
-    target: str
-    verdict: Verdict
-    reason: str = ""
-    accepted: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a desired table cannot be built or must not be written: code (e.g. G-QUOTA, FIDELITY), message with numbers, rules to blame."""
@@ -398,14 +381,15 @@ class Method(Enum):
 
     SWAP: one atomic replacement per point between adding and removing. JOIN: add everything, then remove. MERGE: in a table with an
     order, insert what is new from the top, then delete what is old from the bottom, in batches of one action. TWO_BAND: the same with
-    nothing kept, into the free half of the numbers. MEET: shrink to what old and new share (held by temporary helpers), barrier, then
-    grow.
+    nothing kept, into the free half of the numbers. SHIELD: temporary deny rules on top against what only a moment between would open,
+    then any of the others, then the shields go. MEET: shrink to what old and new share (held by temporary helpers), barrier, then grow.
     """
 
     SWAP = "swap"
     JOIN = "join"
     MERGE = "merge"
     TWO_BAND = "two-band"
+    SHIELD = "shield"
     MEET = "meet"
 
 
@@ -553,6 +537,14 @@ class Adapter(Protocol):
 
     def steps(self, actual: Table, desired: Table, method: Method) -> tuple[Phase, ...]:
         """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
+
+    def shield(self, table: Table, packets: Mapping[PointId, Access]) -> Table:
+        """Return a table with temporary deny rules of ours above everything else that cut these packets at these points.
+
+        They never cut anything else, at no point; what a platform cannot cut exactly stays uncut (a foreign allow stands above, no place
+        is free, there are no denies). The caller decodes to see what they do. `steps` leads to such a table and away from it, its steps
+        are marked temporary, and `encode` knows a shield that was left behind as a rule of ours that is not wanted.
+        """
 
     def simulate(self, table: Table, *steps: Step) -> Table:
         """Parse the steps' payloads back and return the table as it would be after them: proof works on what is really sent."""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Fidelity, Origin, Problem, Term, Verdict
+from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Egress
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import NO_SERVICE, SCTP, ServiceSet, possible

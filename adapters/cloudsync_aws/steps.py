@@ -30,7 +30,7 @@ def steps(actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, .
             from cloudsync_aws.meet import meet
 
             return meet(actual, desired)
-        case Method.MERGE | Method.TWO_BAND:
+        case Method.MERGE | Method.TWO_BAND | Method.SHIELD:
             return ()  # groups have no order
         case _:
             assert_never(method)

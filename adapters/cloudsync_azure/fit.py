@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cloudsync.adapter import Fidelity, Origin, Problem, Verdict
+from cloudsync.adapter import Origin, Problem
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.intervals import Points
 from cloudsync.model.service import AH, BLOCK, ESP, ICMP, ICMPV6, NO_SERVICE, TCP, UDP, ServiceSet, possible
 from cloudsync.model.workload import PointId

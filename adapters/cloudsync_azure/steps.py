@@ -36,7 +36,7 @@ def steps(actual: AzureTable, desired: AzureTable, method: Method, settings: Azu
             from cloudsync_azure.meet import meet, meet_by_rule
 
             return (meet_by_rule if settings.child else meet)(actual, desired, settings)
-        case Method.JOIN | Method.TWO_BAND:
+        case Method.JOIN | Method.TWO_BAND | Method.SHIELD:
             return ()  # rules have an order; when the numbers are used up the encoder packs them anew beside the old ones
         case _:
             assert_never(method)

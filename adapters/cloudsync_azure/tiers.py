@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Term, Verdict
+from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.intervals import Points
 from cloudsync.model.mode import Accept, Mode
 from cloudsync.model.packets import PacketSet

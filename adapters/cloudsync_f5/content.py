@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Fidelity, Origin, Problem, Term, Verdict
+from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE, ServiceSet

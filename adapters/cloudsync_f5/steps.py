@@ -34,7 +34,7 @@ def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...
             return Change(actual, desired).phases(_walked(actual, _swap(actual, desired)))
         case Method.MEET:
             return _meet(actual, desired)
-        case Method.JOIN | Method.MERGE | Method.TWO_BAND:
+        case Method.JOIN | Method.MERGE | Method.TWO_BAND | Method.SHIELD:
             return ()  # a policy is replaced whole
         case _:
             assert_never(method)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, Fidelity, Origin, Problem, Term, Verdict
+from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE, WITH_TYPES, ServiceSet

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from cloudsync.adapter import Fidelity, Verdict
 from cloudsync.app import past
 from cloudsync.app.repository import Loaded, policy_name
 from cloudsync.app.restores import ground
@@ -21,6 +20,7 @@ from cloudsync.app.witness import Memory, authors
 from cloudsync.clock import day_of
 from cloudsync.model.codec import CodecError, from_json, to_json
 from cloudsync.model.errors import BusyError, RefusedError
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.mode import TargetMode
 from cloudsync.policy.acknowledged import lint

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.adapter import Verdict
 from cloudsync.guard.values import Refusal, refusal
+from cloudsync.model.fidelity import Verdict
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan
 

@@ -128,6 +128,7 @@ class _Builder:
                 each.point,
                 each.source_only,
                 each.shared,
+                each.forwards,
             )
             for each in found.interfaces
         ]

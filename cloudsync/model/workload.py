@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NewType
 
 from cloudsync.model.address import NOWHERE, AddressSet, globally_routable
+from cloudsync.model.service import ServiceSet
 
 WorkloadId = NewType("WorkloadId", str)
 """`<target>/<native id>`, or `static/<name>`; unique over one inventory."""
@@ -41,6 +42,19 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """What a load balancer does with a flow that reached it: one on `services` goes on to one of `to` on `onward`.
+
+    There it comes from one of `sources`; empty when it keeps the address of the client.
+    """
+
+    services: ServiceSet
+    to: AddressSet
+    onward: ServiceSet
+    sources: AddressSet = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """One network interface: its addresses, and where it sits."""
 
@@ -57,6 +71,8 @@ class Interface:
     """Connections are opened from these addresses, but none arrive for the workload."""
     shared: str = ""
     """Interfaces with the same non-empty word may have the same addresses: virtual servers of one device."""
+    forwards: tuple[Forward, ...] = ()
+    """Where flows that arrive here go on to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloudsync import diff
-from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Verdict, Whose
+from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Whose
 from cloudsync.compile.intent import Actual as ActualState
 from cloudsync.compile.intent import Recorded, Wanted, owed, past, wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.inventory.terraform_kinds import Owned
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE

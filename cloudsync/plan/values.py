@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloudsync.adapter import Access, Fidelity, Identity, Phase, Problem, Step
+from cloudsync.adapter import Access, Identity, Phase, Problem, Step
 from cloudsync.diff import Change
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Labels, PointId, WorkloadId

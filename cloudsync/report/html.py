@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cloudsync import __version__
-from cloudsync.adapter import Fidelity, Verdict
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.inert import inert
 from cloudsync.model.mode import Mode
 from cloudsync.proof.drift import Severity

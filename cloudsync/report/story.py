@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from cloudsync.adapter import Fidelity
+from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import Labels, PointId
 from cloudsync.proof.drift import Kind, Severity

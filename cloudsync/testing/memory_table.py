@@ -17,7 +17,6 @@ from cloudsync.adapter import (
     ClassIntent,
     Effect,
     Encoding,
-    Fidelity,
     Intent,
     Method,
     Phase,
@@ -25,11 +24,11 @@ from cloudsync.adapter import (
     Problem,
     Seen,
     Step,
-    Verdict,
     Whose,
 )
 from cloudsync.model.address import AddressSet
 from cloudsync.model.codec import Json, addresses_of, canonical, services_json, services_of
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cloudsync.adapter import Fidelity, Verdict
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.workload import Labels
 from cloudsync.report.matrix import Group
 from cloudsync.report.story import Acknowledgement, Actor, Expiring, Made, Story, TargetState, Trouble

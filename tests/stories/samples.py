@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
-from cloudsync.adapter import Fidelity, Verdict
 from cloudsync.guard.values import Refusal
 from cloudsync.model.address import ANYWHERE
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import TargetMode
 from cloudsync.proof.drift import Drift, Kind, Severity
 from cloudsync.report.story import Acknowledgement, Actor, Deed, Expiring, State, Story, TargetState, Tracked, Trouble

@@ -16,10 +16,10 @@ from cloudsync.adapter import (
     PointIntent,
     Problem,
     Term,
-    Verdict,
     Whose,
 )
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family, globally_routable
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, SCTP, TCP, ServiceSet

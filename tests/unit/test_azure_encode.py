@@ -19,10 +19,10 @@ from cloudsync.adapter import (
     Origin,
     PointIntent,
     Term,
-    Verdict,
     Whose,
 )
 from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet

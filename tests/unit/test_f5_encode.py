@@ -19,10 +19,10 @@ from cloudsync.adapter import (
     Origin,
     PointIntent,
     Term,
-    Verdict,
     Whose,
 )
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ANY_SERVICE, TCP, ServiceSet

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync.adapter import AddressPeer, Method, Origin, Term, Verdict, Whose
+from cloudsync.adapter import AddressPeer, Method, Origin, Term, Whose
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.service import ICMP, ServiceSet
 from cloudsync_gcp import parse

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync.adapter import Access, Effect, Fidelity, Identity, Phase, Problem, Step, Verdict
+from cloudsync.adapter import Access, Effect, Identity, Phase, Problem, Step
 from cloudsync.guard import affected, cap, complete, identity, mgmt, problems, proof, quota, shrink, terraform
 from cloudsync.guard import open as opening
 from cloudsync.guard.every import GUARDS
 from cloudsync.guard.values import Guard, Refusal
 from cloudsync.model.address import ANYWHERE, AddressSet, Family
+from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.packets import ALL_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId, WorkloadId

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
 
-from cloudsync.adapter import Intent, Method, Phase, Table, Verdict, Whose
+from cloudsync.adapter import Intent, Method, Phase, Table, Whose
 from cloudsync.model.codec import canonical
+from cloudsync.model.fidelity import Verdict
 from cloudsync.model.packets import NO_PACKETS
 from cloudsync.proof.certificate import final_table
 from cloudsync.testing.contract.packets import packet_of, points_of

@@ -1,0 +1,26 @@
+"""Fidelity: how exactly a platform can say what a rule of the policy says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """How exactly a platform can say a rule."""
+
+    EXACT = "exact"
+    STRICTER = "stricter"
+    LOOSER = "looser"
+    CANNOT = "cannot"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fidelity:
+    """One rule on one target. STRICTER is stated; LOOSER needs the rule's acceptance; CANNOT is refused."""
+
+    rule: str
+    target: str
+    verdict: Verdict
+    reason: str = ""
+    accepted: bool = False
