@@ -115,8 +115,11 @@ class Session:
 
     def look(self) -> Seen:
         """Read every target and compile the policy against what is there. Writes nowhere."""
+        return self.see(self._read())
+
+    def see(self, readings: tuple[run.Reading, ...]) -> Seen:
+        """Compile the policy against what was read of the targets; of the others against what is remembered. Writes nowhere."""
         now = self.clock.now()
-        readings = self._read()
         if not gc.isenabled():  # the program starts without it; what was loaded so far stays for the whole run
             gc.freeze()
             gc.enable()
