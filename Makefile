@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := cloudsync adapters tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all evidence seeded check format bench schema sim lock clean
+.PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded check format bench schema sim lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,24 @@ test: $(STAMP) ## the tests that take seconds
 
 test-all: $(STAMP) ## every test, the long ones too
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+# A part or a promise alone: PART=crash, PART=T3. A night and a release draw a seed and print it; SEED=7 replays.
+TRUST = $(BIN)/python -m tests.trust --workers $(WORKERS) $(if $(PART),--part $(PART)) $(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED))
+
+trust: $(STAMP) ## the campaign in minutes (it is part of `make test`), with its figures
+	$(TRUST) --budget change
+
+trust-night: $(STAMP) ## the campaign in hours
+	$(TRUST) --budget night
+
+trust-release: $(STAMP) ## all of the campaign, part by part if you like: make trust-release PART=T3
+	$(TRUST) --budget release
+
+trust-table: $(STAMP) ## write the tables again from docs/trust-figures.json
+	$(BIN)/python -m tests.trust --table
+
+fuzz: $(STAMP) ## feed every parser what nobody would write: make fuzz SECONDS=600 TARGET=policy
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) --workers $(WORKERS) $(TARGET)
 
 evidence: $(STAMP) ## why the labs behave as they do: the share of what is only assumed
 	$(BIN)/python -m cloudsync.lab.evidence
