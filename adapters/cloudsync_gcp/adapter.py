@@ -45,6 +45,7 @@ from cloudsync_gcp.limits import CAPABILITIES
 from cloudsync_gcp.parse import ParseError
 from cloudsync_gcp.prints import digest
 from cloudsync_gcp.settings import GcpSettings
+from cloudsync_gcp.shield import shield
 from cloudsync_gcp.simulate import seen, simulate_all
 from cloudsync_gcp.steps import steps
 from cloudsync_gcp.table import GcpTable, Nic
@@ -180,9 +181,8 @@ class GcpAdapter:
         return steps(actual, desired, method)
 
     def shield(self, table: GcpTable, packets: Mapping[PointId, Access]) -> GcpTable:
-        """Return the table as it is: no shield is put here yet."""
-        del packets
-        return table
+        """Return the table with temporary denies on top that cut exactly these packets, at exactly these points."""
+        return shield(table, packets)
 
     def simulate(self, table: GcpTable, *steps: Step) -> GcpTable:
         """Return the table as it would be after a step, from the payload that is really sent."""

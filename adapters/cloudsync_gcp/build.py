@@ -159,5 +159,5 @@ def idle(table: GcpTable, made: Mapping[str, Rule], waiting: AddressSet, frozen:
         own = addresses_of(rule.sources if rule.egress else rule.destinations)
         peers = addresses_of(rule.destinations if rule.egress else rule.sources)
         alone = waiting and ((own and own <= waiting) or (peers and peers <= waiting))
-        if still or (alone and not rule.disabled):
+        if still or (alone and not rule.disabled and not rule.temporary):
             yield rule

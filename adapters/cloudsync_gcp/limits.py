@@ -16,7 +16,7 @@ CAPABILITIES = Capabilities(
     processes=False,
     rule_logging=True,
     always_open=("the metadata server 169.254.169.254 (with DHCP, DNS and NTP): no firewall rule filters it",),
-    methods=(Method.MERGE, Method.MEET),
+    methods=(Method.MERGE, Method.SHIELD, Method.MEET),
     in_place=True,
 )
 

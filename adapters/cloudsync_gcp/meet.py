@@ -7,24 +7,18 @@ act on them, and they to be members, at moments of their own; there O and N is a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from cloudsync.adapter import Access, Origin, Phase, Step
-from cloudsync.model.address import AddressSet, Family
+from cloudsync.adapter import Access, Phase, Step
+from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync_gcp.bounds import affected
-from cloudsync_gcp.chunks import divide
 from cloudsync_gcp.decode import decode
-from cloudsync_gcp.payload import description, stem
-from cloudsync_gcp.spell import say
 from cloudsync_gcp.steps import Change, delete, insert, merge
-from cloudsync_gcp.table import GcpTable, Mark, Rule
-
-MOVE = "move"
-"""Class of temporary rules: no class of a policy is called so."""
-TEMPORARY = Origin("temporary")
+from cloudsync_gcp.table import GcpTable, Rule
+from cloudsync_gcp.temporary import head, named, saying
 
 
 def meet(actual: GcpTable, desired: GcpTable) -> tuple[Phase, ...]:
@@ -40,11 +34,11 @@ def meet(actual: GcpTable, desired: GcpTable) -> tuple[Phase, ...]:
     if held.cramped or (limit is not None and peak > limit - desired.room.reserve):
         return ()
     return (
-        *_phase("hold", (insert(desired, rule, temporary=True) for rule in held.allows.values())),
-        *_phase("shield", (insert(desired, rule, temporary=True) for rule in held.denies.values())),
+        *_phase("hold", (insert(desired, rule) for rule in held.allows.values())),
+        *_phase("shield", (insert(desired, rule) for rule in held.denies.values())),
         *ordinary,
-        *_phase("unshield", (delete(desired, rule, temporary=True) for rule in held.denies.values())),
-        *_phase("release", (delete(desired, rule, temporary=True) for rule in held.allows.values())),
+        *_phase("unshield", (delete(desired, rule) for rule in held.denies.values())),
+        *_phase("release", (delete(desired, rule) for rule in held.allows.values())),
     )
 
 
@@ -91,18 +85,14 @@ class _Held:
             sides = AddressSet.union_all(own)
             if freeze:
                 self.cramped = self.cramped or top == 0
-                self._add(self.allows, _head(self.actual, network, max(0, top - 1), egress=egress, deny=False), packets, sides)
-            self._add(self.denies, _head(self.actual, network, top, egress=egress, deny=True), ALL_PACKETS if freeze else packets, sides)
+                self._add(self.allows, head(self.actual, network, max(0, top - 1), egress=egress, deny=False), packets, sides)
+            self._add(self.denies, head(self.actual, network, top, egress=egress, deny=True), ALL_PACKETS if freeze else packets, sides)
 
-    def _add(self, found: dict[str, Rule], head: Rule, packets: PacketSet, own: AddressSet) -> None:
+    def _add(self, found: dict[str, Rule], first: Rule, packets: PacketSet, own: AddressSet) -> None:
         taken = self.actual.rules.keys() | self.desired.rules.keys() | self.actual.taken
-        for rule in _saying(head, packets, own, self.actual.layout.addresses_most):
-            base = stem(rule, self.actual.owner)
-            name, turn = base, 0
-            while name in taken:
-                turn += 1
-                name = f"{base}-r{turn}"
-            found[name] = replace(rule, name=name)
+        for rule in saying(first, packets, own, self.actual.layout.addresses_most):
+            one = named(rule, self.actual.owner, taken)
+            found[one.name] = one
 
 
 def _told(old: Access, new: Access, *, egress: bool, frozen: bool) -> PacketSet:
@@ -110,19 +100,3 @@ def _told(old: Access, new: Access, *, egress: bool, frozen: bool) -> PacketSet:
     if frozen:
         return before & after
     return before - after if before is not after else NO_PACKETS
-
-
-def _head(table: GcpTable, network: str, number: int, *, egress: bool, deny: bool) -> Rule:
-    rules = (TEMPORARY.rule,)
-    text = description(table.owner, MOVE, rules)
-    return Rule("", network, egress, number, deny, description=text, mark=Mark(table.owner, MOVE, rules), origins=(TEMPORARY,))
-
-
-def _saying(head: Rule, packets: PacketSet, own: AddressSet, most: int) -> Iterator[Rule]:
-    for peers, services in packets.products():
-        family = Family.V4 if peers.v4 else Family.V6
-        for protocols in say(services, family).parts:
-            for part in divide(peers, (), most):
-                for target in divide(own.only(family), (), most):
-                    sources, destinations = (target, part) if head.egress else (part, target)
-                    yield replace(head, protocols=protocols, sources=sources.cidrs(), destinations=destinations.cidrs())

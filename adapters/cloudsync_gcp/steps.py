@@ -14,6 +14,7 @@ from itertools import zip_longest
 from cloudsync.adapter import Effect, Method, Phase, Step
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp.match import by_network
+from cloudsync_gcp.shield import crowded
 from cloudsync_gcp.spell import words
 from cloudsync_gcp.table import GcpTable, Nic, Rule
 
@@ -21,7 +22,7 @@ from cloudsync_gcp.table import GcpTable, Nic, Rule
 def steps(actual: GcpTable, desired: GcpTable, method: Method) -> tuple[Phase, ...]:
     """Return the smallest safe writes from actual to desired; empty when equal, or when this platform has no such method."""
     if method is Method.MERGE:
-        return merge(actual, desired)
+        return () if crowded(actual, desired) else merge(actual, desired)
     if method is Method.MEET:
         from cloudsync_gcp.meet import meet
 
@@ -37,12 +38,19 @@ def merge(actual: GcpTable, desired: GcpTable) -> tuple[Phase, ...]:
 
 def phases(inserts: list[list[Step]], tags: list[Step], deletes: list[list[Step]]) -> tuple[Phase, ...]:
     """Return batches as named phases; a batch without steps is none."""
-    named = [*_named("insert", inserts), ("tags", tags), *_named("delete", deletes)]
-    return tuple(Phase(name, tuple(found)) for name, found in named if found)
+    named = [*(("insert", batch) for batch in inserts), ("tags", tags), *(("delete", batch) for batch in deletes)]
+    counts: dict[str, int] = {}
+    found: list[Phase] = []
+    for word, batch in named:
+        if batch:
+            name = _SHIELDING.get(word, word) if all(step.temporary for step in batch) else word
+            counts[name] = counts.get(name, 0) + 1
+            found.append(Phase(name if counts[name] == 1 else f"{name}-{counts[name]}", tuple(batch)))
+    return tuple(found)
 
 
-def _named(word: str, batches: list[list[Step]]) -> list[tuple[str, list[Step]]]:
-    return [(word if number == 1 else f"{word}-{number}", batch) for number, batch in enumerate(batches, 1)]
+_SHIELDING = {"insert": "shield", "delete": "unshield"}
+"""What a batch of temporary rules alone is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +157,27 @@ def _runs(rules: Iterable[Rule]) -> list[tuple[int, Rule]]:
 # --- single steps ---------------------------------------------------------------------------------------------------------
 
 
-def insert(table: GcpTable, rule: Rule, *, temporary: bool = False) -> Step:
+def insert(table: GcpTable, rule: Rule) -> Step:
     """Return the step that creates a rule of ours."""
     return Step(
         key=f"insert/{rule.name}",
         action="compute.firewalls.insert",
         scope=table.networks[rule.network].scope,
         object=rule.name,
-        title=f"insert firewall rule {rule.name}: {native_text(rule)}",
+        title=f"insert {_kind(rule)} {rule.name}: {native_text(rule)}",
         effect=Effect.SHRINKS if rule.deny else Effect.GROWS,
         payload=wire.render(wire.Request(wire.INSERT, table.project, rule.name, wire.body(rule))),
         adds=1,
         origins=rule.origins,
-        temporary=temporary,
+        temporary=rule.temporary,
     )
 
 
-def delete(table: GcpTable, rule: Rule, *, temporary: bool = False) -> Step:
+def _kind(rule: Rule) -> str:
+    return "temporary firewall rule" if rule.temporary else "firewall rule"
+
+
+def delete(table: GcpTable, rule: Rule) -> Step:
     """Return the step that deletes a rule of ours."""
     assert rule.mark is not None
     effect = Effect.NONE if rule.disabled else Effect.GROWS if rule.deny else Effect.SHRINKS
@@ -174,12 +186,12 @@ def delete(table: GcpTable, rule: Rule, *, temporary: bool = False) -> Step:
         action="compute.firewalls.delete",
         scope=table.networks[rule.network].scope,
         object=rule.name,
-        title=f"delete firewall rule {rule.name}: {native_text(rule)}",
+        title=f"delete {_kind(rule)} {rule.name}: {native_text(rule)}",
         effect=effect,
         payload=wire.render(wire.Request(wire.DELETE, table.project, rule.name)),
         removes=1,
         origins=rule.origins,
-        temporary=temporary,
+        temporary=rule.temporary,
         mark=rule.mark.text,
     )
 

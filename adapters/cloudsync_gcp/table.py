@@ -39,6 +39,8 @@ class Mark:
         return f"{self.owner}/{self.class_id}"
 
 
+TEMPORARY_CLASS = "move"
+"""Class of rules that only help a change on its way: no class of a policy is called so."""
 MARK_WORD = "cloudsync:v1"
 _MARK = re.compile(rf"{MARK_WORD} owner=(\S+) class=(\S+) rules=(.*?)\. Managed by cloudsync\b", re.DOTALL)
 _NAME = re.compile(r"cs-(.*)-([0-9a-f]{20})(-r[1-9][0-9]*)?")
@@ -102,6 +104,11 @@ class Rule:
     def active(self) -> bool:
         """Tell whether it is enforced and understood."""
         return not self.disabled and not self.unreadable
+
+    @property
+    def temporary(self) -> bool:
+        """Tell whether it is a rule of ours that only helps a change on its way."""
+        return self.mark is not None and self.mark.class_id == TEMPORARY_CLASS
 
     def off_by(self, owner: str) -> bool:
         """Tell whether it is a foreign rule that this owner has switched off."""
