@@ -77,7 +77,7 @@ def _drift(root: Path, chosen: argparse.Namespace, output: Output, bars: Bars) -
         story = tell(run, found)
         warnings = (*found.report.warnings, *idle(run.loaded, story))
         ages = Ages(story)
-        code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: _drifted(target, ages))
+        code, report = graded(replace(found.report, warnings=warnings, watched=chosen.watched), lambda target: drifted(target, ages))
         run.looked(code, report)
     bars.stop()
     show(report, output, story)
@@ -129,7 +129,8 @@ def agreed(output: Output, writes: int) -> bool:
     return answer.strip().lower() == "yes"
 
 
-def _drifted(target: TargetReport, ages: Ages) -> Exit:
+def drifted(target: TargetReport, ages: Ages) -> Exit:
+    """Grade a target of a run that only looks."""
     from cloudsync.app.grades import unread
     from cloudsync.report.text import own_rules_differ
 

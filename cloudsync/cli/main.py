@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("converge", "show what would change, proven; -o FILE saves it"),
     "apply": ("converge", "converge, after showing the plan and asking"),
     "drift": ("converge", "report what differs from the policy; never writes"),
+    "diff": ("diff", "what differs in packets: two versions of the policy, policy and reality, two platforms"),
     "reconcile": ("service", "one unattended run, for cron and timers; never asks"),
     "run": ("service", "the daemon: runs on a schedule, reloads, reports, answers about its health"),
     "report": ("report", "tell the last run again: text, JSON, Markdown, HTML page, CSV"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cloudsync.adapter import Step
+from cloudsync.adapter import Origin, Step
 from cloudsync.diff import Change
 from cloudsync.guard.values import Refusal
 from cloudsync.model.finding import Finding
@@ -124,6 +124,11 @@ def packets_document(packets: PacketSet) -> list[Json]:
     ]
 
 
+def origin_document(origin: Origin) -> Json:
+    """Return a rule with its place in the policy."""
+    return {"rule": origin.rule, "where": str(origin.where) if origin.where else ""}
+
+
 def _plan(plan: TargetPlan) -> Json:
     certificate, replay = plan.certificate, plan.replay
     return {
@@ -153,7 +158,7 @@ def _change(one: Change) -> Json:
         "points": list(one.points),
         "opens": packets_document(one.opens),
         "closes": packets_document(one.closes),
-        "rules": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in one.origins],
+        "rules": [origin_document(origin) for origin in one.origins],
     }
 
 
@@ -166,7 +171,7 @@ def _step(step: Step) -> Json:
         "title": step.title,
         "effect": step.effect.value,
         "request": json.loads(step.payload),
-        "rules": [{"rule": origin.rule, "where": str(origin.where) if origin.where else ""} for origin in step.origins],
+        "rules": [origin_document(origin) for origin in step.origins],
     }
 
 

@@ -46,7 +46,7 @@ SERVICES = (ServiceSet.ports(TCP, 22, 22), ServiceSet.ports(TCP, 20, 30), Servic
 PROBES = (("tcp", 6, 22), ("tcp", 6, 25), ("tcp", 6, 99), ("icmp", 1, 8 * 256), ("icmpv6", 58, 128 * 256), ("gre", 47, 0))
 
 
-def _world(dice: random.Random) -> tuple[Policy, list[Workload]]:
+def random_world(dice: random.Random) -> tuple[Policy, list[Workload]]:
     workloads = []
     for number in range(dice.randint(1, 6)):
         labels = {key: dice.choice(values) for key, values in KEYS.items() if dice.random() < 0.7}
@@ -60,7 +60,7 @@ def _world(dice: random.Random) -> tuple[Policy, list[Workload]]:
         if dice.random() < 0.3:  # a load balancer: it opens connections from addresses at which nobody reaches it
             interfaces.append(Interface("snat", "vpc-1", AddressSet.of("10.0.0.7/32"), domain, source_only=True, shared="pair"))
         workloads.append(Workload(WorkloadId(f"t/{number}"), f"w{number}", Labels.of(labels), tuple(interfaces), "t", ref=f"i-{number}"))
-    rules = tuple(_rule(dice, number) for number in range(dice.randint(1, 6)))
+    rules = tuple(random_rule(dice, number) for number in range(dice.randint(1, 6)))
     lines = (
         Enforcement(LabelSelector((("role", ("db",)),)), dice.choice(list(Mode)), Egress.LEAVE, SERVICES[0]),
         Enforcement(None, Mode.FULL, Egress.ENFORCE, NO_SERVICE),
@@ -87,7 +87,7 @@ def _who(dice: random.Random, *, source: bool) -> Who:
     return Who(base, excluded, outside=source and on_workloads and dice.random() < 0.3)
 
 
-def _rule(dice: random.Random, number: int) -> Rule:
+def random_rule(dice: random.Random, number: int) -> Rule:
     until = dice.choice((None, None, None, datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)))
     scopes = tuple(dice.choice((None, _selector(dice))) for _ in range(dice.randint(1, 2)))
     return Rule(
@@ -175,7 +175,7 @@ def _peer_end(
     return any(_workload_end(who, scope, one, everyone) and address in _sees(one, domain, reached=reached) for one in everyone)
 
 
-def _matches(rule: Rule, workload: Workload, packet: Packet, direction: Direction, everyone: list[Workload]) -> bool:
+def matches(rule: Rule, workload: Workload, packet: Packet, direction: Direction, everyone: list[Workload]) -> bool:
     if rule.until is not None and rule.until <= NOW:
         return False
     at = packet.protocol * 65536 + packet.detail
@@ -192,7 +192,7 @@ def _matches(rule: Rule, workload: Workload, packet: Packet, direction: Directio
     return False
 
 
-def _probes(everyone: list[Workload]) -> Iterator[Packet]:
+def probes(everyone: list[Workload]) -> Iterator[Packet]:
     four = {int.from_bytes(bytes((10, 0, 0, n))) for n in range(8)} | {0x34000000 + n for n in range(7)}
     four |= {0xCB007100, 0xCB007102, 0x08080808, 0}
     six = {0x2600_0001 << 96 | n for n in range(7)} | {0x20010DB8 << 96, 0, 0x2A00 << 112}
@@ -206,7 +206,7 @@ def _probes(everyone: list[Workload]) -> Iterator[Packet]:
 @pytest.mark.parametrize("seed", range(60))
 def test_every_packet_is_decided_as_the_language_says(seed: int) -> None:
     dice = random.Random(seed)
-    policy, workloads = _world(dice)
+    policy, workloads = random_world(dice)
     classes = universe.build(policy, workloads)
     compiler = Compiler(classes, arms.resolve(classes, policy, NOW))
     seen = 0
@@ -215,10 +215,10 @@ def test_every_packet_is_decided_as_the_language_says(seed: int) -> None:
             domain = workload.interfaces[0].domain
             for direction in Direction:
                 allowed = compiler.allowed(number, domain, direction)
-                for packet in _probes(workloads):
+                for packet in probes(workloads):
                     by = {
                         action: any(
-                            rule.action is action and _matches(rule, workload, packet, direction, workloads) for rule in policy.rules
+                            rule.action is action and matches(rule, workload, packet, direction, workloads) for rule in policy.rules
                         )
                         for action in Action
                     }
@@ -245,7 +245,7 @@ def _said(classes: Universe, terms: tuple[Term, ...], domain: Domain, direction:
 @pytest.mark.parametrize("seed", range(60))
 def test_terms_say_the_same_as_the_exact_set(seed: int) -> None:
     dice = random.Random(1000 + seed)
-    policy, workloads = _world(dice)
+    policy, workloads = random_world(dice)
     classes = universe.build(policy, workloads)
     compiler = Compiler(classes, arms.resolve(classes, policy, NOW))
     for number in range(len(classes.classes)):
