@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := cloudsync adapters tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded check format bench schema sim lock clean
+.PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded mutation check format bench schema sim lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ evidence: $(STAMP) ## why the labs behave as they do: the share of what is only 
 
 seeded: $(STAMP) ## plant every known mistake in a copy and see a test catch it
 	$(BIN)/python -m tests.seeded
+
+mutation: $(STAMP) ## small mistakes in what decides and writes, and which test notices: make mutation SCOPE=guard SAMPLE=200
+	$(BIN)/python -m tests.mutation $(SCOPE) $(if $(SAMPLE),--sample $(SAMPLE)) --workers $(WORKERS)
 
 check: $(STAMP) ## format, lint, types, walls, tidiness
 	$(BIN)/ruff format --check $(CODE)
