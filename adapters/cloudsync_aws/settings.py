@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cloudsync.adapter import Patience, TargetSettings
+from cloudsync.model.endpoint import complaints
 from cloudsync.model.finding import Finding
 from cloudsync_aws.table import Quotas
 
@@ -178,5 +179,5 @@ def simulated(url: str) -> bool:
 
 
 def endpoint_allowed(url: str) -> bool:
-    """Tell whether requests may go to a URL: https anywhere, plain http to this machine alone."""
-    return urlsplit(url).scheme == "https" or simulated(url)
+    """Tell whether requests may go to a URL: https to any server's address, plain http to this machine alone, link-local never."""
+    return not any(complaints(url))

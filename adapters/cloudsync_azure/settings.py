@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cloudsync.adapter import Patience, TargetSettings
+from cloudsync.model.endpoint import WANT, complaints
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
 from cloudsync_azure.limits import PRIORITY_FIRST, PRIORITY_LAST, Quotas
@@ -121,6 +123,10 @@ def _wrong(target: TargetSettings) -> Iterator[tuple[str, str, str]]:
     for name, url in (("endpoint", target.endpoint), ("authority", options.get("authority", ""))):
         if url and urlsplit(str(url)).scheme != "https":
             yield "BAD-ENDPOINT", f"{name} {url} is not https", "tokens are sent over TLS only; for the lab name its ca_file"
+        elif url and any(complaints(str(url))):
+            yield "BAD-ENDPOINT", f"{name} {url}: {', '.join(complaints(str(url)))}", WANT
+    if "ca_file" in options and not Path(str(options["ca_file"])).is_file():
+        yield "AZURE-CA", f"ca_file {options['ca_file']} is not there", "name the file with the certificate authority of your endpoint, PEM"
 
 
 def _wrong_names(options: Mapping[str, Any], key: str, pattern: re.Pattern[str], example: str) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloudsync.adapter import Patience, TargetSettings
+from cloudsync.model.endpoint import WANT, complaints
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
 from cloudsync_f5.table import Quotas
@@ -171,6 +172,8 @@ def _wrong_addresses(target: TargetSettings, addresses: Mapping[str, object]) ->
             yield "F5-ADDRESS", f"addresses names {host}, which is none of the hosts", "its keys are the names under hosts"
         if urlsplit(str(url)).scheme != "https" or not urlsplit(str(url)).hostname:
             yield "BAD-ENDPOINT", f"address {url} of {host} is not https", "iControl REST is https alone: https://10.0.0.1:8443"
+        elif any(complaints(str(url))):
+            yield "BAD-ENDPOINT", f"address {url} of {host}: {', '.join(complaints(str(url)))}", WANT
     if target.endpoint and len(hosts) > 1:
         yield "BAD-ENDPOINT", "endpoint is one address, but there are several hosts", "write addresses: {HOST: https://...} for each"
     if target.endpoint and urlsplit(target.endpoint).scheme != "https":

@@ -295,8 +295,8 @@ def _flush(root: Path, loaded: Loaded, spool: Spool, clock: Clock, queued: int) 
 
 def _address(url: str, settings: Settings) -> str:
     """Return an address that was kept as a secret if it may be used. Raises SettingsError, which does not show it."""
+    from cloudsync.model import endpoint
     from cloudsync.model.errors import SettingsError
-    from cloudsync.settings import endpoint
 
     wrong = ", ".join(endpoint.complaints(url.partition("?")[0]))
     if wrong:

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from cloudsync.model.endpoint import is_loopback
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.inert import inert
 from cloudsync.service.vitals import Vitals
-from cloudsync.settings.endpoint import is_loopback
 from cloudsync.settings.values import FILE, Listen
 
 PATIENCE_S = 5.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from cloudsync.inventory.labels import LabelSource, Pick
 from cloudsync.inventory.rules import InventoryRules, RoutingDomain
+from cloudsync.model import endpoint
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
@@ -21,7 +22,7 @@ from cloudsync.policy import schema, strict
 from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import is_name
-from cloudsync.settings import cron, endpoint
+from cloudsync.settings import cron
 from cloudsync.settings.values import (
     ANSWER_S,
     DIGEST_DAY,
@@ -400,7 +401,8 @@ def _text(node: strict.Mapping | None, key: str) -> str:
 
 def _reference(node: strict.Mapping, key: str) -> SecretReference | None:
     kind, _, name = _text(node, key).partition(":")
-    return SecretReference(kind, name) if name else None
+    value = node.get(key)
+    return SecretReference(kind, name, value.where if value is not None else None) if name else None
 
 
 def _texts(node: strict.Mapping, key: str) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ def reveal(reference: SecretReference | None, root: Path, where: Where) -> str:
     if reference.kind == "env":
         found = os.environ.get(reference.name, "")
         if not found:
-            raise SettingsError([_missing(where, f"the environment has no {reference.name}")])
+            said = f"{reference.name} is empty" if reference.name in os.environ else f"the environment has no {reference.name}"
+            raise SettingsError([_missing(reference, where, said)])
         return found
     path = _path(reference, root, where)
     try:
@@ -30,10 +31,10 @@ def reveal(reference: SecretReference | None, root: Path, where: Where) -> str:
             text = file.read(BYTES_MAX).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
-        raise SettingsError([_missing(where, f"{path} cannot be read: {reason}")]) from error
+        raise SettingsError([_missing(reference, where, f"{path} cannot be read: {reason}")]) from error
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise SettingsError([_missing(where, f"{path} is empty")])
+        raise SettingsError([_missing(reference, where, f"{path} is empty")])
     return text
 
 
@@ -42,9 +43,11 @@ def _path(reference: SecretReference, root: Path, where: Where) -> Path:
         return root / reference.name
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not folder or "/" in reference.name:
-        raise SettingsError([_missing(where, f"systemd gave us no credential {reference.name}")])
+        raise SettingsError([_missing(reference, where, f"systemd gave us no credential {reference.name}")])
     return Path(folder) / reference.name
 
 
-def _missing(where: Where, message: str) -> Finding:
-    return Finding(where, "NO-SECRET", message, "see env:, file: and credential: in the settings")
+def _missing(reference: SecretReference, where: Where, message: str) -> Finding:
+    mend = {"env": "set the variable", "file": "put the secret there", "credential": "LoadCredential= in the unit names it"}
+    hint = f"the settings say {reference}: {mend.get(reference.kind, 'put it there')}, or name another place"
+    return Finding(reference.where or where, "NO-SECRET", message, hint)

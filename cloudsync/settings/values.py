@@ -43,6 +43,12 @@ class SecretReference:
 
     kind: str
     name: str
+    where: Where | None = field(default=None, compare=False)
+    """Where the settings say so."""
+
+    def __str__(self) -> str:
+        """Return it as the settings have it."""
+        return f"{self.kind}:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from cloudsync import registry
 from cloudsync.inventory.labels import LabelSource, Pick
 from cloudsync.inventory.rules import domain_of
 from cloudsync.model.address import AddressSet
+from cloudsync.model.endpoint import complaints
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.registry import options_schema
 from cloudsync.settings import Schedule, SecretReference, load_settings
-from cloudsync.settings.endpoint import complaints
 from cloudsync.settings.load import EVENTS
 
 TARGET = '  - {name: t, adapter: aws, mode: observe, account: "111122223333", regions: [us-east-1]}\n'
