@@ -6,7 +6,7 @@ settings, sources -> policy -> inventory -> intent -> encode -> diff -> plan -> 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.build import Before, Built, Case, build
+from cloudsync.plan.course import Site, chart
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.terraform import NO_OWNER, Ownership, ownership, with_owners
 from cloudsync.plan.values import IdentityCheck, TargetPlan
@@ -106,6 +107,8 @@ class World:
     warnings: tuple[Finding, ...] = ()
     terraform: tuple[Owned, ...] = ()
     """What Terraform owns."""
+    released: frozenset[WorkloadId] = frozenset()
+    """Workloads that are given back whatever the policy says."""
 
 
 def world(policy: Policy, inventory: Inventory, now: float, before: Before, released: frozenset[WorkloadId] = frozenset()) -> World:
@@ -119,7 +122,7 @@ def world(policy: Policy, inventory: Inventory, now: float, before: Before, rele
         raise PolicyError(errors)
     resolved = arms.resolve(classes, policy, datetime.fromtimestamp(now, UTC))
     warnings = (*classes.findings, *arms.empty_selectors(classes, policy))
-    return World(policy, inventory, Compiler(classes, resolved), Owners.of(classes), before, warnings=warnings)
+    return World(policy, inventory, Compiler(classes, resolved), Owners.of(classes), before, warnings=warnings, released=released)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +156,28 @@ class Planned:
         return self.built.plan if self.built else None
 
 
-def plan_all(scene: World, readings: Iterable[Reading], settled: Settled) -> tuple[Planned, ...]:
-    """Plan every target that was read; a mistake in one stops that one alone."""
-    return tuple(_plan(scene, reading, settled) for reading in readings)
+def plan_all(scene: World, readings: Iterable[Reading], settled: Settled, written: Container[str] | None = None) -> tuple[Planned, ...]:
+    """Plan every target that was read; a mistake in one stops that one alone. Then chart what they have to do together.
+
+    `written`: the targets that will be written in this run, None for all; the others stay as they are.
+    """
+    planned = tuple(_plan(scene, reading, settled) for reading in readings)
+    return _charted(scene, planned, lambda name: written is None or name in written)
+
+
+def _charted(scene: World, planned: tuple[Planned, ...], written: Callable[[str], bool]) -> tuple[Planned, ...]:
+    """Return the plans with the order between targets; a mistake of ours there stops them all: no order is known to be safe."""
+    sites = [
+        Site(one.built, written(one.reading.target.name) and one.reading.target.mode is not TargetMode.OBSERVE)
+        for one in planned
+        if one.built is not None
+    ]
+    try:
+        charted = {one.plan.target: one for one in chart(sites, scene.compiler.universe)}
+    except Exception as error:
+        log.exception("course.chart")
+        return tuple(replace(one, built=None, bug=True, error=f"unexpected {type(error).__name__}: {error}") for one in planned)
+    return tuple(replace(one, built=charted[one.built.plan.target]) if one.built is not None else one for one in planned)
 
 
 def _plan(scene: World, reading: Reading, settled: Settled) -> Planned:

@@ -22,7 +22,10 @@ def dump(table: AwsTable) -> dict[str, Any]:
                 "name": group.name,
                 "mark": _mark(group.mark),
                 "tags": [list(tag) for tag in group.tags],
-                "rules": [[native_text(key), key.kind, group.rules[key]] for key in sorted(group.rules)],
+                "rules": [
+                    [native_text(key), key.kind, group.rules[key], key.egress, key.protocol, key.first, key.last, key.peer]
+                    for key in sorted(group.rules)
+                ],
             }
             for _, group in sorted(table.groups.items())
         ],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cloudsync import registry, run
@@ -29,6 +30,7 @@ from cloudsync.model.errors import AdapterError, BusyError, InputError, PolicyEr
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import WorkloadId
+from cloudsync.plan import evidence
 from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
@@ -80,7 +82,16 @@ class Found:
 
     def save(self, path: Path) -> None:
         """Write the plan file, whole or not at all, readable by its owner alone."""
-        write_whole(path, dump_plan(self.plan).encode(), 0o600)
+        write_whole(path, dump_plan(self.plan, partial(evidence.document, self._evidence())).encode(), 0o600)
+
+    def _evidence(self) -> evidence.Evidence:
+        """Return what the plan file carries so that it can be checked again without any platform."""
+        universe, found = self.scene.compiler.universe, []
+        for one in self.planned:
+            if one.built is not None and one.reading.adapter is not None:
+                points = {point.id: point for point in one.reading.adapter.points(one.built.actual)}
+                found.append(evidence.TargetEvidence(one.reading.adapter, one.built, points))
+        return evidence.Evidence(self.scene.policy, universe, self.scene.released, self.settled.now, tuple(found))
 
 
 @dataclass(frozen=True, slots=True)

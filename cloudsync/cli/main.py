@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fmt": ("files", "rewrite rules as canonical sentences"),
     "schema": ("files", "print or write the JSON Schemas for editors"),
     "plan": ("converge", "show what would change, proven; -o FILE saves it"),
+    "verify": ("verify", "check a plan file again, by an independent reader; no network"),
     "apply": ("converge", "converge, after showing the plan and asking"),
     "drift": ("converge", "report what differs from the policy; never writes"),
     "diff": ("diff", "what differs in packets: two versions of the policy, policy and reality, two platforms"),

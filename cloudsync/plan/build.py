@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloudsync import diff
 from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Whose
@@ -19,12 +19,16 @@ from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Labels, PointId, WorkloadId
+from cloudsync.plan.gap import cut
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import Order, choose
 from cloudsync.plan.terraform import Way, ownership, touches
 from cloudsync.plan.values import (
+    NO_GAP,
     SHUT,
     Adoption,
+    Component,
+    Gap,
     IdentityCheck,
     InventoryScope,
     ManagementLoss,
@@ -78,6 +82,12 @@ class Built:
     final: Table
     encoding: Encoding
     intent: Intent
+    wanted: Mapping[PointId, Wanted] = field(default_factory=dict)
+    """What the certificate holds each point to, before `beyond` is allowed for; empty where nothing could be planned."""
+    beyond: Beyond = field(default_factory=Beyond)
+    case: Case | None = None
+    after: Mapping[PointId, Access] = field(default_factory=dict)
+    """What every point lets through in the final table."""
 
 
 def build(case: Case) -> Built:
@@ -125,13 +135,39 @@ def build(case: Case) -> Built:
         adoptions=adoptions,
         certificate=certificate,
         replay=order.replay,
+        gap=cut(adapter, snapshot.table, final, order.phases) if order.method == "gap" else NO_GAP,
         management_losses=losses(order.replay, case.limits.management),
         problems=(*encoding.problems, *_unfaithful(encoding), *_wayless(case, desired, order)),
         fidelity=encoding.fidelity,
         notes=encoding.notes,
         terraform=touches(adapter, Way(snapshot.table, final, order.phases), ownership(case.terraform, adapter)),
     )
-    return Built(plan, snapshot.table, final, encoding, intent)
+    return Built(plan, snapshot.table, final, encoding, intent, {} if blocked else must, beyond, case, after)
+
+
+def steered(built: Built, order: Order, component: Component) -> Built:
+    """Return a target's plan by another order, or the same one, as a part of what several targets do together."""
+    case, plan = built.case, built.plan
+    assert case is not None
+    if order.phases == plan.phases:
+        return replace(built, plan=replace(plan, component=component))
+    way = Way(built.actual, built.final, order.phases)
+    told = replace(
+        plan,
+        method=order.method,
+        phases=order.phases,
+        rules=_rules(case, built.final, order.phases),
+        replay=order.replay,
+        management_losses=losses(order.replay, case.limits.management),
+        terraform=touches(case.adapter, way, ownership(case.terraform, case.adapter)),
+        gap=_gap(case.adapter, built, order),
+        component=component,
+    )
+    return replace(built, plan=told)
+
+
+def _gap(adapter: Adapter, built: Built, order: Order) -> Gap:
+    return cut(adapter, built.actual, built.final, order.phases) if order.method == "gap" else NO_GAP
 
 
 def digest_of(document: object) -> str:

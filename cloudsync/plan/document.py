@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from cloudsync.model.codec import CodecError, Json, Pool, canonical, digest, from_json, to_json
 from cloudsync.model.errors import InputError
@@ -29,17 +30,19 @@ def plan_digest(plan: Plan) -> str:
     return digest([target_digest(target) for target in plan.targets])
 
 
-def dump(plan: Plan) -> str:
-    """Return the text of a plan file, ending in a newline."""
+def dump(plan: Plan, evidence: Callable[[Pool], Json] | None = None) -> str:
+    """Return the text of a plan file, ending in a newline. `evidence` gives what `cloudsync verify` needs to check it again."""
     pool = Pool()
-    body = to_json(plan, pool)
-    document = {
+    document: dict[str, Json] = {
         "format": FORMAT,
         "version": VERSION,
         "digests": {target.target: target_digest(target) for target in plan.targets},
-        "packet_sets": pool.rows(),
-        "plan": body,
+        "plan": to_json(plan, pool),
     }
+    if evidence is not None:
+        document["evidence"] = evidence(pool)
+    document["packet_sets"] = pool.rows()
+    document["content_digest"] = digest(document)
     return canonical(document) + "\n"
 
 
@@ -52,9 +55,9 @@ def load(text: str, file: str = "plan") -> Plan:
         raise _bad(file, f"is no JSON: {error.msg}", error.lineno, error.colno) from error
     except (CodecError, ValueError) as error:
         raise _bad(file, f"does not hold a plan: {error}") from error
-    wanted = document.get("digests")
+    wanted, whole = document.pop("digests", None), document.pop("content_digest", None)
     found = {target.target: target_digest(target) for target in plan.targets}
-    if wanted != found:
+    if wanted != found or whole not in (None, digest({**document, "digests": wanted})):
         raise _bad(file, "was changed after it was written: its digest does not match its content")
     return plan
 
