@@ -167,7 +167,10 @@ def _walk(root: Path, top: Path, folder: str, findings: list[Finding]) -> Iterat
     seen: set[Path] = set()
     while pending:
         path = pending.pop()
-        real = (root / path).resolve()
+        real = _real(root / path)
+        if real is None:
+            findings.append(Finding(Where(path), "UNREADABLE", "the link leads in circles"))
+            continue
         if not real.is_relative_to(top):
             findings.append(_outside(root, path))
             continue
@@ -177,15 +180,33 @@ def _walk(root: Path, top: Path, folder: str, findings: list[Finding]) -> Iterat
         with os.scandir(root / path) as entries:
             for item in sorted(entries, key=lambda one: one.name):
                 below = f"{path}/{item.name}"
-                if item.is_dir() and item.name not in _SKIPPED:
+                folder_too = _is_folder(item)
+                if folder_too and item.name not in _SKIPPED:
                     pending.append(below)
-                elif not item.is_dir():
+                elif not folder_too:
                     yield below
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link that leads in circles: whoever reads it says so
+        return False
+
+
+def _real(path: Path) -> Path | None:
+    """Return where a path leads, None when it leads in circles."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):  # which of the two depends on the version of Python
+        return None
 
 
 def _entry(root: Path, top: Path, path: str) -> Entry | Finding | None:
     """Return a file's stamp, a finding when it must not be read, None when it is not there."""
-    real = (root / path).resolve()
+    real = _real(root / path)
+    if real is None:
+        return Finding(Where(path), "UNREADABLE", "the link leads in circles")
     if not real.is_relative_to(top):
         return _outside(root, path)
     try:

@@ -11,7 +11,7 @@ from cloudsync.model.errors import InputError, RefusedError
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.workload import PointId, Workload, WorkloadId
 from cloudsync.policy.values import Policy
-from cloudsync.policy.words import did_you_mean
+from cloudsync.policy.words import did_you_mean, listed
 
 COMMAND_LINE = Where("command line")
 LISTED = 5
@@ -76,10 +76,8 @@ def _chosen(wish: Wish, inventory: Inventory) -> Iterator[Workload]:
             yield meant[0]
             continue
         if meant:
-            listed = ", ".join(one.id for one in meant[:LISTED])
-            findings.append(
-                Finding(COMMAND_LINE, "AMBIGUOUS-WORKLOAD", f"{len(meant)} workloads are called '{name}'", f"name one of {listed}")
-            )
+            hint = f"name one of {', '.join(one.id for one in meant[:LISTED])}"
+            findings.append(Finding(COMMAND_LINE, "AMBIGUOUS-WORKLOAD", f"{len(meant)} workloads are called '{name}'", hint))
         else:
             hint = did_you_mean(name, sorted({one.name for one in ours}), "a workload's name, its native id, or one of its points")
             findings.append(
@@ -98,10 +96,16 @@ def labels_of(words: Iterable[str], policy: Policy) -> tuple[tuple[str, str], ..
     found: list[tuple[str, str]] = []
     for word in words:
         key, equals, value = word.partition("=")
-        known = policy.values(key) if key in dict(policy.labels) else ()
-        if not equals or value not in known:
-            keys = [name for name, _ in policy.labels]
-            hint = did_you_mean(value, list(known), "") if known else did_you_mean(key, keys, f"labels are: {', '.join(keys)}")
+        keys = [name for name, _ in policy.labels]
+        if key not in keys:
+            hint = did_you_mean(key, keys, f"labels are: {listed(keys)}")
             raise InputError([Finding(COMMAND_LINE, "UNKNOWN-LABEL", f"--label {word}: the policy declares no such label", hint)])
+        known = policy.values(key)
+        if not equals or not value:
+            hint = f"want --label {key}=VALUE; values are: {listed(known)}"
+            raise InputError([Finding(COMMAND_LINE, "MISSING-VALUE", f"--label {word} has no value", hint)])
+        if value not in known:
+            hint = did_you_mean(value, known, f"values are: {listed(known)}")
+            raise InputError([Finding(COMMAND_LINE, "UNKNOWN-VALUE", f"--label {word}: {key} has no value '{value}'", hint)])
         found.append((key, value))
     return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from cloudsync.policy.acknowledged import FILE as ACKNOWLEDGED
 from cloudsync.policy.acknowledged import Accepted, read_acknowledged
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import Policy
+from cloudsync.policy.words import did_you_mean, listed
 from cloudsync.settings import Settings, load_settings, packaged_schema
 
 if TYPE_CHECKING:
@@ -84,11 +85,13 @@ class Loaded:
         known = [target.name for target in self.settings.targets]
         wrong = [name for name in chosen if name not in known]
         if wrong:
-            where = self.settings.where
-            raise SettingsError(
-                Finding(where, "UNKNOWN-TARGET", f"no target '{name}'", f"cloudsync.yaml has: {', '.join(known)}") for name in wrong
-            )
+            raise SettingsError(_no_target(name, known) for name in wrong)
         return tuple(target for target in self.settings.targets if not chosen or target.name in chosen)
+
+
+def _no_target(name: str, known: Sequence[str]) -> Finding:
+    hint = did_you_mean(name, known, f"cloudsync.yaml has: {listed(known)}")
+    return Finding(Where("command line"), "UNKNOWN-TARGET", f"no target '{name}'", hint)
 
 
 def read_repository(root: Path, *, outside: bool = True) -> Repository:

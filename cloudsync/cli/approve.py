@@ -249,6 +249,9 @@ def _text(text: str, option: str) -> str:
     found = " ".join(text.split())
     if not found:
         raise InputError([Finding(COMMAND_LINE, "MISSING-VALUE", f"{option} is empty", "say why, in a few words")])
+    strange = next((mark for mark in found if not mark.isprintable()), "")
+    if strange:
+        raise InputError([Finding(COMMAND_LINE, "CONTROL-CHAR", f"U+{ord(strange):04X} in {option}", "take it out")])
     return found
 
 

@@ -111,7 +111,8 @@ def _check(chosen: argparse.Namespace) -> None:
     from cloudsync.model.finding import Finding
 
     if not chosen.point and not chosen.target:
-        raise InputError([Finding(COMMAND_LINE, "WHICH-POINT", "say what: POINT, or --target NAME for everything in it", "")])
+        hint = "--label chooses in a whole target: add --target NAME" if chosen.label else "--target NAME is everything in it"
+        raise InputError([Finding(COMMAND_LINE, "WHICH-POINT", "say what: POINT, or --target NAME", hint)])
     if chosen.point and chosen.label:
         hint = "give --target NAME --label KEY=VALUE, or names"
         raise InputError([Finding(COMMAND_LINE, "WHICH-POINT", "--label chooses in a whole target, POINT is one workload", hint)])

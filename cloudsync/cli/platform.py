@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
     """Add a verb's options."""
     if verb == "iam":
-        parser.add_argument("platform", metavar="PLATFORM", help="the platform: aws")
+        parser.add_argument("platform", metavar="PLATFORM", help="the platform: aws, azure, f5 or gcp, or the name of an installed adapter")
         parser.add_argument("--read-only", action="store_true", help="what plan, drift, explain and doctor need; no right to write")
     else:
         parser.add_argument("--target", action="append", default=[], metavar="NAME", help="only this target (may be repeated)")

@@ -121,9 +121,9 @@ def test_a_point_is_named_by_its_own_id(taken: Small) -> None:
         (("one-dv", "--hold"), "UNKNOWN-WORKLOAD no workload 'one-dv'"),
         (("one-dv", "--hold"), "did you mean 'one-db'"),
         (("--target", "onee"), "UNKNOWN-TARGET no target 'onee'"),
-        (("--target", "one", "--label", "role=dbb"), "UNKNOWN-LABEL --label role=dbb"),
+        (("--target", "one", "--label", "role=dbb"), "UNKNOWN-VALUE --label role=dbb"),
         (("--target", "one", "--label", "rolle=db"), "did you mean 'role'"),
-        (("--target", "one", "--label", "role"), "UNKNOWN-LABEL"),
+        (("--target", "one", "--label", "role"), "MISSING-VALUE"),
     ],
 )
 def test_what_cannot_be_meant_is_said_so(taken: Small, words: tuple[str, ...], said: str) -> None:

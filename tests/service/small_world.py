@@ -29,10 +29,12 @@ from cloudsync.testing.memory import MemoryAdapter
 
 PLATFORMS = {}
 DOWN = {}
+ASKED = []
 
 
 class Away(MemoryAdapter):
     def identify(self):
+        ASKED.append(self.target)
         why = DOWN.get(self.target)
         if why:
             raise AdapterError(self.target, "identify", why, retryable=True)
@@ -89,6 +91,12 @@ class World:
     @property
     def platforms(self) -> Mapping[str, MemoryPlatform]:
         found: Mapping[str, MemoryPlatform] = self.module.PLATFORMS
+        return found
+
+    @property
+    def asked(self) -> list[str]:
+        """The targets that were contacted, one for each time that somebody asked who they are: nothing else is asked first."""
+        found: list[str] = self.module.ASKED
         return found
 
     @property
