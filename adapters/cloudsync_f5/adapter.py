@@ -42,6 +42,7 @@ from cloudsync_f5.parse import ParseError
 from cloudsync_f5.payload import Json
 from cloudsync_f5.points import entries, points, walk
 from cloudsync_f5.settings import F5Settings
+from cloudsync_f5.shield import shield
 from cloudsync_f5.simulate import seen, simulate
 from cloudsync_f5.steps import owned, steps
 from cloudsync_f5.table import F5Table
@@ -159,9 +160,8 @@ class F5Adapter:
         return steps(actual, desired, method)
 
     def shield(self, table: F5Table, packets: Mapping[PointId, Access]) -> F5Table:
-        """Return the table as it is: no shield is put here yet."""
-        del packets
-        return table
+        """Return the table with temporary drops on top of our policies, for packets that pass there and that we can cut exactly."""
+        return shield(table, packets)
 
     def simulate(self, table: F5Table, *steps: Step) -> F5Table:
         """Return the table as it would be after steps, from the payloads that are really sent."""

@@ -17,7 +17,7 @@ CAPABILITIES = Capabilities(
     always_open=(
         "what arrives at other virtual servers, self addresses and the management port: rules of ours are about virtual servers alone",
     ),
-    methods=(Method.SWAP, Method.MEET),
+    methods=(Method.SWAP, Method.SHIELD, Method.MEET),
     in_place=False,
     container="policy",
 )

@@ -13,7 +13,7 @@ from cloudsync_f5 import words
 from cloudsync_f5.content import DEFAULT
 from cloudsync_f5.decode import Flat, Reader, at, chosen, limit, meets
 from cloudsync_f5.former import former, kept_word
-from cloudsync_f5.table import GLOBAL, Action, Ends, F5Table, Rule, Virtual
+from cloudsync_f5.table import GLOBAL, SHIELD, Action, Ends, F5Table, Rule, Virtual
 from cloudsync_f5.words import Span
 
 
@@ -148,7 +148,7 @@ def _written(rule: Rule, *, ours: bool) -> tuple[Origin, ...]:
     """Return the policy rules that the description of a rule of ours names."""
     return (
         tuple(Origin(one) for one in rule.description.split(", "))
-        if ours and not rule.name.startswith(DEFAULT) and rule.description
+        if ours and not rule.name.startswith((DEFAULT, SHIELD)) and rule.description
         else ()
     )
 

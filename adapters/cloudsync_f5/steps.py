@@ -23,6 +23,7 @@ from cloudsync_f5.between import both, middle, restored, staged
 from cloudsync_f5.decode import Reader
 from cloudsync_f5.lists import pending
 from cloudsync_f5.payload import Call, Request
+from cloudsync_f5.shield import temporary
 from cloudsync_f5.simulate import simulate
 from cloudsync_f5.table import F5Table, RouteDomain, Virtual
 
@@ -31,7 +32,7 @@ def steps(actual: F5Table, desired: F5Table, method: Method) -> tuple[Phase, ...
     """Return the smallest safe writes from actual to desired; empty when equal. Raises ValueError for what is not ours to write."""
     match method:
         case Method.SWAP:
-            return Change(actual, desired).phases(_walked(actual, _swap(actual, desired)))
+            return temporary(actual, desired, Change(actual, desired).phases(_walked(actual, _swap(actual, desired))))
         case Method.MEET:
             return _meet(actual, desired)
         case Method.JOIN | Method.MERGE | Method.TWO_BAND | Method.SHIELD:
@@ -266,10 +267,12 @@ def _ours(table: F5Table, policy: str) -> frozenset[tuple[object, ...]]:
     held = table.policies.get(policy)
     if held is None or held.mark is None:
         return frozenset()
-    return frozenset((rule.action, rule.source, rule.destination, rule.native, rule.enabled) for rule in held.rules)
+    rules = (rule for rule in held.rules if not rule.shields)
+    return frozenset((rule.action, rule.source, rule.destination, rule.native, rule.enabled) for rule in rules)
 
 
 def owned(table: F5Table) -> int:
-    """Return how many rules and list entries of our own a table holds."""
-    rules = sum(len(one.rules) for one in table.policies.values() if one.mark is not None)
+    """Return how many rules and list entries of our own a table holds; a shielded policy stands beside its original, and counts nothing."""
+    ours = (one for one in table.policies.values() if one.mark is not None)
+    rules = sum(len(one.rules) for one in ours if not any(rule.shields for rule in one.rules))
     return rules + sum(len(one.spans) for path, one in table.lists.items() if one.mark is not None and path != table.pending)

@@ -20,6 +20,8 @@ GLOBAL = "global"
 """The key of the global context; virtual servers go by their path, route domains by `RouteDomain.context`."""
 INHERITED = "was_"
 """How the names of rules begin that our policy of a route domain took over from the policy whose place it has."""
+SHIELD = "shield_"
+"""How the names of temporary drops of ours begin."""
 
 
 class Action(Enum):
@@ -107,6 +109,11 @@ class Rule:
     def inherited(self) -> bool:
         """Whether a rule in a policy of ours was taken over from somebody else's."""
         return self.name.startswith(INHERITED)
+
+    @property
+    def shields(self) -> bool:
+        """Whether a rule in a policy of ours is a temporary drop, which no policy asks for."""
+        return self.name.startswith(SHIELD)
 
 
 @dataclass(frozen=True, slots=True)
