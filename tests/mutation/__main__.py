@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.mutation.equivalents import Equivalents
 from tests.mutation.mutants import mutants
 from tests.mutation.running import ROOT, Campaign, Fate, Limits, Verdict, sorted_verdicts
-from tests.mutation.scopes import FLOOR, SCOPES, TESTS, files_of
+from tests.mutation.scopes import FLOOR, SCOPES, files_of, tests_of
 from tests.trust.figures import record
 
 NOTICED = (Fate.KILLED, Fate.STUCK)
@@ -60,7 +60,7 @@ def _run(scope: str, asked: argparse.Namespace, known: Equivalents) -> int:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutation")
-    tests = asked.tests or TESTS.get(scope, TESTS["all"])
+    tests = asked.tests or tests_of(scope)
     options = [
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",

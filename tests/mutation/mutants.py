@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from tests.mutation.operators import replacements
+from tests.mutation.operators import fewer, replacements
 
 MODULE = "<module>"
 """Where a mutant stands that is in no function: constants, tables, defaults of fields."""
@@ -83,8 +83,10 @@ def mutants(file: str, tree: ast.Module) -> tuple[Mutant, ...]:
     found: list[Mutant] = []
     counts: dict[str, int] = {}
     for site in _sites(tree):
-        for node in replacements(site.place.get()):
-            old, new = _text(site.place.get()), _text(node)
+        before = site.place.get()
+        others = (*replacements(before), *(fewer(before) if site.where.startswith(MODULE) else ()))
+        for node in others:
+            old, new = _text(before), _text(node)
             if old == new:
                 continue
             one = Mutant(file, site.where, old, new, 1, site.line, site.first, site.last, site.place, node)

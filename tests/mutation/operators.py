@@ -40,6 +40,17 @@ def replacements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statement(node)
 
 
+def fewer(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a table that lacks one of its entries; asked for tables that stand outside functions."""
+    match node:
+        case ast.Tuple() | ast.List() | ast.Set() if len(node.elts) > 1:
+            yield from (_with(node, "elts", [one for one in node.elts if one is not left]) for left in node.elts)
+        case ast.Dict():
+            for at in range(len(node.keys)):
+                other = _with(node, "keys", [*node.keys[:at], *node.keys[at + 1 :]])
+                yield _with(other, "values", [*node.values[:at], *node.values[at + 1 :]])
+
+
 def _statement(node: ast.stmt) -> Iterator[ast.AST]:
     match node:
         case ast.If():

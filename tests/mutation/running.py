@@ -204,11 +204,7 @@ class Campaign:
             resource.setrlimit(resource.RLIMIT_AS, (room, room))
             signal.setitimer(signal.ITIMER_REAL, self.limits.wall_s)
             forget()
-            try:
-                module.plant(mutant)
-            except BaseException:  # noqa: BLE001  (whatever a mutant does while it is loaded, it was noticed)
-                tell(Fate.STUCK.value, None)
-                return
+            module.plant(mutant)  # one that cannot even be loaded ends the child, which then died without a word
             for at, number in enumerate(tests):
                 following = health.items[tests[at + 1]] if at + 1 < len(tests) else None
                 item = health.items[number]

@@ -17,9 +17,23 @@ SCOPES: dict[str, tuple[str, ...]] = {
 }
 
 TESTS: dict[str, tuple[str, ...]] = {
-    "all": ("tests/unit", "tests/property", "tests/race", "tests/crash", "tests/contract/test_memory_contract.py", "tests/service"),
-    "guard": ("tests/unit", "tests/property/test_guard_false_refusals.py"),
+    "guard": ("tests/unit/test_guard_*.py", "tests/property/test_guard_*.py"),
+    "plan": (
+        *("tests/unit/test_plan_*.py", "tests/unit/test_guard_*.py", "tests/unit/test_proof_*.py", "tests/unit/test_terraform_*.py"),
+        *("tests/property/test_order.py", "tests/property/test_aws_series.py", "tests/service/test_reconcile.py"),
+    ),
+    "proof": ("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_diff_*.py", "tests/property/test_order.py"),
+    "apply": ("tests/unit/test_apply_*.py", "tests/crash/test_crash_apply.py", "tests/race"),
+    "store": ("tests/unit/test_store_*.py", "tests/unit/test_apply_*.py", "tests/crash/test_crash_apply.py", "tests/race"),
 }
+"""The tests of each package: what a mistake there has to be noticed by, without the whole of the tests to help."""
+EVERY = ("tests/unit", "tests/property", "tests/race", "tests/crash", "tests/service")
+"""For a file that is named by itself."""
+
+
+def tests_of(scope: str) -> list[str]:
+    """Return the test files of a scope."""
+    return [str(path.relative_to(ROOT)) for name in TESTS.get(scope, EVERY) for path in sorted(ROOT.glob(name))]
 
 
 def files_of(scope: str) -> list[str]:
