@@ -23,6 +23,7 @@ def dump(table: GcpTable) -> dict[str, Any]:
                 "point": nic.point,
                 "vm": nic.vm,
                 "network": nic.network,
+                "primary": list(nic.primary.cidrs()),
                 "inside": list(nic.inside.cidrs()),
                 "public": list(nic.public.cidrs()),
                 "tags": list(nic.tags),
@@ -42,7 +43,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _policy(policy: Policy) -> dict[str, Any]:
     rules = [
-        [one.priority, one.egress, one.action, list(one.peers), list(one.own), [list(spec) for spec in one.protocols], one.unreadable]
+        [
+            *(one.priority, one.egress, one.action, list(one.peers), list(one.own), [list(spec) for spec in one.protocols]),
+            *(one.unreadable, list(one.accounts)),
+        ]
         for one in policy.rules
     ]
     return {"name": policy.name, "kind": policy.kind, "rules": rules}
