@@ -60,7 +60,7 @@ class _Login:
 
     url: str
     session: Json = None
-    token: str = ""
+    token: str = field(default="", repr=False)
     until: float = 0.0
 
     def end(self) -> None:
@@ -135,7 +135,7 @@ class Device:
             if following in seen:
                 raise self._doubt(path, f"the same page came twice, after {len(seen) + 1} pages")
             seen.add(str(following))
-            query = dict(parse_qsl(urlsplit(str(following)).query))
+            query = {**params, **dict(parse_qsl(urlsplit(str(following)).query))}  # should a link forget what was asked for
         raise self._doubt(path, f"more than {PAGES_MAX} pages")
 
     def _doubt(self, path: str, reason: str) -> CallFailedError:
