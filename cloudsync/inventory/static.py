@@ -90,11 +90,11 @@ class _Files:
 
     def _entry(self, node: strict.Mapping) -> None:
         name = node.get("name")
+        cells = [(item.text, item.where) for item in _scalars(node.get("addresses"))]
         if not isinstance(name, strict.Scalar) or name.missing:
+            self._addresses(cells)  # every mistake at once, those of an entry without a name as well
             return
-        addresses = node.get("addresses")
         labels = node.get("labels")
-        cells = [(item.text, item.where) for item in _scalars(addresses)]
         pairs = [(key, value) for key, value in labels.entries] if isinstance(labels, strict.Mapping) else []
         named = [(key.text, Cell(value.text, value.where)) for key, value in pairs if isinstance(value, strict.Scalar)]
         self._add(Cell(name.text, name.where), cells, named, _scalar(node, "domain"), _scalar(node, "ref"))
@@ -169,6 +169,7 @@ class _Files:
         name = cells["name"]
         if not name.text:
             self._report(name.where, "MISSING-VALUE", "'name' has no value", "every workload has a name")
+            self._addresses(list(_words(cells["addresses"])))
             return
         labels = [(key, cell) for key, cell in cells.items() if key not in _PLAIN_COLUMNS and cell.text]
         self._add(name, list(_words(cells["addresses"])), labels, cells.get("domain"), cells.get("ref"))
@@ -181,6 +182,7 @@ class _Files:
         domain: Cell | None,
         ref: Cell | None,
     ) -> None:
+        found = self._addresses(addresses)
         if len(name.text) > NAME_LENGTH or not name.text.isprintable():
             self._report(
                 name.where, "BAD-VALUE", f"'{shown(name.text)}' is no valid name", f"want one line, at most {NAME_LENGTH} characters"
@@ -188,7 +190,7 @@ class _Files:
             return
         entry = StaticWorkload(
             name=name.text,
-            addresses=self._addresses(addresses),
+            addresses=found,
             labels=Labels.of({key: cell.text for key, cell in labels}),
             domain=Domain(domain.text) if domain and domain.text else DEFAULT_DOMAIN,
             ref=ref.text if ref else "",
