@@ -13,7 +13,7 @@ from tests.property.plan_files import MODES, grounds, plans
 from tests.trust.budget import budget, seed
 from tests.trust.figures import record
 
-READ = ("aws", "gcp")
+READ = ("aws", "gcp", "azure")
 
 
 @pytest.fixture(scope="module")
