@@ -64,7 +64,8 @@ EFFECTS = (
     Effect(
         "runs things at the same time",
         ("threading", "concurrent", "_thread"),
-        (CLIENTS - {"adapters/cloudsync_f5/client.py"}) | READERS | PACERS | {"adapters/cloudsync_aws/adapter.py", "cloudsync/cli/progress.py", "cloudsync/run.py",
+        (CLIENTS - {"adapters/cloudsync_f5/client.py"}) | READERS | PACERS
+        | {"adapters/cloudsync_aws/adapter.py", "cloudsync/cli/progress.py", "cloudsync/run.py",
                                       "cloudsync/service/health.py", "cloudsync/store/postgres.py", "cloudsync/store/sqlite.py"},
     ),
     Effect(
