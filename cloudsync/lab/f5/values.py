@@ -237,4 +237,4 @@ def mask_of(destination: str) -> str:
     """The mask a virtual server gets when none is sent."""
     address = words.destination(destination).address
     whole = 0 if int(address) == 0 else address.max_prefixlen
-    return str(ip_network(f"{'::' if address.version == 6 else '0.0.0.0'}/{whole}").netmask)
+    return str(ip_network(f"{words.EVERY_ADDRESS[address.version]}/{whole}").netmask)

@@ -60,7 +60,7 @@ def span(found: Object) -> words.Span:
 def _span(destination: str, mask: str) -> words.Span:
     where = words.destination(destination)
     if mask in ("any", "any6"):
-        mask = "0.0.0.0" if mask == "any" else "::"
+        mask = words.EVERY_ADDRESS[4 if mask == "any" else 6]
     length = int(ip_address(mask)).bit_count()
     network = ip_network((int(where.address) if where.address.version == 6 else str(where.address), length), strict=False)
     return words.Span(where.address.version, int(network.network_address), int(network.broadcast_address), where.domain)

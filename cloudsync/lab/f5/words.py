@@ -12,6 +12,8 @@ from .protocols import PROTOCOLS, WORDS
 Ip = IPv4Address | IPv6Address
 
 WITH_PORTS = frozenset({6, 17, 132})
+EVERY_ADDRESS = {4: str(IPv4Address(0)), 6: str(IPv6Address(0))}
+"""What `any` and `any6` stand for, by family."""
 SERVICES = {"http": 80, "https": 443, "ssh": 22, "domain": 53, "smtp": 25, "ftp": 21, "ldap": 389, "ldaps": 636, "any": 0, "*": 0}
 
 
@@ -146,9 +148,9 @@ def destination(text: str) -> Destination:
     """`/Common/192.0.2.1:443`, `192.0.2.1%2:https`, `2001:db8::1.443`, `any:0`."""
     bare = text.rpartition("/")[2]
     if bare.startswith("any6"):
-        bare = "::" + bare.removeprefix("any6")
+        bare = EVERY_ADDRESS[6] + bare.removeprefix("any6")
     elif bare.startswith("any"):
-        bare = "0.0.0.0" + bare.removeprefix("any")
+        bare = EVERY_ADDRESS[4] + bare.removeprefix("any")
     found = re.fullmatch(r"(?P<host>[0-9a-fA-F.]*:[0-9a-fA-F:.]*?)(?:%(?P<rd>\d+))?\.(?P<port>\w+)", bare) or re.fullmatch(
         r"(?P<host>\d+\.\d+\.\d+\.\d+)(?:%(?P<rd>\d+))?[:.](?P<port>\w+|\*)", bare
     )
