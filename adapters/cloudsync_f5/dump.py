@@ -9,7 +9,7 @@ from cloudsync.adapter import Discovery
 from cloudsync_f5 import words
 from cloudsync_f5.payload import canonical
 from cloudsync_f5.points import native_text
-from cloudsync_f5.table import F5Table, Rule
+from cloudsync_f5.table import Ends, F5Table, Rule
 
 
 def dump(table: F5Table) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def dump(table: F5Table) -> dict[str, Any]:
                 "addresses": list(one.addresses.cidrs()),
                 "peers": list(one.listener.peers.cidrs()),
                 "services": one.listener.services.text(),
+                "listens": [[run.protocol, run.first, run.last] for run in one.listener.services.ranges()],
                 "enforced": one.enforced,
                 "staged": one.staged,
                 "snat": one.snat,
@@ -66,7 +67,25 @@ def dump(table: F5Table) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> list[Any]:
-    return [native_text(rule), rule.enabled, rule.logged, rule.rule_list, rule.description, list(rule.odd), rule.rest]
+    said = [native_text(rule), rule.enabled, rule.logged, rule.rule_list, rule.description, list(rule.odd), rule.rest]
+    return [
+        *said,
+        rule.name,
+        rule.action.value if rule.action is not None else "",
+        _end(rule.source),
+        _end(rule.destination),
+        _native(rule),
+    ]
+
+
+def _end(ends: Ends) -> list[list[str]]:
+    return [[span.text() for span in sorted(ends.spans)], sorted(ends.lists)]
+
+
+def _native(rule: Rule) -> list[Any]:
+    """Return protocol (-1 for any), ports, ICMP types with codes (-1 for any), and port lists."""
+    native = rule.native
+    return [native.protocol, [list(pair) for pair in native.ports], [list(pair) for pair in native.icmp], sorted(rule.port_lists)]
 
 
 def digest(table: F5Table, discovery: Discovery) -> str:

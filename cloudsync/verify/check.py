@@ -10,6 +10,7 @@ from cloudsync.verify import document as files
 from cloudsync.verify.aws import Aws
 from cloudsync.verify.azure import Azure
 from cloudsync.verify.document import Document, Pool, Target
+from cloudsync.verify.f5 import F5
 from cloudsync.verify.gcp import Gcp
 from cloudsync.verify.ground import Json, Passage, Place, Platform, Whose, items, mapping
 from cloudsync.verify.memory import Memory
@@ -19,7 +20,7 @@ from cloudsync.verify.space import Packets, Space, UnreadableError
 from cloudsync.verify.values import Checked, Kind, Objection, Verdict
 from cloudsync.verify.wanted import Wish, wishes
 
-PLATFORMS: Mapping[str, Callable[[Space, str], Platform[Any, Any]]] = {"aws": Aws, "azure": Azure, "gcp": Gcp, "memory": Memory}
+PLATFORMS: Mapping[str, Callable[[Space, str], Platform[Any, Any]]] = {"aws": Aws, "azure": Azure, "f5": F5, "gcp": Gcp, "memory": Memory}
 SHUT = Passage()
 OBJECTIONS_MOST = 20
 """Reasons told per target: one is enough to refuse."""

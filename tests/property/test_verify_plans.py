@@ -9,23 +9,21 @@ import pytest
 from cloudsync.verify.check import verify
 from cloudsync.verify.values import Kind
 from tests.oracle.four_rig import FourRig
-from tests.property.plan_files import MODES, grounds, plans
+from tests.property.plan_files import MODES, PLATFORMS, grounds, plans
 from tests.trust.budget import budget, seed
 from tests.trust.figures import record
-
-READ = ("aws", "gcp", "azure")
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FourRig]:
-    made = grounds(READ, tmp_path_factory.mktemp)
+    made = grounds(PLATFORMS, tmp_path_factory.mktemp)
     yield FourRig(made, tmp_path_factory.mktemp("repository"))
     for ground in made.values():
         ground.stop()
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", PLATFORMS)
 def test_plans_of_random_policies_are_accepted(rig: FourRig, name: str, mode: str) -> None:
     accepted = points = states = own = 0
     first = 100 * seed()
