@@ -60,7 +60,7 @@ def _statement(node: ast.stmt) -> Iterator[ast.AST]:
             yield _with(node, "test", ast.Constant(False))
         case ast.For():
             yield _with(node, "iter", ast.Tuple([], ast.Load()))
-        case ast.Expr() | ast.Raise() | ast.Delete():
+        case ast.Expr() | ast.Raise():
             yield ast.Pass()
         case ast.Continue():
             yield ast.Pass()

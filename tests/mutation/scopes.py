@@ -17,7 +17,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
 }
 
 TESTS: dict[str, tuple[str, ...]] = {
-    "guard": ("tests/unit/test_guard_*.py", "tests/property/test_guard_*.py"),
+    "guard": ("tests/unit/test_guard_*.py",),
     "plan": (
         *("tests/unit/test_plan_*.py", "tests/unit/test_guard_*.py", "tests/unit/test_proof_*.py", "tests/unit/test_terraform_*.py"),
         *("tests/property/test_order.py", "tests/property/test_aws_series.py", "tests/service/test_reconcile.py"),
