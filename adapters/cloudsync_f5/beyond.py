@@ -81,6 +81,8 @@ def notes(table: F5Table, desired: F5Table, left: Mapping[int, str]) -> Iterator
         if cut or always:
             yield f"policy {policy} on {place} decides before ours: it cuts at {cut} virtual servers, and lets in for good at {always}"
     yield from _in_series(table, desired)
+    if table.unfollowed:
+        yield f"where virtual servers forward to is not known: {table.unfollowed}"
     if not table.synced:
         yield f"the devices of the group do not agree: {table.sync_words}"
     stem = f"cs_{table.owner}_"

@@ -66,6 +66,8 @@ def _active(group: Group, units: list[Unit]) -> Iterator[Check]:
     table = found.table
     detail = f"{len(table.virtuals)} virtual servers, {len(table.policies)} policies, {len(table.lists)} address lists"
     yield Check(f"{settings.account}: read", ok=True, detail=detail)
+    known = "what virtual servers forward to is known"
+    yield Check(f"{settings.account}: pools", not table.unfollowed, table.unfollowed or known, GRANT if table.unfollowed else "")
     device = group.device(table.active)
     yield from _ready(device, found)
     yield from _group(device, settings)

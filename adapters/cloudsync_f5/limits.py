@@ -35,6 +35,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("GET /mgmt/tm/sys/db", "what a virtual server does with packets that no rule matches"),
     Permission("GET /mgmt/tm/ltm/virtual", "virtual servers: addresses, labels in their metadata, the policy on each"),
     Permission("GET /mgmt/tm/ltm/snatpool", "from which addresses connections to pool members come"),
+    Permission("GET /mgmt/tm/ltm/pool", "members that virtual servers forward to; refused, the policy is enforced all the same"),
     Permission("GET /mgmt/tm/net/self", "the self addresses of both devices: monitors and automap connect from them"),
     Permission("GET /mgmt/tm/net/route-domain", "policies on route domains, which every packet meets before the virtual server's"),
     Permission("GET /mgmt/tm/net/address-list", "names that are taken: the firewall's lists share them"),
@@ -63,6 +64,8 @@ BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 8.0
 PAGES_MAX = 10_000
 PAGE_SIZE = 500
 """Virtual servers in one page: expanded collections of some 250 and more were reported to time out."""
+POOLS_PAGE = 100
+"""Pools in one page, which come with their members."""
 RENEW_S = 300.0
 """A login that lasts less than this, in seconds, is renewed before the next call outside a transaction."""
 POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0

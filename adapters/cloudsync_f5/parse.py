@@ -17,12 +17,14 @@ from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.service import ANY_SERVICE, WITH_PORTS, ServiceSet
 from cloudsync_f5 import words
 from cloudsync_f5.table import (
+    AUTOMAP,
     DOMAIN_CONTEXT,
     GLOBAL,
     Action,
     AddressList,
     Ends,
     Listener,
+    Onward,
     Policy,
     PortList,
     RouteDomain,
@@ -265,6 +267,7 @@ def virtual(raw: Raw, scope: str) -> Virtual:
         snat=_snat(raw.get("sourceAddressTranslation") or {}),
         disabled=bool(raw.get("disabled", False)),
         metadata=_metadata(raw.get("metadata")),
+        pool=_onward(raw),
     )
     if not raw.get("destination"):
         why = "takes its addresses from traffic matching criteria" if raw.get("trafficMatchingCriteria") else "has no destination"
@@ -302,10 +305,17 @@ def _source(raw: object, at: Span) -> AddressSet:
     return words.addresses((given,), given.domain) & own
 
 
+def _onward(raw: Raw) -> Onward:
+    path = str(raw.get("pool") or "")
+    if path in ("", "none"):
+        return Onward()
+    return Onward(absolute(path), str(raw.get("translatePort", "enabled")) != "disabled", bool(raw.get("persist")))
+
+
 def _snat(raw: Raw) -> str:
     kind = str(raw.get("type", "none"))
-    if kind == "automap":
-        return "automap"
+    if kind == AUTOMAP:
+        return AUTOMAP
     return absolute(str(raw["pool"])) if kind == "snat" and raw.get("pool") else ""
 
 

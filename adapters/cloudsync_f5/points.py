@@ -13,8 +13,8 @@ from cloudsync_f5 import words
 from cloudsync_f5.content import DEFAULT
 from cloudsync_f5.decode import Flat, Reader, at, chosen, limit, meets
 from cloudsync_f5.former import former, kept_word
+from cloudsync_f5.pools import Behind, forwards
 from cloudsync_f5.table import GLOBAL, SHIELD, Action, Ends, F5Table, Rule, Virtual
-from cloudsync_f5.words import Span
 
 
 def network(domain: int) -> str:
@@ -52,23 +52,21 @@ def points(table: F5Table) -> tuple[Point, ...]:
 # --- workloads -----------------------------------------------------------------------------------------------------------
 
 
-def workloads(table: F5Table, selves: Iterable[Span], pools: dict[str, tuple[Span, ...]]) -> tuple[Found, ...]:
+def workloads(table: F5Table, behind: Behind) -> tuple[Found, ...]:
     """Return every virtual server as a workload, ordered by ref.
 
-    It is reached at its address; it opens connections from its SNAT addresses, and the device's monitors from self addresses. `selves` are
-    the self addresses of all devices of the group.
+    It is reached at its address; it opens connections from its SNAT addresses, and the device's monitors from self addresses.
     """
-    known = tuple(selves)
-    return tuple(_workload(table, virtual, known, pools) for _, virtual in sorted(table.virtuals.items()))
+    return tuple(_workload(table, virtual, behind) for _, virtual in sorted(table.virtuals.items()))
 
 
-def _workload(table: F5Table, virtual: Virtual, selves: tuple[Span, ...], pools: dict[str, tuple[Span, ...]]) -> Found:
+def _workload(table: F5Table, virtual: Virtual, behind: Behind) -> Found:
     domain = virtual.domain
     where = network(domain)
     point = virtual.point if virtual.addresses else None
     skipped = virtual.skipped if point is None else ""
-    own = FoundInterface(virtual.path, where, virtual.addresses, point, skipped, shared=table.scope)
-    opens = words.addresses((*pools.get(virtual.snat, ()), *selves), domain)
+    own = FoundInterface(virtual.path, where, virtual.addresses, point, skipped, shared=table.scope, forwards=forwards(virtual, behind))
+    opens = words.addresses((*behind.translations.get(virtual.snat, ()), *behind.selves), domain)
     interfaces = [own]
     if opens and virtual.addresses:
         why = "connections to pool members start here; none arrive"

@@ -13,9 +13,10 @@ from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
 from cloudsync_f5.judge import Judge
-from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S
+from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S, POOLS_PAGE
 from cloudsync_f5.parse import ParseError, Raw
 from cloudsync_f5.points import workloads
+from cloudsync_f5.pools import Behind, Pool, pool
 from cloudsync_f5.settings import F5Settings
 from cloudsync_f5.table import GLOBAL, AddressList, F5Table, Policy, PortList, RuleList, Virtual
 from cloudsync_f5.words import Span
@@ -32,10 +33,11 @@ CONTAINERS = "/mgmt/tm/security/firewall/container-stat"
 STATE = "/mgmt/tm/security/firewall/current-state"
 SELF = "/mgmt/tm/net/self"
 SNAT_POOL = "/mgmt/tm/ltm/snatpool"
+POOL = "/mgmt/tm/ltm/pool"
 NET_LIST = "/mgmt/tm/net/address-list"
 VIRTUAL_FIELDS = (
     "name,partition,subPath,fullPath,destination,mask,source,ipProtocol,sourceAddressTranslation,trafficMatchingCriteria,"
-    "enabled,disabled,metadata,fwEnforcedPolicy,fwStagedPolicy"
+    "enabled,disabled,metadata,fwEnforcedPolicy,fwStagedPolicy,pool,translatePort,persist"
 )
 UNFINISHED = frozenset({"compiling", "manual", "undeployed", "failed"})
 """States of the compiler in which what is committed is not in force."""
@@ -145,9 +147,10 @@ class Reading:
         table = replace(table, rule_lists=self._rule_lists(table.policies), port_lists=self._port_lists(table.policies))
         table = self.compiled(self.group(table), patient=True)
         self._all_there(table)
-        pools = self._pools(table.virtuals)
-        table = judged(table, additive=self.settings.additive, virtuals=self.settings.virtuals)
-        return GroupRead(table, workloads(table, selves, pools))
+        translations = self._translations(table.virtuals)
+        behind, unfollowed = self._pools(table.virtuals)
+        table = judged(replace(table, unfollowed=unfollowed), additive=self.settings.additive, virtuals=self.settings.virtuals)
+        return GroupRead(table, workloads(table, Behind(selves, translations, behind)))
 
     def _all_there(self, table: F5Table) -> None:
         """A virtual server of the settings that the device has not must not look like one without a policy. Raises AdapterError."""
@@ -199,7 +202,16 @@ class Reading:
             return {}
         return self._all(PORT_LIST, parse.port_list)
 
-    def _pools(self, virtuals: Mapping[str, Virtual]) -> dict[str, tuple[Span, ...]]:
+    def _pools(self, virtuals: Mapping[str, Virtual]) -> tuple[dict[str, Pool], str]:
+        """Return the pools, or why they cannot be read: that is no reason to enforce nothing, for they decide about no packet here."""
+        if not any(one.pool.path for one in virtuals.values()):
+            return {}, ""
+        try:
+            return self._all(POOL, pool, expandSubcollections="true", **{"$top": str(POOLS_PAGE)}), ""
+        except (CallFailedError, ParseError, KeyError, TypeError, AttributeError) as error:
+            return {}, str(error) if isinstance(error, CallFailedError | ParseError) else f"an answer lacks a field: {error!r}"
+
+    def _translations(self, virtuals: Mapping[str, Virtual]) -> dict[str, tuple[Span, ...]]:
         if not any(one.snat.startswith("/") for one in virtuals.values()):
             return {}
         return {parse.path_of(raw): parse.snat_members(raw) for raw in self.device.collection(SNAT_POOL, kind(SNAT_POOL))}

@@ -163,6 +163,19 @@ class Listener:
     services: ServiceSet = ANY_SERVICE
 
 
+AUTOMAP = "automap"
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """How a virtual server forwards: its default pool, whether the port is translated, whether clients come back to the same member."""
+
+    path: str = ""
+    """Path of the pool; empty for none."""
+    translates: bool = True
+    persists: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Virtual:
     """One virtual server. `skipped` says why no policy is enforced at it; empty when it can be."""
@@ -181,6 +194,8 @@ class Virtual:
     disabled: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
     skipped: str = ""
+    pool: Onward = field(default=Onward(), compare=False)
+    """No part of what is compared, nor of the digest: it decides nothing about what gets in here."""
 
     @property
     def point(self) -> PointId:
@@ -262,6 +277,8 @@ class F5Table:
     quotas: Quotas = Quotas()
     incomplete: str = ""
     """Why the device group was not read whole; empty when it was."""
+    unfollowed: str = field(default="", compare=False)
+    """Why it is not known where virtual servers forward to; empty when it is. The policy is enforced all the same."""
     held: tuple[str, ...] = ()
     """Route domains that the settings name, by number or path: there one policy of ours serves all virtual servers."""
 

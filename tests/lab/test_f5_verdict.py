@@ -259,6 +259,14 @@ def test_where_connections_to_members_come_from(f5_site: Site, device: Bigip) ->
     assert ask(f5_site)["forwarded_from"] == ["10.60.1.8", "10.60.1.9"]
 
 
+def test_members_that_people_took_out_get_no_connections(f5_site: Site, device: Bigip) -> None:
+    members = "/mgmt/tm/ltm/pool/p/members"
+    for number, body in ((3, {"session": "user-disabled"}), (4, {"state": "user-down"}), (5, {"state": "down"})):
+        device.ok("POST", members, {"name": f"10.40.0.1{number}:443"})
+        device.ok("PATCH", f"{members}/~Common~10.40.0.1{number}:443", body)
+    assert ask(f5_site)["members"] == ["10.40.0.11:443", "10.40.0.12:443", "10.40.0.15:443"]
+
+
 @pytest.mark.parametrize("bad", [{"src": "x"}, {"protocol": "any"}, {"protocol": "maybe"}])
 def test_a_packet_that_cannot_be(f5_site: Site, bad: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"."):

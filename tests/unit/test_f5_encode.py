@@ -31,6 +31,7 @@ from cloudsync_f5 import words
 from cloudsync_f5.decode import decode
 from cloudsync_f5.encode import encode
 from cloudsync_f5.points import entries, points, walk, workloads
+from cloudsync_f5.pools import Behind
 from cloudsync_f5.read import judged
 from cloudsync_f5.simulate import simulate
 from cloudsync_f5.steps import owned, steps
@@ -311,7 +312,7 @@ def test_a_virtual_server_is_reached_at_its_address_and_opens_from_snat_and_self
         virtual("other", "10.60.0.3%1", snat="automap", metadata=(("role", "web"),)),
     )
     selves = [words.span(text) for text in ("10.60.1.1", "10.60.1.2", "10.60.1.1%1")]
-    found = {one.name: one for one in workloads(now, selves, {"/Common/pool": (words.span("10.60.2.9"),)})}
+    found = {one.name: one for one in workloads(now, Behind(tuple(selves), {"/Common/pool": (words.span("10.60.2.9"),)}))}
     assert [one.source_only for one in found["auto"].interfaces] == [False, True]
     assert found["auto"].interfaces[1].addresses == AddressSet.of("10.60.1.1/32", "10.60.1.2/32")
     assert found["pool"].interfaces[1].addresses == AddressSet.of("10.60.1.1/32", "10.60.1.2/32", "10.60.2.9/32")

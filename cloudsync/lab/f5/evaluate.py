@@ -54,6 +54,7 @@ class Verdict:
     forwarded_from: list[str] = field(default_factory=list)
     """Addresses the device uses towards the pool members; empty: the client's own."""
     members: list[str] = field(default_factory=list)
+    """Those of its pool that people did not take out; what monitors say of them is left aside."""
 
     def as_json(self) -> Json:
         """As the control verb answers."""
@@ -173,7 +174,7 @@ def _delivered(found: Verdict, unit: Unit, seen: Packet, kind: str) -> Verdict:
     if kind == VIRTUAL:
         virtual = unit.running.objects[VIRTUAL][found.listener]
         pool = unit.running.objects["ltm/pool"].get(virtual.get("pool", ""), {})
-        found.members = [each["name"] for each in pool.get("members", ())]
+        found.members = [each["name"] for each in pool.get("members", ()) if _open(each)]
         found.forwarded_from = sources(unit, virtual)
         if "reject" in virtual:
             found.allowed, found.by = False, Step("listener", found.listener, "", "reject virtual server", "reject")
@@ -185,6 +186,10 @@ def _delivered(found: Verdict, unit: Unit, seen: Packet, kind: str) -> Verdict:
     if kind != VIRTUAL_ADDRESS:
         found.allowed, found.by = False, Step("listener", "", "", "no listener", "drop")
     return found
+
+
+def _open(member: Object) -> bool:
+    return member.get("session") != "user-disabled" and member.get("state") != "user-down"
 
 
 def _locked(address: Object, seen: Packet) -> bool:

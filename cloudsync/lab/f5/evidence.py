@@ -89,6 +89,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("f5-traffic", "an address without %rd in a rule means route domain 0", _A),
     Behaviour("f5-traffic", "a virtual address answers echo requests; global and route domain decide about them", _A),
     Behaviour("f5-traffic", "sys/db tm.fw.defaultaction holds what becomes of unmatched traffic, for both units at once", _A),
+    Behaviour("f5-traffic", "members that are disabled or forced offline get no new connections; persistence is not modelled", _D),
     Behaviour("f5-load", "a read or a body that is too large: 500 `AsyncContext timeout` (off by default)", _I),
     Behaviour("f5-provision", "without AFM its objects are refused, and the text", _A),
 )  # fmt: skip
