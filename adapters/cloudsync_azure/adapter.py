@@ -39,6 +39,7 @@ from cloudsync_azure.encode import encode
 from cloudsync_azure.limits import CHILD, SUBSCRIPTION_VERSION, WHOLE
 from cloudsync_azure.parse import ParseError
 from cloudsync_azure.settings import AzureSettings
+from cloudsync_azure.shield import shield
 from cloudsync_azure.simulate import seen, simulate
 from cloudsync_azure.steps import steps
 from cloudsync_azure.table import AzureTable
@@ -154,9 +155,8 @@ class AzureAdapter:
         return steps(actual, desired, method, self.settings)
 
     def shield(self, table: AzureTable, packets: Mapping[PointId, Access]) -> AzureTable:
-        """Return the table as it is: no shield is put here yet."""
-        del packets
-        return table
+        """Return the table with temporary denies on top that cut exactly these packets, at exactly these points."""
+        return shield(table, packets, self.settings)
 
     def simulate(self, table: AzureTable, *steps: Step) -> AzureTable:
         """Return the table as it would be after some steps, from the payloads that are really sent."""

@@ -21,7 +21,7 @@ _SAYS = Capabilities(
     processes=False,
     rule_logging=False,
     always_open=ALWAYS_OPEN,
-    methods=(Method.SWAP, Method.MEET),
+    methods=(Method.SWAP, Method.SHIELD, Method.MEET),
     in_place=True,
 )
 WHOLE = _SAYS
@@ -34,7 +34,7 @@ CHILD = Capabilities(
     processes=False,
     rule_logging=False,
     always_open=ALWAYS_OPEN,
-    methods=(Method.MERGE, Method.MEET),
+    methods=(Method.MERGE, Method.TWO_BAND, Method.SHIELD, Method.MEET),
     in_place=True,
 )
 """Rules are written one by one, in an order whose every prefix is safe."""

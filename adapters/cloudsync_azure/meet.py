@@ -20,7 +20,7 @@ from cloudsync_azure.freeze import frozen
 from cloudsync_azure.joins import Moves
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.payload import content_digest
-from cloudsync_azure.quota import load
+from cloudsync_azure.quota import fits
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.steps import Change, alone, changes, delete_rule, flush, merge, phases, put, put_rule
 from cloudsync_azure.table import AzureTable, Nsg, Rule, Side, Tier, asgs_of, mark_text, order
@@ -40,7 +40,7 @@ def meet(actual: AzureTable, desired: AzureTable, settings: AzureSettings) -> tu
         ends = _Ends(actual, old, new, desired)
         bases = ((frozen(new, desired, moves.changed), True), (frozen(old, actual, moves.changed), False))
         tried = (ends.middle(base, settings.band, opening=opening) for base, opening in bases if base is not None)
-        middle = next((one for one in tried if one is not None and _fits(one, settings)), None)
+        middle = next((one for one in tried if one is not None and fits(one.rules, settings)), None)
         if middle is None:
             return ()
         ways.append((old, middle, new))
@@ -62,11 +62,6 @@ def _touched(actual: AzureTable, desired: AzureTable, changing: frozenset[str]) 
     return [*found, *((old, new) for old, new in more if changing & asgs_of(rule for rule in old.rules if rule.ours))]
 
 
-def _fits(nsg: Nsg, settings: AzureSettings) -> bool:
-    held = load(nsg.rules)
-    return held.rules <= settings.quotas.rules_per_nsg and held.addresses <= settings.quotas.addresses_per_nsg
-
-
 def meet_by_rule(actual: AzureTable, desired: AzureTable, settings: AzureSettings) -> tuple[Phase, ...]:
     """Return the writes of MEET rule by rule; none where interfaces move between application security groups."""
     if Moves.of(actual, desired) != Moves():
@@ -80,12 +75,12 @@ def meet_by_rule(actual: AzureTable, desired: AzureTable, settings: AzureSetting
             return ()
         shields[old.id] = [one for one in middle.rules if one.tier is Tier.SHIELD and one not in old.rules]
         under.append((middle, _with(new, shields[old.id])))
-    way = merge(actual, under)
+    way = merge(actual, under, settings)
     if not way and any(old.rules != new.rules for old, new in under):
         return ()
     # Allows of a shield let through what passes anyhow: they come first and go last, for the denies under them would cut it.
-    up = [(one.deny, put_rule(actual, old, one, temporary=True)) for old, _ in ready for one in shields[old.id]]
-    down = [(one.deny, delete_rule(actual, new, one, temporary=True)) for _, new in ready for one in shields[new.id]]
+    up = [(one.deny, put_rule(actual, old, one)) for old, _ in ready for one in shields[old.id]]
+    down = [(one.deny, delete_rule(actual, new, one)) for _, new in ready for one in shields[new.id]]
     return (
         *phases(("flush", flushed), ("shield-allow", _of(up, deny=False)), ("shield", _of(up, deny=True))),
         *way,

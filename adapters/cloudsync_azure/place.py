@@ -71,14 +71,26 @@ class Band:
 def numbers(seats: Sequence[Seat], band: Band) -> list[int] | None:
     """Return a number for each seat, in their order; None where the band has no room.
 
-    First everything that can stays; then everything is packed anew; at last `below` is given up, which leaves a foreign rule above.
+    First everything that can stays. Where some gap has no number left, everything is numbered anew: rule by rule as one block above or
+    below the old one (two bands, used in turn), else wherever there is room beside it. At last `below` is given up, which leaves a foreign
+    rule above.
     """
-    for keep, bounded, packed in ((True, True, False), (False, True, False), (False, True, True), (False, False, True)):
-        todo = seats if bounded else [replace(one, below=PRIORITY_LAST + 1) for one in seats]
-        found = _Try(band, todo, keep=keep, packed=packed).run()
-        if found is not None:
-            return found
-    return None
+    kept = _Try(band, seats, keep=True, packed=False).run()
+    if kept is not None:
+        return kept
+    bands = [*_blocks(band), band]
+    loose = [replace(one, below=PRIORITY_LAST + 1) for one in seats]
+    tries = [(one, seats, packed) for one in bands for packed in (False, True)] + [(one, loose, True) for one in bands]
+    return next((found for one, todo, packed in tries if (found := _Try(one, todo, keep=False, packed=packed).run()) is not None), None)
+
+
+def _blocks(band: Band) -> list[Band]:
+    """Return the parts of a band above and below what goes, the one with more room first; none where nothing has to go first."""
+    going = set(band.old) - set(band.taken)
+    if not going:
+        return []
+    parts = [replace(band, last=min(going) - 1), replace(band, first=max(band.first, max(going) + 1))]
+    return sorted((one for one in parts if one.first <= one.last), key=lambda one: one.first - one.last)
 
 
 class _Try:

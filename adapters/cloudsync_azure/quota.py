@@ -31,6 +31,12 @@ def load(rules: Iterable[Rule]) -> Load:
     return Load(len(kept), sum(prefixes(one.source) for one in kept), sum(prefixes(one.destination) for one in kept))
 
 
+def fits(rules: Iterable[Rule], settings: AzureSettings) -> bool:
+    """Tell whether an NSG takes these rules."""
+    held = load(rules)
+    return held.rules <= settings.quotas.rules_per_nsg and held.addresses <= settings.quotas.addresses_per_nsg
+
+
 def quota_problems(actual: AzureTable, desired: AzureTable, settings: AzureSettings) -> Iterator[Problem]:
     """Yield every NSG that would hold more than Azure takes; rule by rule old and new stand side by side for a while."""
     limits = settings.quotas

@@ -199,7 +199,9 @@ def _released(scene: Scene, one: Standing) -> bool:
     """Tell whether something of a point that is held no longer has to be given back: rules of ours still act on it."""
     if one.held or not one.original:
         return False
-    return bool(scene.reader.masks(one.nic, scene.nsg.id, egress=scene.egress) & scene.chain(one.nic).ours)
+    chain = scene.chain(one.nic)
+    mine = chain.picked(scene.reader.masks(one.nic, scene.nsg.id, egress=scene.egress) & chain.ours)
+    return any(line.rule.tier is not Tier.SHIELD for line in mine)
 
 
 def _given_back(scene: Scene, mine: Iterable[Rule], found: Remains) -> None:

@@ -1,12 +1,13 @@
 """From actual to desired in Azure's writes, in phases whose every order is safe.
 
 SWAP: one PUT per changed NSG. MERGE: one rule at a time; what is new comes from the top, then what is old goes from the bottom, in batches
-of one action. MEET: see `meet`.
+of one action. TWO_BAND: the same where the encoder found no free number in some gap, so that a direction's rules stand anew beside the
+old ones, all of them. MEET: see `meet`. Shields are temporary rules on the way of any of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -18,8 +19,9 @@ from cloudsync_azure.chain import overlap
 from cloudsync_azure.decode import decode
 from cloudsync_azure.joins import Moves
 from cloudsync_azure.payload import Request
+from cloudsync_azure.quota import fits
 from cloudsync_azure.settings import AzureSettings
-from cloudsync_azure.table import AzureTable, Nsg, Rule
+from cloudsync_azure.table import AzureTable, Nsg, Rule, Tier
 
 
 def steps(actual: AzureTable, desired: AzureTable, method: Method, settings: AzureSettings) -> tuple[Phase, ...]:
@@ -30,14 +32,15 @@ def steps(actual: AzureTable, desired: AzureTable, method: Method, settings: Azu
     match method:
         case Method.SWAP:
             return swap(actual, desired, changed)
-        case Method.MERGE:
-            return merge(actual, changed) if moves == Moves() else ()
+        case Method.MERGE | Method.TWO_BAND:
+            anew = any(renumbered(old, new) for old, new in changed)
+            return merge(actual, changed, settings) if moves == Moves() and anew is (method is Method.TWO_BAND) else ()
         case Method.MEET:
             from cloudsync_azure.meet import meet, meet_by_rule
 
             return (meet_by_rule if settings.child else meet)(actual, desired, settings)
-        case Method.JOIN | Method.TWO_BAND | Method.SHIELD:
-            return ()  # rules have an order; when the numbers are used up the encoder packs them anew beside the old ones
+        case Method.JOIN | Method.SHIELD:
+            return ()  # rules have an order; a shield is no way of its own
         case _:
             assert_never(method)
 
@@ -74,14 +77,24 @@ def swap(actual: AzureTable, desired: AzureTable, changed: list[Change]) -> tupl
     moves = Moves.of(actual, desired)
     ready = [(old, new) for old, new in ready if old.rules != new.rules]
     middle = moves.wide(actual) if ready else desired
+    word = _word(ready)
     return phases(
         ("flush", flushed),
         ("create-groups", moves.create(actual)),
         ("join" if ready else "move", moves.put(actual, middle, "join")),
-        ("replace", [put(middle, old, new) for old, new in ready]),
+        (word, [put(middle, old, new, name=word) for old, new in ready]),
         ("leave", moves.put(middle, desired, "leave")),
         ("remove-groups", moves.remove(actual)),
     )
+
+
+def _word(ready: Iterable[Change]) -> str:
+    """Return what replacements are called: those that put up or take down temporary rules alone have words of their own."""
+    added = [one for old, new in ready for one in new.rules if one not in old.rules]
+    removed = [one for old, new in ready for one in old.rules if one not in new.rules]
+    if any(one.tier is not Tier.SHIELD for one in (*added, *removed)):
+        return "replace"
+    return "shield" if added else "unshield"
 
 
 def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[Change]]:
@@ -101,19 +114,23 @@ def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[C
 
 
 def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name: str = "replace") -> Step:
-    """Return the PUT of an NSG's rules."""
+    """Return the PUT of an NSG's rules. Temporary rules count as rules of ours only where a PUT is about nothing else."""
     before, after = ({one.name: one for one in each.rules} for each in (old, new))
     added = [one for one in new.rules if before.get(one.name) != one]
     removed = [one for one in old.rules if after.get(one.name) != one]
-    foreign = [sum(1 for one in some if not one.ours) for some in (added, removed)]
-    parts = [f"{len(added) - foreign[0]} rules of ours come", f"{len(removed) - foreign[1]} go"]
-    parts += [f"{count} foreign {word}" for count, word in zip(foreign, ("are given back", "go"), strict=True) if count]
+    temporary = temporary or all(one.tier is Tier.SHIELD for one in (*added, *removed))
+    ours = [sum(1 for one in some if one.ours and (temporary or one.tier is not Tier.SHIELD)) for some in (added, removed)]
+    parts = [f"{ours[0]} rules of ours come", f"{ours[1]} go"]
+    for some, word, given in ((added, "come", "are given back"), (removed, "go", "go")):
+        shields, foreign = (sum(1 for one in some if one.tier is tier) for tier in (Tier.SHIELD, None))
+        parts += [f"{shields} temporary ones {word}"] if shields and not temporary else []
+        parts += [f"{foreign} foreign {given}"] if foreign else []
     payload = wire.render(Request(wire.PUT_NSG, old.id, _raw(new.rules), expect=wire.digest(old)))
-    said = (f"replace the rules of {old.name}: {', '.join(parts)}", payload, effect(table, old, new))
+    title = f"{'change' if temporary else 'replace'} the rules of {old.name}{' for a while' if temporary else ''}: {', '.join(parts)}"
+    said = (title, payload, effect(table, old, new))
     step = _step(f"{name}/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", table, old, said)
-    adds, removes = len(added) - foreign[0], len(removed) - foreign[1]
     met = _met(table, old, [*added, *removed])
-    return replace(step, adds=adds, removes=removes, points=met, origins=_origins(added), temporary=temporary)
+    return replace(step, adds=ours[0], removes=ours[1], points=met, origins=_origins(added), temporary=temporary)
 
 
 def _raw(rules: Iterable[Rule]) -> tuple[dict[str, object], ...]:
@@ -162,15 +179,34 @@ def _within(a: Access, b: Access) -> bool:
 # --- rule by rule ----------------------------------------------------------------------------------------------------
 
 
-def merge(actual: AzureTable, changed: list[Change], name: str = "") -> tuple[Phase, ...]:
-    """Return one write per rule: batches of inserts top-down, then batches of deletions bottom-up; empty where numbers or names collide."""
+def renumbered(old: Nsg, new: Nsg) -> bool:
+    """Tell whether rules that stay in everything but their number have new ones, and no rule of ours in that direction kept its own."""
+    for egress in (False, True):
+        before, after = ([one for one in each.rules if one.egress is egress and _lasting(one)] for each in (old, new))
+        moved = {replace(one, name="", priority=0, description="") for one in before} & {
+            replace(one, name="", priority=0, description="") for one in after
+        }
+        if moved and not {one.name for one in before} & {one.name for one in after}:
+            return True
+    return False
+
+
+def _lasting(one: Rule) -> bool:
+    return one.ours and one.tier is not Tier.SHIELD
+
+
+def merge(actual: AzureTable, changed: list[Change], settings: AzureSettings) -> tuple[Phase, ...]:
+    """Return one write per rule: batches of inserts top-down, then batches of deletions bottom-up.
+
+    Empty where numbers or names collide, or where temporary rules find no room beside all others at the peak.
+    """
     inserts: list[list[Step]] = []
     deletes: list[list[Step]] = []
     described: list[Step] = []
     flushed, ready = flush(actual, changed)
     for old, new in ready:
         added, removed, texts = difference(old, new)
-        if _collide(old, added):
+        if _collide(old, added) or (_shielded(old, new) and added and not fits((*old.rules, *added), settings)):
             return ()
         described.extend(put_rule(actual, new, one, was) for was, one in texts)
         for egress in (False, True):
@@ -179,10 +215,20 @@ def merge(actual: AzureTable, changed: list[Change], name: str = "") -> tuple[Ph
             _batches(deletes, old_list, [one for one in reversed(removed) if one.egress is egress], _deleter(actual, old))
     return phases(
         ("flush", flushed),
-        *((f"{name}insert-{number}", batch) for number, batch in enumerate(inserts, 1)),
-        *((f"{name}delete-{number}", batch) for number, batch in enumerate(deletes, 1)),
+        *_numbered("insert", "shield", inserts),
+        *_numbered("delete", "unshield", deletes),
         ("describe", described),
     )
+
+
+def _numbered(word: str, shielding: str, batches: list[list[Step]]) -> Iterator[tuple[str, list[Step]]]:
+    """Yield batches with names; those of temporary rules alone have a word of their own."""
+    for number, batch in enumerate(batches, 1):
+        yield f"{shielding if all(step.temporary for step in batch) else word}-{number}", batch
+
+
+def _shielded(old: Nsg, new: Nsg) -> bool:
+    return any(one.tier is Tier.SHIELD for one in (*old.rules, *new.rules))
 
 
 def difference(old: Nsg, new: Nsg) -> tuple[list[Rule], list[Rule], list[tuple[Rule, Rule]]]:
@@ -229,20 +275,24 @@ def _deleter(table: AzureTable, nsg: Nsg) -> Callable[[Rule], Step]:
     return lambda one: delete_rule(table, nsg, one)
 
 
-def put_rule(table: AzureTable, nsg: Nsg, one: Rule, was: Rule | None = None, *, temporary: bool = False) -> Step:
+def put_rule(table: AzureTable, nsg: Nsg, one: Rule, was: Rule | None = None) -> Step:
     """Return the PUT of one rule: a new one, or a new description for one that stands there."""
     payload = wire.render(Request(wire.PUT_RULE, nsg.id, _raw([one]), expect="" if was is None else wire.rule_digest(was)))
     does = Effect.NONE if was is not None else Effect.SHRINKS if one.deny else Effect.GROWS
     verb = "describe" if was is not None else "add" if one.ours else "give back"
-    said = (f"{verb} rule {one.name} ({one.priority}) in {nsg.name}", payload, does)
+    said = (f"{verb} {_kind(one)} {one.name} ({one.priority}) in {nsg.name}", payload, does)
     step = _step(f"{verb}/{nsg.id}/{one.name}", "SecurityRules_CreateOrUpdate", table, nsg, said)
     met = () if was is not None else _met(table, nsg, [one])
-    return replace(step, adds=int(one.ours and was is None), points=met, origins=_origins([one]), temporary=temporary)
+    return replace(step, adds=int(one.ours and was is None), points=met, origins=_origins([one]), temporary=one.tier is Tier.SHIELD)
 
 
-def delete_rule(table: AzureTable, nsg: Nsg, one: Rule, *, temporary: bool = False) -> Step:
+def _kind(one: Rule) -> str:
+    return "temporary rule" if one.tier is Tier.SHIELD else "rule"
+
+
+def delete_rule(table: AzureTable, nsg: Nsg, one: Rule) -> Step:
     """Return the deletion of one rule."""
     payload = wire.render(Request(wire.DELETE_RULE, nsg.id, (), one.name, wire.rule_digest(one)))
-    said = (f"remove rule {one.name} ({one.priority}) from {nsg.name}", payload, Effect.GROWS if one.deny else Effect.SHRINKS)
+    said = (f"remove {_kind(one)} {one.name} ({one.priority}) from {nsg.name}", payload, Effect.GROWS if one.deny else Effect.SHRINKS)
     step = _step(f"remove/{nsg.id}/{one.name}", "SecurityRules_Delete", table, nsg, said)
-    return replace(step, removes=int(one.ours), points=_met(table, nsg, [one]), temporary=temporary)
+    return replace(step, removes=int(one.ours), points=_met(table, nsg, [one]), temporary=one.tier is Tier.SHIELD)

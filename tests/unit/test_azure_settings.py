@@ -77,8 +77,13 @@ def test_flushing_is_for_exclusive_targets_and_tokens_for_tls() -> None:
 
 def test_methods_go_by_how_it_is_written() -> None:
     clock = SimulatedClock()
-    assert ADAPTER.open(target(), "acme", clock).capabilities.methods == (Method.SWAP, Method.MEET)
-    assert ADAPTER.open(target(write="child"), "acme", clock).capabilities.methods == (Method.MERGE, Method.MEET)
+    assert ADAPTER.open(target(), "acme", clock).capabilities.methods == (Method.SWAP, Method.SHIELD, Method.MEET)
+    assert ADAPTER.open(target(write="child"), "acme", clock).capabilities.methods == (
+        Method.MERGE,
+        Method.TWO_BAND,
+        Method.SHIELD,
+        Method.MEET,
+    )
 
 
 def test_the_factory_loads_no_sdk() -> None:
