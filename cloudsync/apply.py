@@ -70,6 +70,8 @@ class ApplyStatus(Enum):
     """A write failed, or its outcome could not be settled."""
     MOVED = "moved"
     """Somebody else changed what the plan was made for."""
+    WAITING = "waiting"
+    """Another target has to come first and did not: the rest is for the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,26 +123,59 @@ class _Run:
 
 
 def apply(plan: TargetPlan, adapter: Adapter, table: Table, ports: Ports, options: Options) -> ApplyResult:
-    """Execute a plan from the table it was made from. Never raises for the platform's failures: they end as a status.
+    """Execute a whole plan from the table it was made from. Never raises for the platform's failures: they end as a status.
 
     What the journal raises leaves this function: without a journal nothing is written. So do interrupts, after they were recorded.
     """
-    run = _Run(plan, adapter, ports, options, table, target_digest(plan))
-    try:
-        if not plan.empty:
-            _forbid_open(run)
-            if plan.adoptions:
-                _may_write(run, "")
-                ports.journal.adopt(plan.target, plan.adoptions, Writer(options.run_id, ports.lease.generation, ports.clock.now()))
-            phases = [phase for phase in plan.phases if phase.steps]
-            for phase, after in zip_longest(phases, phases[1:]):
-                _phase(run, phase, after.steps if after else ())
-                run.phases += 1
-    except _Halt as halt:
-        return _result(run, halt.status, halt.message, halt.step)
-    except AdapterError as error:
-        return _result(run, ApplyStatus.FAILED, str(error), "")
-    return _result(run, ApplyStatus.DONE, "", "")
+    return Execution(plan, adapter, table, ports, options).leg(0, len(plan.phases))
+
+
+class Execution:
+    """One target's plan under way, leg by leg: between two legs it keeps what it knows and writes nothing, while others take their turn."""
+
+    def __init__(self, plan: TargetPlan, adapter: Adapter, table: Table, ports: Ports, options: Options) -> None:
+        self._run = _Run(plan, adapter, ports, options, table, target_digest(plan))
+        self._began = False
+
+    def leg(self, first: int, end: int) -> ApplyResult:
+        """Execute the phases from `first` up to, not including, `end`, and confirm them by a read. Counts are of all legs so far.
+
+        Never raises for the platform's failures. After a leg that did not end DONE no other may follow.
+        """
+        run = self._run
+        try:
+            if not run.plan.empty:
+                self._begin()
+                phases = [phase for phase in run.plan.phases[first:end] if phase.steps]
+                for phase, after in zip_longest(phases, phases[1:]):
+                    _phase(run, phase, after.steps if after else ())
+                    run.phases += 1
+        except _Halt as halt:
+            return _result(run, halt.status, halt.message, halt.step)
+        except AdapterError as error:
+            return _result(run, ApplyStatus.FAILED, str(error), "")
+        return _result(run, ApplyStatus.DONE, "", "")
+
+    def rested(self) -> None:
+        """Note that everything written so far has settled, and that time has passed: the next leg looks again before it writes."""
+        self._run.unsettled.clear()
+        self._run.fresh = False
+
+    def waits(self, message: str) -> ApplyResult:
+        """Return what it came to when its next leg must not begin because of what became of another target."""
+        return _result(self._run, ApplyStatus.WAITING, message, "")
+
+    def _begin(self) -> None:
+        """Before the first write: nothing may be open from earlier, and what is taken over is recorded."""
+        run = self._run
+        if self._began:
+            return
+        _forbid_open(run)
+        plan, ports = run.plan, run.ports
+        if plan.adoptions:
+            _may_write(run, "")
+            ports.journal.adopt(plan.target, plan.adoptions, Writer(run.options.run_id, ports.lease.generation, ports.clock.now()))
+        self._began = True
 
 
 def _result(run: _Run, status: ApplyStatus, message: str, step: str) -> ApplyResult:

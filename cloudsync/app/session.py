@@ -13,12 +13,12 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import ledger, memory, past, rebuilt, terraform
+from cloudsync.app import ledger, memory, past, rebuilt, terraform, together
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
-from cloudsync.apply import ApplyResult, ApplyStatus, Options, Ports, apply, recover
+from cloudsync.apply import ApplyResult, ApplyStatus, Execution, Options, Ports, recover
 from cloudsync.clock import SystemClock, check_clock, day_of
 from cloudsync.guard.values import Refusal
 from cloudsync.inventory.changes import label_changes
@@ -31,10 +31,11 @@ from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import WorkloadId
 from cloudsync.plan import evidence
+from cloudsync.plan.build import Built
 from cloudsync.plan.document import dump as dump_plan
 from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
-from cloudsync.plan.values import Plan
+from cloudsync.plan.values import Component, Plan
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
 from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
 from cloudsync.store.state import State
@@ -262,13 +263,18 @@ class Session:
 
     def apply(self, found: Found) -> RunReport:
         """Execute every plan that no guard refused, target by target, then read again. Returns the report with what was done."""
-        targets: list[TargetReport] = []
-        verified: list[str] = []
-        for planned, report in zip(found.planned, found.report.targets, strict=True):
-            done, ready = self._apply_target(found, planned, report)
-            targets.append(done)
-            if ready:
-                verified.append(report.name)
+        both = {report.name: (planned, report) for planned, report in zip(found.planned, found.report.targets, strict=True)}
+        came: dict[str, tuple[TargetReport, bool]] = {}
+        for name, (planned, report) in both.items():
+            if name in came:
+                continue
+            component = report.plan.component if report.plan is not None else None
+            if component is None:
+                came[name] = self._apply_target(found, planned, report)
+            else:
+                came |= self._apply_together(found, component, {one: both[one] for one in component.targets})
+        targets = [came[name][0] for name in both]
+        verified = [name for name in both if came[name][1]]
         good = memory.Verified(frozenset(verified), found.owners, self.run_id, self.clock.now())
         memory.remember(self.state.records, found.inventory, good)
         return replace(found.report, targets=tuple(targets))
@@ -288,15 +294,47 @@ class Session:
             self.state.records.looked(replace(record, ended=record.started, exit_code=int(code), summary=summary(report)))
 
     def _apply_target(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool]:
+        early = self._unwritten(found, planned, report)
+        if early is not None:
+            return early
+        assert planned.built is not None
+        result = self._execution(planned.built, report).leg(0, len(planned.built.plan.phases))
+        return self._ended(found, planned, report, result)
+
+    def _apply_together(
+        self, found: Found, component: Component, members: Mapping[str, tuple[run.Planned, TargetReport]]
+    ) -> dict[str, tuple[TargetReport, bool]]:
+        """Execute what several targets do together, stage by stage."""
+        came: dict[str, tuple[TargetReport, bool]] = {}
+        unable: dict[str, str] = {}
+        running: dict[str, Execution] = {}
+        for name, (planned, report) in members.items():
+            early = self._unwritten(found, planned, report)
+            if early is not None:
+                came[name], unable[name] = early, together.why_unwritten(report)
+            elif planned.built is not None:
+                running[name] = self._execution(planned.built, report)
+        settles = {name: self.adapters[name].patience.settle_s for name in running}
+        results = together.run(component, running, unable, lambda names: self._settle(max((settles[one] for one in names), default=0.0)))
+        return came | {name: self._ended(found, *members[name], result) for name, result in results.items()}
+
+    def _settle(self, seconds: float) -> None:
+        if seconds:
+            Wakeful(self.clock, self.stop).sleep(seconds)
+
+    def _unwritten(self, found: Found, planned: run.Planned, report: TargetReport) -> tuple[TargetReport, bool] | None:
+        """Return what came of a target that is not to be written, None for one that is."""
         if planned.built is None or report.refusals:
             return report, rebuilt.only_unknown(report)
         if report.mode is TargetMode.OBSERVE:
             return report, True  # its workloads are peers of the others', and are remembered like theirs
-        plan = planned.built.plan
-        if plan.empty:
+        if planned.built.plan.empty:
             memory.keep_applied(self.state.records, planned.built.intent)
             self._forget(planned, found)
             return replace(report, applied=Applied("nothing")), True
+        return None
+
+    def _execution(self, built: Built, report: TargetReport) -> Execution:
         adapter = self.adapters[report.name]
         patience = adapter.patience
         options = Options(
@@ -308,7 +346,11 @@ class Session:
             stop=self.stop,
         )
         ports = Ports(self.state.journal, self.state.lease, Wakeful(self.clock, self.stop))
-        result = apply(plan, adapter, planned.built.actual, ports, options)
+        return Execution(built.plan, adapter, built.actual, ports, options)
+
+    def _ended(self, found: Found, planned: run.Planned, report: TargetReport, result: ApplyResult) -> tuple[TargetReport, bool]:
+        """Return a target's report after its execution, read again where that was whole."""
+        assert planned.built is not None
         applied = _applied(result)
         if result.status is not ApplyStatus.DONE:
             return replace(report, applied=applied), False
@@ -318,7 +360,7 @@ class Session:
         memory.keep_applied(self.state.records, planned.built.intent)
         self._forget(after, found)
         if report.overridden:
-            self.state.records.keep(USED, [*self._used(), target_digest(plan)][-USED_KEPT:])
+            self.state.records.keep(USED, [*self._used(), target_digest(planned.built.plan)][-USED_KEPT:])
         return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
 
     def _forget(self, planned: run.Planned, found: Found) -> None:
@@ -428,8 +470,9 @@ def read_saved(path: Path) -> Plan:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
         raise InputError(
-            [Finding(Where(str(path)), "NO-PLAN", f"cannot be read: {error}", "make one with `cloudsync plan -o FILE`")]
+            [Finding(Where(str(path)), "NO-PLAN", f"cannot be read: {why}", "make one with `cloudsync plan -o FILE`")]
         ) from error
     return load_plan(text, str(path))
 

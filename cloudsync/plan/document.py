@@ -22,7 +22,10 @@ def target_digest(plan: TargetPlan) -> str:
 
     Summaries for people are left out, they follow from these; so is the time.
     """
-    return digest({name: to_json(getattr(plan, name)) for name in _NAMED})
+    named = {name: to_json(getattr(plan, name)) for name in _NAMED}
+    if plan.component is not None:  # the order between targets is part of each of them
+        named["component"] = to_json(plan.component)
+    return digest(named)
 
 
 def plan_digest(plan: Plan) -> str:
@@ -53,7 +56,11 @@ def load(text: str, file: str = "plan") -> Plan:
         plan = _plan(document)
     except json.JSONDecodeError as error:
         raise _bad(file, f"is no JSON: {error.msg}", error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise _bad(file, "does not hold a plan: it is nested too deeply") from error
     except (CodecError, ValueError) as error:
+        if "sys.set_int_max_str_digits" in str(error):  # Python's own, about numbers of thousands of digits
+            raise _bad(file, "does not hold a plan: a number in it has thousands of digits") from error
         raise _bad(file, f"does not hold a plan: {error}") from error
     wanted, whole = document.pop("digests", None), document.pop("content_digest", None)
     found = {target.target: target_digest(target) for target in plan.targets}

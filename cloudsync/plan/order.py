@@ -1,21 +1,27 @@
 """The order of a transition: the first method whose every prefix is proven safe, or the reasons why there is none.
 
 SWAP needs the fewest calls, JOIN holds old and new membership side by side, ROUNDS is JOIN cut in several turns where a group gets
-rules and loses members in one plan, MEET shrinks to what old and new share before it grows.
+rules and loses members in one plan, MERGE goes through a table with an order, SHIELD denies for a while what would slip through between two
+ends, MEET shrinks to what old and new share before it grows. Where none of them is safe, a gap is planned: it exposes nothing, cuts as
+little as can be for as short as can be, and a person has to agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, Table, Whose
 from cloudsync.model.address import AddressSet, Family, globally_routable
 from cloudsync.model.workload import PointId
+from cloudsync.plan.gap import broken_steps, cut
+from cloudsync.plan.shield import CHOICES, shielded, wish
 from cloudsync.proof.certificate import final_table
+from cloudsync.proof.flows import Crossing
 from cloudsync.proof.replay import Envelope, phase_violations, replay
-from cloudsync.proof.series import crossings
-from cloudsync.proof.values import Replay, Violation
+from cloudsync.proof.series import crossings, places_of
+from cloudsync.proof.values import Leg, Replay, Stage, Violation
+from cloudsync.proof.whole import Track, replay_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +40,94 @@ def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[P
     direct = next(filter(None, (adapter.steps(actual, desired, method) for method in methods)), ())
     if not direct:
         return Order("none", (), Replay(1), actual)
-    final = final_table(adapter, actual, direct)
-    crossing = next(crossings(adapter, actual, final, addresses), None)
-    failed: list[Violation] = []
-    if crossing is None:
-        for method in methods:
-            if method is not Method.MEET:
-                found = _tried(adapter, (actual, desired, final), method, addresses)
-                if found is not None and found.replay.safe:
-                    return found
-                failed = failed if found is None else list(found.replay.violations)
+    tables = (actual, desired, final_table(adapter, actual, direct))
+    across = tuple(crossings(adapter, actual, tables[2], addresses))
+    if across:
+        tried = [behind_shields(adapter, tables, across, addresses), apart(adapter, tables)]
     else:
-        title = "old and new state of source and destination combined"
-        failed.append(Violation("exposure", "join", title, crossing.destination, "inbound", crossing.packet))
-    meet = adapter.steps(actual, desired, Method.MEET) if Method.MEET in methods else ()
-    if meet:
-        proven = replay_meet(adapter, actual, final, meet)
+        tried = [ordinary(adapter, tables, addresses)]
+        if not _safe(tried):
+            tried.append(apart(adapter, tables))
+    found = _safe(tried)
+    if found:
+        return min(found, key=_writes)  # the first of equals: behind shields, new access does not wait for old access to go
+    failed = next((one.replay.violations for one in reversed(tried) if one is not None and one.replay.violations), ())
+    if across and not failed:
+        failed = (_exposed(across[0]),)
+    return broken(adapter, tables, addresses) or Order("none safe", direct, Replay(1, failed), tables[2])
+
+
+Tables = tuple[Table, Table, Table]
+"""Actual, desired, and what the steps really lead to."""
+
+
+def ordinary(adapter: Adapter, tables: Tables, addresses: Mapping[PointId, AddressSet]) -> Order | None:
+    """Return the first of a platform's own methods (all but MEET) that is safe at every point alone, else the last that was tried."""
+    last: Order | None = None
+    for method in adapter.capabilities.methods:
+        if method is not Method.MEET:
+            found = _tried(adapter, tables, method, addresses)
+            if found is not None and found.replay.safe:
+                return found if method is not Method.MERGE else replace(found, method=_merged(adapter, tables, found.phases))
+            last = found or last
+    return last
+
+
+def _merged(adapter: Adapter, tables: Tables, phases: tuple[Phase, ...]) -> str:
+    """Return what MERGE is called: two-band where none of our rules is kept, so that a whole new block takes the place of the old one."""
+    steps = [step for phase in phases for step in phase.steps if not step.temporary]
+    old, new = (sum(adapter.owned(table).values()) for table in (tables[0], tables[2]))
+    whole = bool(old and new) and sum(step.removes for step in steps) == old and sum(step.adds for step in steps) == new
+    return Method.TWO_BAND.value if whole else Method.MERGE.value
+
+
+def behind_shields(adapter: Adapter, tables: Tables, across: tuple[Crossing, ...], addresses: Mapping[PointId, AddressSet]) -> Order | None:
+    """Return the first way behind shields that is safe; None where no shield cuts all of X on its own path."""
+    if not adapter.capabilities.denies:
+        return None
+    actual, desired, final = tables
+    places = places_of(addresses)
+    target = across[0].path[0].target
+
+    def direct(start: Table, goal: Table) -> tuple[Phase, ...]:
+        found = ordinary(adapter, (start, goal, goal), addresses)
+        return found.phases if found is not None and found.replay.safe else ()
+
+    for wanted in CHOICES:
+        way = shielded(adapter, (actual, desired), wish(across, target, places, wanted), direct)
+        if way is None:
+            continue
+        proven = replay(adapter, actual, final, way.phases)
         if proven.safe:
-            return Order("meet", meet, proven, final)
-        failed = list(proven.violations)
-    return Order("none safe", direct, Replay(1, tuple(failed)), final)
+            stages = (Stage("", (Leg(target, 0, len(way.phases)),)),)
+            whole = replay_whole({target: Track(adapter, actual, way.phases, places)}, stages, across)
+            if whole.safe:
+                return Order(Method.SHIELD.value, way.phases, proven, final)
+    return None
+
+
+def apart(adapter: Adapter, tables: Tables) -> Order | None:
+    """Return MEET, which shrinks to what old and new share before it grows; None where a platform cannot, or has no room for it."""
+    actual, desired, final = tables
+    meet = adapter.steps(actual, desired, Method.MEET) if Method.MEET in adapter.capabilities.methods else ()
+    return Order(Method.MEET.value, meet, replay_meet(adapter, actual, final, meet), final) if meet else None
+
+
+def _safe(tried: Iterable[Order | None]) -> list[Order]:
+    return [one for one in tried if one is not None and one.replay.safe]
+
+
+def _writes(order: Order) -> int:
+    return sum(len(phase.steps) for phase in order.phases)
+
+
+def _exposed(crossing: Crossing) -> Violation:
+    """Return X as a violation: what any order of the ordinary steps would let through."""
+    title = "old and new state of source and destination combined"
+    goal = crossing.path[-1]
+    packet = crossing.flows[0].seen(goal.kind).witness()
+    assert packet is not None
+    return Violation("exposure", "join", title, goal.points[0], "inbound", packet)
 
 
 def _tried(adapter: Adapter, tables: tuple[Table, Table, Table], method: Method, addresses: Mapping[PointId, AddressSet]) -> Order | None:
@@ -140,6 +214,24 @@ def _inside(adapter: Adapter, envelope: Envelope, table: Table, steps: tuple[Ste
 
 def _harmless(adapter: Adapter, envelope: Envelope, table: Table, steps: tuple[Step, ...]) -> bool:
     return next(phase_violations(adapter, envelope, table, "", steps), None) is None
+
+
+def broken(adapter: Adapter, tables: Tables, addresses: Mapping[PointId, AddressSet]) -> Order | None:
+    """Return the order that exposes nothing and cuts the least of what both states allow; None when every order exposes."""
+    actual, desired, final = tables
+    found: list[tuple[tuple[int, int, int], Order]] = []
+    for method in adapter.capabilities.methods:
+        for phases in broken_steps(adapter, actual, adapter.steps(actual, desired, method)):
+            if final_table(adapter, actual, phases) != final:
+                continue
+            proven = replay(adapter, actual, final, phases)
+            across = tuple(crossings(adapter, actual, final, addresses))
+            stages = (Stage("", (Leg("", 0, len(phases)),)),)
+            whole = replay_whole({"": Track(adapter, actual, phases, places_of(addresses))}, stages, across)
+            if whole.safe and all(one.kind == "outage" for one in proven.violations):
+                lost = cut(adapter, actual, final, phases)
+                found.append(((lost.packets, lost.points, lost.steps), Order("gap", phases, proven, final)))
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def replay_meet(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ...]) -> Replay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from cloudsync.adapter import Access, Identity, Phase, Problem, Step
 from cloudsync.diff import Change
@@ -13,7 +14,7 @@ from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.terraform import Touch
-from cloudsync.proof.values import Certificate, Replay
+from cloudsync.proof.values import Certificate, PathReplay, Replay, Stage, Stop
 
 SHUT = Access()
 """A point that lets nothing through."""
@@ -137,6 +138,80 @@ class ManagementLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """What an order cuts that both the old and the new state allow: the most at once, at how many points, and for about how long."""
+
+    packets: int = 0
+    points: int = 0
+    steps: int = 0
+    """Writes from the first that may cut to the last that restores."""
+    seconds: float = 0.0
+    """An estimate from the platform's stated assumptions; no vendor gives a bound."""
+
+
+NO_GAP = Gap()
+NO_STOP = Stop("", PointId(""), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One flow of X: the old state of its whole path does not let it through, nor does the new one, but a moment between could."""
+
+    flow: str
+    """Addresses and services, e.g. `10.0.0.1 -> 10.0.0.2 tcp/22`."""
+    source: str
+    """Who opens it, for people: the workload's name, or its address."""
+    destination: str
+    service: str
+    behind: str = ""
+    """The pool member that a load balancer passes it on to."""
+    closes: Stop = NO_STOP
+    """Where it is let through now and will not be."""
+    opens: Stop = NO_STOP
+    """Where it is not let through now and will be."""
+
+
+class CourseMethod(Enum):
+    """How the targets of a component are kept from exposing something together."""
+
+    ORDER = "order"
+    """Whole targets one after another, so that everything that closes a flow of X has closed before anything opens it."""
+    SHIELD = "shield"
+    """Temporary denies, everyone's own way, then the denies go."""
+    MEET = "meet"
+    """Everybody shrinks to what old and new share, a barrier, then everybody grows."""
+    GAP = "gap"
+    """As MEET, but some target cannot shrink without cutting what both states allow: a person has to agree."""
+    NONE = "none safe"
+    """No order was found that exposes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Targets that share paths on which a moment between old and new could expose something, and what is done about it."""
+
+    targets: tuple[str, ...]
+    method: CourseMethod
+    stages: tuple[Stage, ...]
+    witnesses: tuple[Witness, ...] = ()
+    """One per pair of targets, a few in all."""
+    replay: PathReplay | None = None
+    """Of the whole path; None when it was not run."""
+    gap: Gap = NO_GAP
+
+    def first(self, target: str) -> int:
+        """Return the stage in which a target begins, from 0."""
+        return next((number for number, stage in enumerate(self.stages) if stage.leg(target)), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What has to be done together over all targets of a run; a target that is in no component may run at any time."""
+
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TargetPlan:
     """One target's plan. Equal inputs give equal plans; there is no time in it.
 
@@ -180,6 +255,10 @@ class TargetPlan:
     notes: tuple[str, ...] = ()
     terraform: tuple[Touch, ...] = ()
     """What the steps would do to objects that Terraform owns."""
+    component: Component | None = None
+    """Set where other targets of the run have to be waited for, or its own steps stand in stages: see `Component`."""
+    gap: Gap = NO_GAP
+    """What its steps cut that both states allow."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -202,3 +281,8 @@ class Plan:
     def target(self, name: str) -> TargetPlan | None:
         """Return the plan of one target."""
         return next((plan for plan in self.targets if plan.target == name), None)
+
+    @property
+    def course(self) -> Course:
+        """What has to be done together over all targets."""
+        return Course(tuple(dict.fromkeys(plan.component for plan in self.targets if plan.component is not None)))

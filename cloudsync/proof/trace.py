@@ -10,6 +10,7 @@ from cloudsync.adapter import Adapter, Allowed, Entry, Hop, Origin, Snapshot
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.check import decided_by
 from cloudsync.compile.explain import Seat, seats
+from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
@@ -103,12 +104,29 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a flow that the destination forwards goes on to: one member, and how much of it gets in there. A question of its own.
+
+    `sources`: from which addresses it comes then; empty when the client keeps its own. `member` is None for `addresses` of nobody we know.
+    """
+
+    member: Workload | None
+    addresses: AddressSet
+    services: ServiceSet
+    sources: AddressSet
+    passing: Passing
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """All places, sources first, and what comes out of them. `nothing` says why there is no packet to ask about."""
 
     stops: tuple[Stop, ...]
     passing: Passing
     nothing: str = ""
+    onward: tuple[Onward, ...] = ()
+    """Behind a load balancer; no part of the answer, which is about the flow that was asked about."""
 
     def side(self, direction: Direction) -> tuple[Stop, ...]:
         """Return the places of one end."""
@@ -138,7 +156,7 @@ def trace(question: Question, compiler: Compiler, grounds: Mapping[str, Ground])
     if any(end.workload is not None and not stops for end, stops in ends):
         return Trace((), Passing.NONE, "there is no such packet: the two ends have no address family in common on which the service exists")
     sides = [passing_of(stops) for _, stops in ends if stops]
-    return Trace((*out, *into), _together(sides))
+    return Trace((*out, *into), _together(sides), onward=tuple(_onward(question, compiler, grounds)))
 
 
 def passing_of(stops: Iterable[Stop]) -> Passing:
@@ -171,6 +189,30 @@ def _side(question: Question, compiler: Compiler, grounds: Mapping[str, Ground],
         asked = PacketSet.of(peer.met(compiler.universe, interface, as_source=inbound), question.services)
         if asked:
             yield _stop(_View(compiler, seat, direction, grounds.get(own.workload.target)), interface, asked)
+
+
+def _onward(question: Question, compiler: Compiler, grounds: Mapping[str, Ground]) -> Iterator[Onward]:
+    """Yield every member that the destination forwards what was asked to, then the members that no inventory knows."""
+    for interface in question.destination.interfaces():
+        for forward in interface.forwards:
+            common = forward.services & question.services
+            if not common or interface.source_only:
+                continue
+            services = common if forward.onward == forward.services else forward.onward
+            balancer = question.destination.workload
+            source = Party(forward.sources.text(), balancer, forward.sources) if forward.sources else question.source
+            unknown = forward.to
+            for member in sorted((one for group in compiler.universe.classes for one in group.workloads), key=lambda one: one.id):
+                own = member.reached(interface.domain) & forward.to
+                if own:
+                    unknown -= own
+                    stops = tuple(_side(Question(source, Party(member.name, member, own), services), compiler, grounds, Direction.IN))
+                    passing = passing_of(stops) if stops else Passing.UNREAD
+                    whys = dict.fromkeys(stop.why for stop in stops if stop.why and stop.passing is passing)
+                    why = "; ".join(whys) if stops else "it never meets these addresses"
+                    yield Onward(member, own, services, forward.sources, passing, why)
+            if unknown:
+                yield Onward(None, unknown, services, forward.sources, Passing.FREE, "known to no inventory")
 
 
 def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:

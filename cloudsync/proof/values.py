@@ -67,3 +67,72 @@ class Replay:
     def safe(self) -> bool:
         """Tell whether every state on the way lies between what old and new share and what either allows."""
         return not self.violations
+
+
+# --- over several targets ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A part of one target's phases: from phase `first` up to, not including, phase `end`."""
+
+    target: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Legs that may run in any order and at the same time; behind a stage every leg is confirmed by a read and settles before the next."""
+
+    name: str
+    legs: tuple[Leg, ...]
+    why: str = ""
+    """For people: what it is for."""
+
+    def leg(self, target: str) -> Leg | None:
+        """Return the part of one target."""
+        return next((leg for leg in self.legs if leg.target == target), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One enforcement point on a flow's way."""
+
+    target: str
+    point: PointId
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathViolation:
+    """A state on the way at which a flow gets through that neither the old nor the new state of its whole path lets through."""
+
+    stage: str
+    target: str
+    """Where the write stands that brings it about."""
+    number: int
+    """That write in the target's plan, counted from 1."""
+    step: str
+    flow: str
+    """One such flow, in words."""
+    stops: tuple[Stop, ...] = ()
+
+    def text(self) -> str:
+        """Return one line for people."""
+        way = ", then ".join(f"{stop.point} {stop.direction} ({stop.target})" for stop in self.stops)
+        where = f"exposure in stage {self.stage}, write {self.number} of {self.target} ({self.step})"
+        return f"{where}: {self.flow} would get through by {way} although neither the old nor the new state lets it"
+
+
+@dataclass(frozen=True, slots=True)
+class PathReplay:
+    """The replay of several targets' transitions over the paths that they share; `states` counts the prefixes that are covered."""
+
+    states: int
+    violations: tuple[PathViolation, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Tell whether nothing gets through on the way that neither state lets through."""
+        return not self.violations
