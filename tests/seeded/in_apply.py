@@ -7,14 +7,11 @@ from tests.seeded.planting import Defect
 _RULES = "tests/unit/test_apply_rules.py::"
 _STORE = "tests/unit/test_store_state.py::"
 _CRASH = "tests/crash/test_crash_apply.py::"
-_ADOPT = """            if plan.adoptions:
-                _may_write(run, "")
-                ports.journal.adopt(plan.target, plan.adoptions, Writer(options.run_id, ports.lease.generation, ports.clock.now()))
-"""
-_PHASES = """            phases = [phase for phase in plan.phases if phase.steps]
-            for phase, after in zip_longest(phases, phases[1:]):
-                _phase(run, phase, after.steps if after else ())
-                run.phases += 1
+_BEGIN = "                self._begin()\n"
+_PHASES = """                phases = [phase for phase in run.plan.phases[first:end] if phase.steps]
+                for phase, after in zip_longest(phases, phases[1:]):
+                    _phase(run, phase, after.steps if after else ())
+                    run.phases += 1
 """
 
 DEFECTS = (
@@ -85,8 +82,8 @@ DEFECTS = (
     Defect(
         name="adoption-written-after",
         file="cloudsync/apply.py",
-        old=_ADOPT + _PHASES,
-        new=_PHASES + _ADOPT,
+        old=_BEGIN + _PHASES,
+        new=_PHASES + _BEGIN,
         breaks="A point is taken over before what it had is on record.",
         tests=(_RULES + "test_adoptions_are_durable_before_the_first_write",),
     ),
@@ -109,7 +106,7 @@ DEFECTS = (
     Defect(
         name="open-writes-ignored",
         file="cloudsync/apply.py",
-        old="            _forbid_open(run)\n",
+        old="        _forbid_open(run)\n",
         new="",
         breaks="A plan is written on top of writes whose outcome nobody knows.",
         tests=(_RULES + "test_no_write_while_an_earlier_one_is_not_settled",),
