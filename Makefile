@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CODE := cloudsync adapters tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded mutation check format bench schema sim lock clean
+.PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded mutation check format bench schema sim sbom audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,13 @@ lock: ## resolve again and write the two lock files
 	  --no-annotate --no-header --no-emit-index-url --quiet >> requirements-source.lock.new
 	mv requirements.lock.new requirements.lock
 	mv requirements-source.lock.new requirements-source.lock
+
+sbom: $(STAMP) ## what is in an installation, as CycloneDX: sbom.json, from the locks
+	cat requirements.lock requirements-source.lock | $(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements - --output-reproducible -o sbom.json
+
+# The database of known weaknesses has to be reachable: a package that could not be looked up is said to be so, and is not clean.
+audit: $(STAMP) ## ask for known weaknesses of what the locks pin
+	$(BIN)/uv tool run pip-audit==2.10.1 -r requirements.lock --disable-pip --strict
 
 clean: ## remove what can be made again
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
