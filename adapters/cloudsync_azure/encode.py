@@ -222,11 +222,22 @@ def _placed(work: Work, nsg: Nsg, wanted: list[Want], stay: list[Rule], *, egres
     bottom = sum(1 for seat in seats if seat.tier in (Tier.PLATFORM, Tier.DEFAULT))
     found = numbers(seats, Band(*work.settings.band, taken, old, bottom))
     if found is None:
-        first, last = work.settings.band
-        text = f"{nsg.name}: {len(wanted)} rules of ours find no priorities between {first} and {last} beside {len(stay)} foreign ones"
-        work.findings.problem(Problem("G-QUOTA", text, "widen `band` in the settings, or say the policy in fewer rules"))
+        work.findings.problem(_no_numbers(work, nsg, len(wanted), stay, egress=egress))
         return mine
     return _named(work, nsg, wanted, found, now)
+
+
+def _no_numbers(work: Work, nsg: Nsg, count: int, stay: list[Rule], *, egress: bool) -> Problem:
+    """Say why rules find no priorities: what the band holds, what stands in it, and what would have to."""
+    first, last = work.settings.band
+    inside = [rule for rule in nsg.rules if rule.egress is egress and first <= rule.priority <= last]
+    foreign = sum(1 for rule in stay if first <= rule.priority <= last)
+    text = f"{nsg.name}: {count} {'outbound' if egress else 'inbound'} rules of ours find no room among the {last + 1 - first} priorities"
+    text += f" of the band {first}-{last}: foreign rules hold {foreign} of them"
+    if work.settings.child:
+        text += f", and {sum(1 for rule in inside if rule.ours)} are those of our rules that stand there until the new ones do"
+    hint = "widen `band` in the settings, or say the policy in fewer rules"
+    return Problem("G-QUOTA", text, hint + ("; write: whole needs no room for both" if work.settings.child else ""))
 
 
 @dataclass(frozen=True, slots=True)
