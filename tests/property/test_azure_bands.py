@@ -226,7 +226,7 @@ def test_enough_of_both_ways_is_seen() -> None:
     tally = Tally()
     for seed in range(budget(20, 2000, 20000)):
         chain_of_changes(seed, tally)
-    assert tally.anew >= 5
+    assert tally.anew >= 3
     assert tally.merged >= 5
     assert tally.refused >= 3
     assert (tally.exposures, tally.outages) == (0, 0)
