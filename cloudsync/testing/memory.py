@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 from cloudsync.adapter import (
     Access,
@@ -67,7 +68,8 @@ class Call:
 class Page:
     """One page of the platform's only list: groups first, then points. `more` is the token of the next page, empty on the last."""
 
-    items: tuple[Group | Spot, ...]
+    items: tuple[Any, ...]
+    """Whatever the platform holds: groups, lines, points."""
     more: str = ""
 
 
@@ -103,7 +105,7 @@ class MemoryPlatform:
     """Looks at the whole."""
     pages: int = 0
     """Page requests."""
-    _views: dict[str, tuple[Group | Spot, ...]] = field(default_factory=dict)
+    _views: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _stale: int = 0
     _past: tuple[dict[str, Group], dict[PointId, Spot]] | None = None
     _late: list[str] = field(default_factory=list)
@@ -350,15 +352,7 @@ class MemoryAdapter:
             fault, made = self.platform.send(payload)
         except RejectedError as error:
             return Outcome(Status.FAILED, error.code, str(error))
-        match fault:
-            case None:
-                return Outcome(Status.DONE, created=((step.object, made),) if step.action == "Create" else ())
-            case Fault.REFUSED:
-                return Outcome(Status.FAILED, "Denied", "not allowed")
-            case Fault.THROTTLED:
-                return Outcome(Status.FAILED, "TooFast", "slow down", throttled=True)
-            case _:
-                return Outcome(Status.UNKNOWN, "Reset", "connection reset")
+        return outcome_of(fault, step, made)
 
     def dump(self, table: MemoryTable) -> Json:
         """Return a table as JSON values."""
@@ -372,3 +366,16 @@ class MemoryAdapter:
     def doctor(self) -> tuple[Check, ...]:
         """Check nothing: there is nothing to check."""
         return (Check("memory", ok=True, detail="always there"),)
+
+
+def outcome_of(fault: Fault | None, step: Step, made: str = "") -> Outcome:
+    """Return what the sender of a write gets to know."""
+    match fault:
+        case None:
+            return Outcome(Status.DONE, created=((step.object, made),) if step.action == "Create" else ())
+        case Fault.REFUSED:
+            return Outcome(Status.FAILED, "Denied", "not allowed")
+        case Fault.THROTTLED:
+            return Outcome(Status.FAILED, "TooFast", "slow down", throttled=True)
+        case _:
+            return Outcome(Status.UNKNOWN, "Reset", "connection reset")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cloudsync.adapter import Access, Identity, Method
+from cloudsync.adapter import Access, Adapter, Discovery, Encoding, Identity, Intent, Method, Snapshot, Table, Whose
+from cloudsync.compile.intent import Actual
+from cloudsync.compile.universe import Universe
 from cloudsync.model.codec import digest
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import Labels, PointId, WorkloadId
+from cloudsync.plan.build import Before, Built, Case
 from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.order import choose
 from cloudsync.plan.values import Adoption, IdentityCheck, InventoryScope, TargetPlan, TouchedPoint
 from cloudsync.proof.values import Certificate, Replay
 from cloudsync.testing.memory import MemoryAdapter
@@ -58,3 +62,35 @@ def plan_to(adapter: MemoryAdapter, actual: MemoryTable, desired: MemoryTable, m
         snapshot_digest=digest(adapter.dump(actual)),
         desired_digest=digest(adapter.dump(desired)),
     )
+
+
+def built_to(adapter: Adapter, actual: Table, desired: Table, universe: Universe, target: str) -> Built:
+    """Return a plan between two tables of a platform by the planner's own choice of method, as a run would make it."""
+    points = {point.id: point for point in adapter.points(actual)}
+    now = adapter.decode(actual, Whose.ALL)
+    order = choose(adapter, actual, desired, {name: point.addresses for name, point in points.items()})
+    snapshot = Snapshot(target, Discovery(target, (), ()), actual, (), digest(adapter.dump(actual)))
+    intent = Intent(target, "test", TargetMode.EXCLUSIVE, (), ())
+    case = Case(
+        adapter=adapter,
+        identity=HARMLESS.identity,
+        snapshot=snapshot,
+        intent=intent,
+        universe=universe,
+        actual=Actual(points, now, adapter.decode(actual, Whose.FOREIGN)),
+        recorded={},
+        limits=HARMLESS.limits,
+        before=Before(),
+        policy_digest=HARMLESS.policy_digest,
+    )
+    plan = replace(
+        HARMLESS,
+        target=target,
+        method=order.method,
+        phases=order.phases,
+        replay=order.replay,
+        snapshot_digest=snapshot.digest,
+        desired_digest=digest(adapter.dump(desired)),
+    )
+    after = adapter.decode(order.final, Whose.ALL) if order.phases else now
+    return Built(plan, actual, order.final, Encoding(desired), intent, case=case, after=after)
