@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from time import perf_counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.acting.folders import private_folder
 from tests.mutation.equivalents import Equivalents
 from tests.mutation.mutants import mutants
 from tests.mutation.running import ROOT, Campaign, Fate, Limits, Verdict, sorted_verdicts
@@ -75,7 +77,12 @@ def _run(scope: str, asked: argparse.Namespace, known: Equivalents) -> int:
         "-m",
         "not slow",
     ]
-    code = pytest.main([*options, "--rootdir", str(ROOT), *tests], plugins=[campaign])
+    folder = private_folder()  # in memory where the machine has that: thousands of state files are made durable for nothing
+    try:
+        options += ["--basetemp", f"{folder}/pytest", "--rootdir", str(ROOT)]
+        code = pytest.main([*options, *tests], plugins=[campaign])
+    finally:
+        shutil.rmtree(folder)
     return _report(scope, campaign, known, perf_counter() - began) if code in (0, 1) else int(code)
 
 

@@ -51,9 +51,9 @@ class Verdict:
 class Limits:
     """What a mutant may cost. Seconds of processor time, but for `wall_s`."""
 
-    test_s: float = 4.0
+    test_s: float = 2.0
     """A slower test takes no part, unless no other runs the line."""
-    total_s: float = 10.0
+    total_s: float = 6.0
     """So much of tests is run in vain before a mutant counts as a survivor."""
     grace_s: float = 10.0
     """Beyond what its tests need in health; afterwards it is stuck."""

@@ -23,8 +23,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         *("tests/property/test_order.py", "tests/property/test_aws_series.py", "tests/service/test_reconcile.py"),
     ),
     "proof": ("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_diff_*.py", "tests/property/test_order.py"),
-    "apply": ("tests/unit/test_apply_*.py", "tests/crash/test_crash_apply.py", "tests/race"),
-    "store": ("tests/unit/test_store_*.py", "tests/unit/test_apply_*.py", "tests/crash/test_crash_apply.py", "tests/race"),
+    "apply": ("tests/unit/test_apply_*.py", "tests/crash/test_crash_apply.py"),
+    "store": ("tests/unit/test_store_*.py", "tests/unit/test_journal_*.py", "tests/unit/test_apply_*.py"),
 }
 """The tests of each package: what a mistake there has to be noticed by, without the whole of the tests to help."""
 EVERY = ("tests/unit", "tests/property", "tests/race", "tests/crash", "tests/service")
