@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloudsync.model.service import ServiceSet
     from cloudsync.proof.ends import Party
     from cloudsync.proof.opening import Opening
-    from cloudsync.proof.trace import Ground, Question, Stop, Trace
+    from cloudsync.proof.trace import Ground, Onward, Question, Stop, Trace
 
 SHOWN = 6
 """How many native rules are listed at one place; --json has all."""
@@ -129,6 +129,11 @@ def _tell(question: Question, service: str, found: Trace, sentence: Opening | No
     for number, stop in enumerate(found.stops, 1):
         for line in _stop_lines(number, stop):
             output.line(line)
+    way = "would go on" if found.passing is Passing.NONE else "goes on"
+    for onward in found.onward[:SHOWN]:
+        output.line(f"  {way} to {_onward_words(onward)}")
+    if len(found.onward) > SHOWN:
+        output.line(f"  {way} to {len(found.onward) - SHOWN} more members")
     decisive = [stop for stop in found.stops if _decides(stop, question)]
     for reason in dict.fromkeys(reason for stop in decisive for reason in stop.ruling.reasons):
         output.line(f"  policy: {reason}")
@@ -212,6 +217,15 @@ def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
         yield f"      the next apply closes {_packets(stop.closes, inbound=inbound)}"
 
 
+def _onward_words(one: Onward) -> str:
+    from cloudsync.proof.trace import Passing
+
+    who = f"{one.member.name} ({one.member.target or 'inventory files'}, {one.addresses.text(3)})" if one.member else one.addresses.text(3)
+    origin = f"from {one.sources.text(3)}" if one.sources else "from the client's address"
+    state = one.passing.value.upper() if one.passing is Passing.NONE else one.passing.value
+    return f"{who} {one.services.text()} {origin}: {state}{f', {one.why}' if one.why else ''}"
+
+
 def _packets(packets: PacketSet, *, inbound: bool) -> str:
     way = "from" if inbound else "to"
     parts = [f"{services.text()} {way} {peers.text(3)}" for peers, services in packets.products()]
@@ -229,6 +243,7 @@ def _document(question: Question, service: str, found: Trace, sentence: Opening 
         "answer": found.passing.name.lower(),
         "note": found.nothing,
         "places": [_place_document(stop) for stop in found.stops],
+        "onward": [_onward_document(one) for one in found.onward],
         "opening": None
         if sentence is None
         else {"sentence": sentence.sentence, "ruleset": sentence.ruleset, "where": str(sentence.where), "first": sentence.first},
@@ -241,6 +256,18 @@ def _end_document(end: Party) -> dict[str, Any]:
         return {"text": end.text, "workload": None, "target": "", "labels": {}, "addresses": list(end.only.cidrs())}
     addresses = [cidr for interface in end.interfaces() for cidr in interface.addresses.cidrs()]
     return {"text": end.text, "workload": one.id, "target": one.target, "labels": dict(one.labels.pairs), "addresses": addresses}
+
+
+def _onward_document(one: Onward) -> dict[str, Any]:
+    return {
+        "workload": one.member.id if one.member else None,
+        "target": one.member.target if one.member else "",
+        "addresses": list(one.addresses.cidrs()),
+        "services": [run.text() for run in one.services.ranges()],
+        "sources": list(one.sources.cidrs()),
+        "answer": one.passing.name.lower(),
+        "why": one.why,
+    }
 
 
 def _place_document(stop: Stop) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def _onward(question: Question, compiler: Compiler, grounds: Mapping[str, Ground
                     why = "; ".join(whys) if stops else "it never meets these addresses"
                     yield Onward(member, own, services, forward.sources, passing, why)
             if unknown:
-                yield Onward(None, unknown, services, forward.sources, Passing.FREE, "known to no inventory")
+                yield Onward(None, unknown, services, forward.sources, Passing.FREE, "in no inventory")
 
 
 def _stop(view: _View, interface: Interface, asked: PacketSet) -> Stop:
