@@ -126,7 +126,7 @@ def temporary(actual: F5Table, desired: F5Table, phases: tuple[Phase, ...]) -> t
     word = "shields up" if more > 0 else "shields down"
     return tuple(
         Phase(
-            f"{phase.name}, {word}",
+            phase.name,
             tuple(
                 replace(step, key=f"{word.replace(' ', '-')}-{step.key}", title=f"{step.title} ({word})", temporary=True)
                 for step in phase.steps
