@@ -460,6 +460,14 @@ class OffersNoMethod(MemoryAdapter):
     capabilities = Capabilities("memory", denies=False, egress=False, icmp_types=True, processes=False, rule_logging=False, methods=())
 
 
+class ShieldsWithoutDenies(MemoryAdapter):
+    """There are no denies here, and a shield takes groups away instead."""
+
+    def shield(self, table: MemoryTable, packets: Mapping[PointId, Access]) -> MemoryTable:
+        spots = {key: replace(spot, groups=()) if key in packets else spot for key, spot in table.spots.items()}
+        return replace(table, spots=spots)
+
+
 # --- whose is what ---------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from cloudsync.testing.contract import AdapterContract, Facts, Passes
 from cloudsync.testing.contract.walking import Dice, walk
 from cloudsync.testing.memory import MemoryAdapter
 from tests.contract import broken
+from tests.contract.broken_shields import BITES as SHIELD_BITES
 from tests.contract.memory_stage import Maker, MemoryFactory, MemoryStage
 
 BITES: tuple[tuple[str, Maker, str], ...] = (
@@ -64,6 +65,7 @@ BITES: tuple[tuple[str, Maker, str], ...] = (
     ("every_rule_has_an_honest_verdict", broken.SaysItKnowsProcesses, "the capabilities say yes"),
     ("outbound_is_enforced_or_refused", broken.SaysItHoldsOutbound, "the capabilities say that outbound is enforced"),
     ("methods_are_those_that_are_offered", broken.OffersNoMethod, "NO-WAY"),
+    ("a_shield_cuts_what_it_is_asked_to_and_nothing_else", broken.ShieldsWithoutDenies, "which it was not asked to"),
     ("what_lost_its_mark_is_foreign", broken.OwnsByName, "an object without our mark was changed"),
     ("two_owners_live_side_by_side", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
     ("two_owners_may_both_be_exclusive", broken.OwnsWhateverIsMarked, "the other owner|another owner"),
@@ -94,7 +96,7 @@ def test_the_same_case_lets_the_sound_adapter_pass(case: str) -> None:
 
 def test_every_case_has_its_broken_adapter() -> None:
     cases = {name.removeprefix("test_") for name in dir(AdapterContract) if name.startswith("test_")}
-    proven = {case for case, _, _ in BITES} | {*OTHERWISE, *OTHERWISE_TOO}
+    proven = {case for bites in (BITES, SHIELD_BITES) for case, *_ in bites} | {*OTHERWISE, *OTHERWISE_TOO}
     assert cases == proven, f"without a proof: {sorted(cases - proven)}; no case: {sorted(proven - cases)}"
 
 

@@ -15,13 +15,14 @@ from cloudsync.testing.contract.meaning import Meaning
 from cloudsync.testing.contract.ownership import Ownership
 from cloudsync.testing.contract.packaging import Packaging
 from cloudsync.testing.contract.reading import Reading
+from cloudsync.testing.contract.shielding import Shielding
 from cloudsync.testing.contract.stage import Facts, Hole, Passes, Stage, WriteFault
 from cloudsync.testing.contract.staging import Staging
 from cloudsync.testing.contract.walking import Walking
 from cloudsync.testing.contract.writing import Writing
 
 
-class AdapterContract(Staging, Meaning, Reading, Writing, Walking, Laws, Ownership, Packaging):
+class AdapterContract(Staging, Meaning, Reading, Writing, Walking, Laws, Shielding, Ownership, Packaging):
     """Every case of the contract; subclass it in a test module and give it a fixture `stage`."""
 
 
