@@ -104,10 +104,8 @@ class AwsAdapter:
     def _region(self, region: str) -> reading.RegionRead | ScopeState:
         try:
             return reading.whole(self._client, self._owner, region)
-        except (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError) as error:
-            # KeyError and its kin: an answer without a field that every answer has. Nothing of such a Region can be trusted.
-            reason = str(error) if isinstance(error, AdapterError | parse.ParseError) else f"an answer lacks a field: {error!r}"
-            return ScopeState(self.settings.scope(region), reason)
+        except (AdapterError, *parse.MALFORMED) as error:
+            return ScopeState(self.settings.scope(region), parse.reason(error))
 
     def _with_every_vpc(self, parts: list[reading.RegionRead | ScopeState]) -> list[reading.RegionRead | ScopeState]:
         """A VPC of the settings that no Region has must not look like one without workloads: then nothing was read whole."""
@@ -129,8 +127,8 @@ class AwsAdapter:
             try:
                 part = reading.part(self._client, self._owner, region, touched)
                 table = _replaced(table, touched, part, _created_at(requests))
-            except parse.ParseError as error:
-                raise AdapterError(scope, "refresh", str(error)) from error
+            except parse.MALFORMED as error:
+                raise AdapterError(scope, "refresh", parse.reason(error)) from error
         return table
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:

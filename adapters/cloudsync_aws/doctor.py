@@ -54,8 +54,8 @@ def _region(client: Client, owner: str, region: str) -> Iterator[Check]:
     scope = client.settings.scope(region)
     try:
         found = reading.whole(client, owner, region)
-    except (AdapterError, parse.ParseError) as failure:
-        yield Check(f"{scope}: read", ok=False, detail=str(failure), hint="grant what `cloudsync iam aws --read-only` prints")
+    except (AdapterError, *parse.MALFORMED) as failure:
+        yield Check(f"{scope}: read", ok=False, detail=parse.reason(failure), hint="grant what `cloudsync iam aws --read-only` prints")
         return
     detail = f"{len(found.workloads)} workloads, {len(found.groups)} groups, {len(found.enis)} interfaces, {len(found.vpcs)} VPCs"
     yield Check(f"{scope}: read", ok=True, detail=detail)

@@ -13,6 +13,7 @@ from typing import Any
 
 from cloudsync.adapter import Found, FoundInterface
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.errors import AdapterError
 from cloudsync_aws.limits import aws_list_weight
 from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, RuleKey, Vpc, mark_of
 
@@ -27,6 +28,15 @@ ALIVE = frozenset({"pending", "running", "stopping", "stopped"})
 
 class ParseError(ValueError):
     """An answer has a shape that this adapter does not know."""
+
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading an answer raises, ParseError included, when it lacks a field or has another kind of value: nothing of it can be trusted."""
+
+
+def reason(error: Exception) -> str:
+    """Return why an answer cannot be trusted, for people."""
+    return str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field, or it is of another kind: {error!r}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from cloudsync_azure.decode import decode, entries, native_text, points, walk
 from cloudsync_azure.dump import digest, dump
 from cloudsync_azure.encode import encode
 from cloudsync_azure.limits import CHILD, SUBSCRIPTION_VERSION, WHOLE
-from cloudsync_azure.parse import ParseError
+from cloudsync_azure.parse import MALFORMED, reason
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.shield import shield
 from cloudsync_azure.simulate import seen, simulate
@@ -78,11 +78,9 @@ class AzureAdapter:
         name, scope = self._target.name, self.settings.scope
         try:
             found = reading.whole(self._client, self._owner)
-        except (AdapterError, ParseError, KeyError, TypeError, AttributeError) as error:
-            # KeyError and its kin: an answer without a field that every answer has. Nothing of such a read can be trusted.
-            reason = str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field: {error!r}"
-            state = ScopeState(scope, reason)
-            table = AzureTable(self._owner, scope, incomplete=reason)
+        except (AdapterError, *MALFORMED) as error:
+            state = ScopeState(scope, reason(error))
+            table = AzureTable(self._owner, scope, incomplete=reason(error))
             discovery = Discovery(name, (), (state,))
             return Snapshot(name, discovery, table, (state,), digest(table, discovery))
         state = ScopeState(scope)
@@ -94,8 +92,8 @@ class AzureAdapter:
         del bindings  # no step creates an object whose id is the platform's
         try:
             return reading.again(self._client, table, steps)
-        except (ParseError, KeyError, TypeError) as error:
-            raise AdapterError(self.settings.scope, "refresh", str(error)) from error
+        except MALFORMED as error:
+            raise AdapterError(self.settings.scope, "refresh", reason(error)) from error
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         """Send one step, once. Never raises for an answer of the platform: that is FAILED; every doubt is UNKNOWN."""

@@ -11,7 +11,7 @@ from cloudsync.model.errors import AdapterError
 from cloudsync_azure import read as reading
 from cloudsync_azure.client import CallFailedError, Client
 from cloudsync_azure.limits import ASG_PERMISSIONS, OPTIONAL, PERMISSIONS, PERMISSIONS_VERSION, SUBSCRIPTION_VERSION
-from cloudsync_azure.parse import ParseError
+from cloudsync_azure.parse import MALFORMED, reason
 from cloudsync_azure.quota import load
 from cloudsync_azure.table import AzureTable, Nsg
 
@@ -95,8 +95,8 @@ def _reading(client: Client, owner: str) -> Iterator[Check]:
     scope = client.settings.scope
     try:
         found = reading.whole(client, owner)
-    except (AdapterError, ParseError) as failure:
-        yield Check(f"{scope}: read", ok=False, detail=str(failure), hint="grant what `cloudsync iam azure --read-only` prints")
+    except (AdapterError, *MALFORMED) as failure:
+        yield Check(f"{scope}: read", ok=False, detail=reason(failure), hint="grant what `cloudsync iam azure --read-only` prints")
         return
     table = found.table
     managed = [nsg for nsg in table.nsgs.values() if nsg.managed]

@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
+from cloudsync.model.errors import AdapterError
 from cloudsync.model.intervals import Points
 from cloudsync_azure.table import ALL_PORTS, TAG_MANAGED, Asg, Nsg, Protocol, Rule, Side, Subnet, order, tier_of
 
@@ -26,6 +27,15 @@ GONE = frozenset({"deleting"})
 
 class ParseError(ValueError):
     """An answer has a shape that this adapter does not know."""
+
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading an answer raises, ParseError included, when it lacks a field or has another kind of value: nothing of it can be trusted."""
+
+
+def reason(error: Exception) -> str:
+    """Return why an answer cannot be trusted, for people."""
+    return str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field, or it is of another kind: {error!r}"
 
 
 def canonical(value: object) -> str:

@@ -38,7 +38,7 @@ from cloudsync_f5.decode import decode
 from cloudsync_f5.dump import digest, dump
 from cloudsync_f5.encode import encode
 from cloudsync_f5.limits import CAPABILITIES
-from cloudsync_f5.parse import ParseError
+from cloudsync_f5.parse import MALFORMED, reason
 from cloudsync_f5.payload import Json
 from cloudsync_f5.points import entries, points, walk
 from cloudsync_f5.settings import F5Settings
@@ -87,11 +87,9 @@ class F5Adapter:
         scope = self.settings.account
         try:
             found = self._group.whole()
-        except (AdapterError, ParseError, KeyError, TypeError, AttributeError) as error:
-            # KeyError and its kin: an answer without a field that every answer has. Nothing of such a device can be trusted.
-            reason = str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field: {error!r}"
-            state = ScopeState(scope, reason)
-            table = F5Table(self._owner, scope, self.settings.partition, incomplete=reason)
+        except (AdapterError, *MALFORMED) as error:
+            state = ScopeState(scope, reason(error))
+            table = F5Table(self._owner, scope, self.settings.partition, incomplete=reason(error))
             discovery = Discovery(self._target.name, (), (state,))
             return Snapshot(self._target.name, discovery, table, (state,), digest(table, discovery))
         state = ScopeState(scope)
@@ -106,8 +104,8 @@ class F5Adapter:
         reading = Reading(self._group.device(table.active), self.settings, self._owner)
         try:
             return again(reading, table, {word for step in steps for word in _touches(step)})
-        except (ParseError, KeyError, TypeError, AttributeError) as error:
-            raise AdapterError(table.scope, "refresh", f"an answer cannot be read: {error!r}") from error
+        except MALFORMED as error:
+            raise AdapterError(table.scope, "refresh", reason(error)) from error
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         """Send one step, once. Never raises for an answer of the device: that is FAILED; every doubt is UNKNOWN."""

@@ -12,7 +12,7 @@ from cloudsync.model.errors import AdapterError
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
 from cloudsync_f5.identity import identity
-from cloudsync_f5.parse import ParseError
+from cloudsync_f5.parse import MALFORMED, reason
 from cloudsync_f5.read import GROUP, Group, GroupRead, Unit, standing
 from cloudsync_f5.settings import F5Settings
 
@@ -60,8 +60,8 @@ def _active(group: Group, units: list[Unit]) -> Iterator[Check]:
     yield Check(f"{settings.account}: active", one, ", ".join(active) or "none", hint)
     try:
         found = group.whole()
-    except (AdapterError, ParseError) as failure:
-        yield Check(f"{settings.account}: read", ok=False, detail=str(failure), hint=GRANT)
+    except (AdapterError, *MALFORMED) as failure:
+        yield Check(f"{settings.account}: read", ok=False, detail=reason(failure), hint=GRANT)
         return
     table = found.table
     detail = f"{len(table.virtuals)} virtual servers, {len(table.policies)} policies, {len(table.lists)} address lists"
@@ -104,8 +104,8 @@ def _group(device: Device, settings: F5Settings) -> Iterator[Check]:
     try:
         color, words = standing(device)
         by_itself = device.get(f"{GROUP}/{wire.tilded('/Common/' + settings.device_group)}").get("autoSync") == "enabled"
-    except (AdapterError, ParseError) as failure:
-        yield Check(f"{where}: group", ok=False, detail=str(failure), hint=GRANT)
+    except (AdapterError, *MALFORMED) as failure:
+        yield Check(f"{where}: group", ok=False, detail=reason(failure), hint=GRANT)
         return
     hint = "" if color == "green" else "bring the devices in step, or the next change meets a conflict"
     yield Check(f"{where}: synchronised", color == "green", f"{color}: {words}", hint)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.errors import AdapterError
 from cloudsync.model.service import ANY_SERVICE, WITH_PORTS, ServiceSet
 from cloudsync_f5 import words
 from cloudsync_f5.table import (
@@ -62,6 +63,15 @@ _RULE_CONDITIONS: dict[str, str] = {
 
 class ParseError(ValueError):
     """An answer has a shape that this adapter does not know."""
+
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading an answer raises, ParseError included, when it lacks a field or has another kind of value: nothing of it can be trusted."""
+
+
+def reason(error: Exception) -> str:
+    """Return why an answer cannot be trusted, for people."""
+    return str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field, or it is of another kind: {error!r}"
 
 
 def path_of(raw: Raw) -> str:

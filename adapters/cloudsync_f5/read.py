@@ -14,7 +14,7 @@ from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device
 from cloudsync_f5.judge import Judge
 from cloudsync_f5.limits import PAGE_SIZE, POLL_FIRST_S, POLL_MOST_S, POOLS_PAGE
-from cloudsync_f5.parse import ParseError, Raw
+from cloudsync_f5.parse import MALFORMED, ParseError, Raw, reason
 from cloudsync_f5.points import workloads
 from cloudsync_f5.pools import Behind, Pool, pool
 from cloudsync_f5.settings import F5Settings
@@ -208,8 +208,8 @@ class Reading:
             return {}, ""
         try:
             return self._all(POOL, pool, expandSubcollections="true", **{"$top": str(POOLS_PAGE)}), ""
-        except (CallFailedError, ParseError, KeyError, TypeError, AttributeError) as error:
-            return {}, str(error) if isinstance(error, CallFailedError | ParseError) else f"an answer lacks a field: {error!r}"
+        except (CallFailedError, *MALFORMED) as error:
+            return {}, reason(error)
 
     def _translations(self, virtuals: Mapping[str, Virtual]) -> dict[str, tuple[Span, ...]]:
         if not any(one.snat.startswith("/") for one in virtuals.values()):

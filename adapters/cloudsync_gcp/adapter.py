@@ -42,7 +42,7 @@ from cloudsync_gcp.dump import dump
 from cloudsync_gcp.encode import encode
 from cloudsync_gcp.explain import entries, walk
 from cloudsync_gcp.limits import CAPABILITIES
-from cloudsync_gcp.parse import ParseError
+from cloudsync_gcp.parse import MALFORMED, reason
 from cloudsync_gcp.prints import digest
 from cloudsync_gcp.settings import GcpSettings
 from cloudsync_gcp.shield import shield
@@ -102,8 +102,8 @@ class GcpAdapter:
                 table = replace(table, rules={name: rules[name] for name in sorted(rules)}, taken=taken)
             for vm in sorted(vms):
                 table = _replaced(table, vm, reading.machine_again(self._client, vm, table.networks))
-        except ParseError as error:
-            raise AdapterError(self._target.name, "refresh", str(error)) from error
+        except MALFORMED as error:
+            raise AdapterError(self._target.name, "refresh", reason(error)) from error
         return table
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:

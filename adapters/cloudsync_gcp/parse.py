@@ -14,6 +14,7 @@ from typing import Any
 
 from cloudsync.adapter import Found, FoundInterface, Origin
 from cloudsync.model.address import AddressSet
+from cloudsync.model.errors import AdapterError
 from cloudsync.model.workload import PointId
 from cloudsync_gcp.spell import cidrs, united
 from cloudsync_gcp.table import Network, Nic, Policy, PolicyRule, Rule, mark_of
@@ -24,6 +25,15 @@ Raw = Mapping[str, Any]
 
 class ParseError(ValueError):
     """An answer lacks what every such answer has, or something of ours cannot be read."""
+
+
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading an answer raises, ParseError included, when it lacks a field or has another kind of value: nothing of it can be trusted."""
+
+
+def reason(error: Exception) -> str:
+    """Return why an answer cannot be trusted, for people."""
+    return str(error) if isinstance(error, AdapterError | ParseError) else f"an answer lacks a field, or it is of another kind: {error!r}"
 
 
 def canonical(value: object) -> str:

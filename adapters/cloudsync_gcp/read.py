@@ -10,23 +10,14 @@ from cloudsync.adapter import Found, ScopeState
 from cloudsync.model.errors import AdapterError
 from cloudsync_gcp import parse
 from cloudsync_gcp.client import CallFailedError, Client
-from cloudsync_gcp.parse import Raw
+from cloudsync_gcp.parse import Raw, reason
 from cloudsync_gcp.table import GcpTable, Network, Nic, Room, Rule
 
 RESERVE_PERCENT = 5
 THREADS = 8
 """Calls of one project in flight at once."""
-BROKEN = (AdapterError, parse.ParseError, KeyError, TypeError, AttributeError, ValueError)
-"""What shows that an answer cannot be trusted; KeyError and its kin: it lacks a field that every answer has."""
-
-
-def reason(error: Exception) -> str:
-    """Return why a read failed, for people."""
-    return (
-        str(error)
-        if isinstance(error, AdapterError | parse.ParseError)
-        else f"an answer lacks a field, or it is of another kind: {error!r}"
-    )
+BROKEN = (AdapterError, *parse.MALFORMED)
+"""What shows that an answer cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

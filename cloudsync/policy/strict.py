@@ -266,7 +266,8 @@ class _Builder:
         key, value = done.entries[0]
         if key.quoted or not characters.like_a_sentence(key.text):
             return None
-        at = Where(self.file, key.where.line, key.where.col + len(key.text))
+        width = len(self.text.line(key.where.line))  # a key of several lines is told where its first one ends
+        at = Where(self.file, key.where.line, min(key.where.col + len(key.text), width + 1))
         self._report(at, "QUOTE-IT", "an unquoted text is split at ': '", "put the whole text in quotes")
         return Scalar(f"{key.text}: {value.text}" if isinstance(value, Scalar) else key.text, key.where, quoted=True)
 
