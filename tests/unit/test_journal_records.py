@@ -19,6 +19,7 @@ from cloudsync.plan.journal import Op, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.audit import GENESIS, Head, verify
+from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, StoreLease
 from cloudsync.store.records import Hold
 from cloudsync.store.state import State
@@ -120,6 +121,13 @@ def test_a_late_word_stands_in_the_trail_and_changes_no_settled_op_but_for_the_p
     assert [line.get("late") for line in told(state)[-3:]] == [None, "void", "void"]
 
 
+def test_what_the_platform_said_is_settled_for_good(state: State) -> None:
+    op_id = state.journal.intend(op(state))
+    state.journal.settle(op_id, OpState.FAILED, "denied")
+    state.journal.settle(op_id, OpState.DONE, "it was not")
+    assert [(left.state, why) for left, why in state.journal.ops()] == [(OpState.FAILED, "denied")]
+
+
 def test_open_ops_are_those_of_the_target_that_nobody_settled(state: State) -> None:
     mine, other, unknown, done = (state.journal.intend(op(state, target)) for target in ("mem", "far", "mem", "mem"))
     state.journal.settle(unknown, OpState.UNKNOWN, "reset")
@@ -175,6 +183,7 @@ def test_a_hold_of_a_rollback_does_not_stop_the_rollback_itself(tmp_path: Path, 
     with State(place, clock) as state:
         state.records.hold(Hold("mem", "rollback", "went back", 0.0, "run-7"))
         assert state.journal.held("mem") == "went back (rollback)"
+        assert JournalTable(state._database, clock).held("mem") == "went back (rollback)"
     with State(place, clock, through=True) as state:
         assert state.journal.held("mem") == ""
         state.records.hold(Hold("mem", "ann", "incident", 0.0))
@@ -210,6 +219,7 @@ def test_the_head_of_a_chain_counts_its_lines_and_names_the_last() -> None:
         (1, json.dumps({"n": 1, "prev": "1" * 64}, separators=(",", ":"))),
         (1, json.dumps({"prev": GENESIS, "n": 1}, separators=(",", ":"))),
         (2, trail(1)[0]),
+        (2, f"{trail(2)[1]} "),
     ],
 )
 def test_a_line_that_does_not_follow_is_named(number: int, line: str) -> None:
@@ -218,9 +228,10 @@ def test_a_line_that_does_not_follow_is_named(number: int, line: str) -> None:
     assert str(caught.value) == f"AUDIT line {number} does not follow from line {number - 1}: the trail was edited"
 
 
-def test_a_line_that_is_no_json_is_named() -> None:
+@pytest.mark.parametrize("line", ["no json", f"{trail(3)[2]}?", ""])
+def test_a_line_that_is_no_json_is_named(line: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        verify([*trail(2), "no json"])
+        verify([*trail(2), line])
     assert str(caught.value) == "AUDIT line 3 is no JSON"
 
 
@@ -245,14 +256,23 @@ def append(state: State, count: int) -> None:
 
 
 def test_the_mirror_gets_what_it_lacks_and_nothing_twice(state: State) -> None:
-    append(state, 3)
-    for _ in range(2):
+    for count in (0, 0, 3, 0):
+        append(state, count)
         state.audit.sync()
+        assert state.audit.check() == state.audit.head()
         assert state.audit.mirror.read_text(encoding="utf-8").splitlines() == state.audit.lines()
     append(state, 1)
     state.audit.sync()
     assert state.audit.mirror.read_text(encoding="utf-8").splitlines() == state.audit.lines()
     assert state.audit.mirror.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_mirror_is_whole_when_it_is_made_durable(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    durable: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _file: durable.append(state.audit.mirror.read_text(encoding="utf-8")))
+    append(state, 2)
+    state.audit.sync()
+    assert durable == ["".join(f"{line}\n" for line in state.audit.lines())]
 
 
 def test_a_mirror_that_ends_in_a_torn_line_loses_only_that(state: State) -> None:
@@ -280,9 +300,9 @@ def test_a_long_mirror_is_read_from_its_end(state: State) -> None:
 @pytest.mark.parametrize("line", [b"no json\n", b'{"m":1}\n', b"[]\n", b'{"n":null}\n', b"\xff\n"])
 def test_a_mirror_whose_last_line_says_nothing_is_damaged(state: State, line: bytes) -> None:
     state.audit.mirror.write_bytes(line)
-    with pytest.raises(RefusedError, match=r"^PRE-STATE .*audit\.jsonl: the last line is damaged") as caught:
+    with pytest.raises(RefusedError) as caught:
         state.audit.sync()
-    assert state._database.advice in str(caught.value)
+    assert str(caught.value) == f"PRE-STATE {state.audit.mirror}: the last line is damaged; {state._database.advice}"
 
 
 def test_a_state_older_than_its_mirror_went_backwards(state: State) -> None:
@@ -404,6 +424,12 @@ def test_a_lease_given_back_lets_the_next_one_in_and_keeps_counting(state: State
     assert following.generation == 2
     state.lease.release()
     assert lease_row(state)["expires"] == START + LIFE_S, "who holds nothing gives nothing back"
+
+
+def test_a_lease_that_cannot_be_read_gives_no_right(state: State) -> None:
+    execute(state, "DROP TABLE lease")
+    assert state.lease.lost().startswith("PRE-")
+    execute(state, "CREATE TABLE lease (name TEXT, generation INTEGER, expires REAL)")  # closing wants to give it back
 
 
 def test_a_lease_that_somebody_else_took_is_neither_renewed_nor_given_back(state: State, clock: SimulatedClock) -> None:
