@@ -124,12 +124,13 @@ def _contents(packets: PacketSet, own: AddressSet, ports_most: int, *, egress: b
 
 
 def _placed(nsg: Nsg, contents: Iterator[Rule], owner: str, band: tuple[int, int]) -> Nsg:
-    """Return an NSG with these denies above every rule of ours; one that stands there already stays, one without a number is left out."""
+    """Return an NSG with these denies above every allow of ours; one that stands there already stays, one without a number is left out."""
     found = list(nsg.rules)
     text = f"{mark_text(owner)}temporary"
     for content in contents:
         mine = [one for one in found if one.egress is content.egress]
-        end = min((one.priority for one in mine if one.ours and one.tier is not Tier.SHIELD), default=band[1] + 1)
+        # The platform's own address may get through: whoever wants it cut gets less than that.
+        end = min((one.priority for one in mine if one.ours and not one.deny and one.tier is not Tier.PLATFORM), default=band[1] + 1)
         there = {replace(one, name="", priority=0, description="") for one in mine if one.tier is Tier.SHIELD and one.priority < end}
         peer, own = content.peer.addresses, content.own.addresses
         parts = [content.egress, content.protocol.value, peer.v4, peer.v6, own.v4, own.v6, content.ports]

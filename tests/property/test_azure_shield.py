@@ -12,12 +12,12 @@ from cloudsync.adapter import Access, Effect, Method, Phase
 from cloudsync.model.address import ANYWHERE, AddressSet, Family
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import PacketSet
-from cloudsync.model.service import AH, ESP, ICMP, ICMPV6, TCP, UDP, ServiceSet, possible
+from cloudsync.model.service import AH, ANY_SERVICE, ESP, ICMP, ICMPV6, TCP, UDP, ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.bounds import bounds
 from cloudsync_azure.decode import Reader, decode
 from cloudsync_azure.encode import encode
-from cloudsync_azure.limits import Quotas
+from cloudsync_azure.limits import PLATFORM_ADDRESS, Quotas
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.shield import shield
 from cloudsync_azure.simulate import complaints, simulate
@@ -92,7 +92,7 @@ def uncut(shielded: AzureTable, cut: Cut) -> dict[PointId, PacketSet]:
         (name,) = names
         if any(not one.ours and not one.deny and one.priority < 1100 for one in shielded.nsgs[name].rules):
             continue
-        found[point] = said(access.inbound) & after[point].inbound
+        found[point] = said(access.inbound) & after[point].inbound - PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
     return found
 
 
