@@ -28,7 +28,7 @@ TEMPORARY = "cloudsync: temporary, cuts what only a moment between old and new w
 
 def shield(table: F5Table, packets: Mapping[PointId, Access]) -> F5Table:
     """Return a table with shields that cut these packets at these virtual servers, as far as they pass there and can be cut exactly."""
-    if table.running or table.incomplete:  # what is configured is not what packets meet
+    if table.running:  # what is configured is not what packets meet
         return table
     work = _Shields(table, Reader(table), table.held_domains())
     for point, access in sorted(packets.items()):

@@ -78,6 +78,25 @@ def test_a_foreign_policy_is_neither_copied_nor_taken_off() -> None:
     assert cut(now, "a") == now
 
 
+def test_a_foreign_policy_on_a_route_domain_is_left_where_it_is() -> None:
+    rules = (Rule("inside", Action.ACCEPT, Ends(frozenset({words.span("10.0.0.0/8")}))),)
+    now = table(virtual("a"), carries=EDGE, rules=rules)
+    assert passes(now, "a")
+    assert cut(now, "a") == now
+
+
+def test_a_name_that_somebody_took_is_not_written_over() -> None:
+    now = open_to_all("a")
+    made = cut(now, "a", peers=CORP).virtuals["/Common/a"].enforced
+    taken = replace(now, policies={**now.policies, made: Policy(made, (Rule("theirs", Action.ACCEPT),))})
+    assert cut(taken, "a", peers=CORP) == taken
+
+
+def test_what_is_configured_but_not_compiled_is_shielded_nowhere() -> None:
+    now = replace(open_to_all("a"), running={"/Common/a": ""})
+    assert cut(now, "a", peers=CORP) == now
+
+
 def test_where_nothing_may_be_enforced_nothing_is_shielded() -> None:
     now = plain(replace(virtual("a"), skipped="the settings attach no policy here"), virtual("b", "10.60.0.2"))
     assert cut(now, "a") == now
@@ -137,6 +156,16 @@ def test_a_shield_and_any_other_change_in_one_plan_are_not_temporary() -> None:
     assert all(step.temporary for phase in steps(now, shielded, Method.SWAP) for step in phase.steps)
     assert not any(step.temporary for phase in steps(now, both, Method.SWAP) for step in phase.steps)
     assert not any(step.temporary for phase in steps(plain(virtual("a")), open_to_all("a"), Method.SWAP) for step in phase.steps)
+
+
+def test_steps_say_which_way_shields_go() -> None:
+    now = open_to_all("a")
+    shielded = cut(now, "a", peers=CORP)
+    up, down = (next(iter(steps(*pair, Method.SWAP))).steps[0] for pair in ((now, shielded), (shielded, now)))
+    assert (up.key, down.key) == ("shields-up-swap/dg", "shields-down-swap/dg")
+    assert (up.title[-12:], down.title[-14:]) == ("(shields up)", "(shields down)")
+    staging = replace(now, virtuals={path: replace(one, staged=one.enforced) for path, one in now.virtuals.items()})
+    assert not any(step.temporary for phase in steps(staging, shielded, Method.SWAP) for step in phase.steps)
 
 
 def test_a_shield_is_neither_counted_nor_named_after_a_rule() -> None:
