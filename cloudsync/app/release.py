@@ -59,6 +59,10 @@ class Chooser:
             raise RefusedError("STILL-ENFORCED", message, hint)
         return frozenset(one.id for one in self.chosen)
 
+    def targets(self) -> frozenset[str]:
+        """Return the targets of what is given back; nothing before the workloads were asked for."""
+        return frozenset(one.target for one in self.chosen)
+
 
 def _chosen(wish: Wish, inventory: Inventory) -> Iterator[Workload]:
     ours = [one for one in inventory.workloads if any(_points(one))]

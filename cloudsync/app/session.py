@@ -167,8 +167,11 @@ class Session:
         message = "guards.management is empty: no guard keeps your own way in open"
         return (Finding(self.loaded.settings.where, "NO-MANAGEMENT", message, hint, Severity.WARNING),)
 
-    def plan(self, verb: str) -> Found:
-        """Read everything, compile, plan, prove, ask the guards. Writes to no platform."""
+    def plan(self, verb: str, only: Callable[[], Container[str]] | None = None) -> Found:
+        """Read everything, compile, plan, prove, ask the guards. Writes to no platform.
+
+        `only`: asked after the reading which targets this run is about, the others stay as they are; without it all of them.
+        """
         seen = self.look()
         now, inventory, scene = seen.now, seen.inventory, seen.scene
         if verb == "plan":  # a person is looking: what `validate` would say of the rules belongs on the same screen
@@ -179,7 +182,7 @@ class Session:
             more = (one for one in found if one.severity is not Severity.NOTE and (one.where, one.code) not in told)
             scene = replace(scene, warnings=(*more, *scene.warnings))
         settled = self._settled(now, memory.quarantined(inventory))
-        planned = run.plan_all(scene, seen.readings, settled)
+        planned = run.plan_all(scene, seen.readings, settled, only() if only is not None else None)
         if verb == "drift":
             planned = tuple(map(run.named, planned))
         plan = Plan(tuple(one.plan for one in planned if one.plan is not None), now)

@@ -129,9 +129,9 @@ def _carried_out(root: Path, way: Way, how: Start, asked: Asked, chooser: Choose
     output, bars = asked.output, asked.bars
     with session.begin(root, way.targets, replace(how, progress=bars)) as work:
         work.recover()
-        found = work.plan(way.verb)
+        found = work.plan(way.verb, chooser.targets if chooser is not None else None)
         if chooser is not None:
-            found = found.only({one.target for one in chooser.chosen})
+            found = found.only(chooser.targets())
         if not asked.yes and not _agreed(found, output, bars):
             output.line("nothing was written")
             work.finish(Exit.OK, found.report)

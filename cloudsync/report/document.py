@@ -11,8 +11,9 @@ from cloudsync.guard.values import Refusal
 from cloudsync.model.finding import Finding
 from cloudsync.model.packets import PacketSet
 from cloudsync.plan.document import target_digest
-from cloudsync.plan.values import TargetPlan
+from cloudsync.plan.values import NO_GAP, Component, Gap, TargetPlan
 from cloudsync.proof.drift import Drift
+from cloudsync.proof.values import Stop
 from cloudsync.report.ages import Aged, Ages
 from cloudsync.report.moments import stamp
 from cloudsync.report.story import Story, Tracked
@@ -147,7 +148,50 @@ def _plan(plan: TargetPlan) -> Json:
         ],
         "problems": [{"code": one.code, "message": one.message, "hint": one.hint, "rules": list(one.rules)} for one in plan.problems],
         "notes": list(plan.notes),
+        "together": None if plan.component is None else _component(plan.component),
+        "gap": None if plan.gap == NO_GAP else _gap(plan.gap),
     }
+
+
+def _component(one: Component) -> Json:
+    """Return what several targets do together; the same at each of them."""
+    whole = one.replay
+    return {
+        "targets": list(one.targets),
+        "method": one.method.value,
+        "stages": [
+            {
+                "name": stage.name,
+                "why": stage.why,
+                "legs": [{"target": leg.target, "first": leg.first, "end": leg.end} for leg in stage.legs],
+            }
+            for stage in one.stages
+        ],
+        "witnesses": [
+            {
+                "flow": flow.flow,
+                "source": flow.source,
+                "destination": flow.destination,
+                "service": flow.service,
+                "behind": flow.behind,
+                "closes": _stop(flow.closes),
+                "opens": _stop(flow.opens),
+            }
+            for flow in one.witnesses
+        ],
+        "replay": None
+        if whole is None
+        else {"safe": whole.safe, "states": whole.states, "violations": [found.text() for found in whole.violations]},
+        "gap": None if one.gap == NO_GAP else _gap(one.gap),
+    }
+
+
+def _stop(stop: Stop) -> Json:
+    return {"target": stop.target, "point": stop.point, "direction": stop.direction}
+
+
+def _gap(gap: Gap) -> Json:
+    return {"packets": gap.packets, "points": gap.points, "writes": gap.steps, "seconds": gap.seconds}
 
 
 def _change(one: Change) -> Json:

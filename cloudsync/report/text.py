@@ -12,6 +12,7 @@ from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
 from cloudsync.proof.words import Names
+from cloudsync.report import together
 from cloudsync.report.ages import Ages, accepted_lines
 from cloudsync.report.story import Story
 from cloudsync.report.values import RunReport, TargetReport
@@ -39,6 +40,8 @@ def render(report: RunReport, story: Story | None = None) -> Iterator[Line]:
     for target in report.targets:
         yield "", ""
         yield from _target(report, target, ages)
+    if report.verb != "drift":
+        yield from together.paragraphs(target.plan for target in report.targets if target.plan is not None)
     yield "", ""
     yield from _summary(report, ages)
 
@@ -144,6 +147,8 @@ def calls(steps: tuple[Step, ...]) -> str:
 def _proven(plan: TargetPlan) -> str:
     if plan.replay is None or plan.certificate is None:
         return "not proven"
+    if plan.method == "gap":
+        return together.gap(plan.gap)
     if not plan.replay.safe:
         return f"NOT SAFE: {plan.replay.violations[0].text()}"
     method = plan.method.upper()

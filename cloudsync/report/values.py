@@ -23,7 +23,7 @@ class Unchecked:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did: `status` is done, nothing, stopped or failed."""
+    """What an apply did: `status` is done, nothing, stopped, moved, waiting or failed."""
 
     status: str
     done: int = 0
