@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cloudsync.adapter import Access, Adapter, Point, PointIntent
+from cloudsync.compile.intent import Wanted
 from cloudsync.compile.universe import Universe
-from cloudsync.model.codec import Json, Pool, addresses_json, services_json
+from cloudsync.model.codec import Json, Pool, addresses_json, canonical, services_json
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import Interface, PointId, Workload, WorkloadId
 from cloudsync.plan.build import Built
@@ -132,16 +133,40 @@ def _interface(one: Interface) -> Json:
 
 def _target(one: TargetEvidence, pool: Pool) -> Json:
     built = one.built
+    table = one.adapter.dump(built.actual)
     points = {intent.point: intent for intent in built.intent.points}
     return {
         "platform": one.adapter.capabilities.platform,
-        "table": one.adapter.dump(built.actual),
+        "table": table,
+        "end": _changed(table, one.adapter.dump(built.final)),
         "points": [_held(points[name], built, pool) for name in sorted(built.wanted)],
         "skipped": sorted(name for name, point in one.points.items() if point.skipped),
         "incomplete": sorted(built.intent.incomplete),
         "scopes": _scopes(one.points.values()),
         "quarantined": addresses_json(built.intent.quarantined),
     }
+
+
+def _changed(old: Json, new: Json) -> Json:
+    """Return what differs between two dumps, top field by top field: what goes (by place or key) and what comes; anything else whole."""
+    found: dict[str, Json] = {}
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was == now:
+            continue
+        if isinstance(was, list) and isinstance(now, list):
+            before, after = [canonical(one) for one in was], [canonical(one) for one in now]
+            stays, known = set(after), set(before)
+            gone = [at for at, one in enumerate(before) if one not in stays]
+            found[key] = {"gone": gone, "new": [one for one, text in zip(now, after, strict=True) if text not in known]}
+        elif isinstance(was, dict) and isinstance(now, dict):
+            found[key] = {
+                "gone": sorted(was.keys() - now.keys()),
+                "new": {name: one for name, one in now.items() if was.get(name) != one},
+            }
+        else:
+            found[key] = {"whole": now}
+    return found
 
 
 def _scopes(points: Iterable[Point]) -> Json:
@@ -161,11 +186,20 @@ def _held(intent: PointIntent, built: Built, pool: Pool) -> Json:
         "least": _pair(held.least, pool),
         "most": _pair(held.most, pool),
     }
+    beside = _beside(want, held)
     kept = {"kept_in": intent.kept_in, "kept_out": intent.kept_out, "was_out": intent.was_out}
     found |= {key: pool.number(packets) for key, packets in kept.items() if packets is not None}
-    for key, of in (("left_out", built.beyond.left_out), ("forced", built.beyond.forced), ("plumbing", built.beyond.plumbing)):
-        if of.get(name) not in (None, Access()):
-            found[key] = _pair(of[name], pool)
+    found |= {key: _pair(access, pool) for key, access in beside.items() if access != Access()}
+    return found
+
+
+def _beside(want: Wanted, held: Wanted) -> dict[str, Access]:
+    """Return what a platform decides itself, as far as that is not wanted anyway: what is not owed, what is owed to it, what passes."""
+    found: dict[str, Access] = {}
+    for key, more, less in (("left_out", want.least, held.least), ("plumbing", held.least, want.least)):
+        found[key] = Access(more.inbound - less.inbound, more.outbound - less.outbound)
+    known = Access(want.most.inbound | found["plumbing"].inbound, want.most.outbound | found["plumbing"].outbound)
+    found["forced"] = Access(held.most.inbound - known.inbound, held.most.outbound - known.outbound)
     return found
 
 

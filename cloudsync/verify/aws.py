@@ -9,12 +9,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cloudsync.verify.ground import Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
+from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
 from cloudsync.verify.space import (
     ANY,
     BLOCK,
+    EVERYWHERE,
     ICMP,
     ICMPV6,
+    NAMES,
     TCP,
     UDP,
     Packets,
@@ -37,6 +39,7 @@ _SOURCES = (
     ("UserIdGroupPairs", "GroupId", "group"),
     ("PrefixListIds", "PrefixListId", "list"),
 )
+_MANAGED = {"cloudsync:managed": "true"}
 CHANGES_MOST = 100
 
 
@@ -69,8 +72,16 @@ class Group:
     scope: str
     vpc: str
     name: str
-    ours: bool
-    entries: frozenset[Entry]
+    mark: str
+    """Our mark, `owner/class/shard`; empty when it is not ours."""
+    tags: tuple[tuple[str, str], ...]
+    texts: Mapping[Entry, str]
+    """Every entry with its description."""
+
+    @property
+    def ours(self) -> bool:
+        """Tell whether it carries our mark."""
+        return bool(self.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,8 @@ class Card:
 class Prefixes:
     """One prefix list."""
 
+    name: str
+    mark: str
     family: int
     most: int
     version: int
@@ -114,6 +127,8 @@ class Act:
     object: str
     """The group, interface or list; for a creation the key it goes by."""
     entries: tuple[Entry, ...] = ()
+    texts: tuple[str, ...] = ()
+    """The descriptions of the entries."""
     groups: tuple[str, ...] = ()
     expect: tuple[str, ...] | None = None
     adds: tuple[str, ...] = ()
@@ -132,7 +147,9 @@ class Aws:
         self.space, self.owner = space, owner
         self.vpcs: dict[str, bool] = {}
         self.peered: set[tuple[str, str]] = set()
-        self._boxes: dict[tuple[object, ...], Packets] = {}
+        space.addresses(EVERYWHERE)
+        for value in NAMES:
+            space.services(protocol(value))
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -145,12 +162,20 @@ class Aws:
         groups: dict[str, Group] = {}
         for one in items(top.get("groups"), "groups"):
             mark = text(one["mark"], "a mark")
-            entries = frozenset(self._dumped(row) for row in items(one["rules"], "rules"))
-            groups[text(one["id"], "a group")] = Group(one["scope"], one["vpc"], one["name"], mark.startswith(f"{self.owner}/"), entries)
+            entries = {self._dumped(row): text(row[2], "a description") for row in items(one["rules"], "rules")}
+            tags = tuple(sorted((text(key, "a tag"), text(value, "a tag")) for key, value in one["tags"]))
+            if mark and not mark.startswith(f"{self.owner}/"):
+                raise UnreadableError(f"{one['id']} carries another owner's mark as if it were ours")
+            groups[text(one["id"], "a group")] = Group(one["scope"], one["vpc"], one["name"], mark, tags, entries)
         cards = {text(one["id"], "an interface"): self._card(one) for one in items(top.get("interfaces"), "interfaces")}
         lists = {
             text(one["id"], "a prefix list"): Prefixes(
-                number(one["family"], "a family"), one["weight"], one["version"], frozenset(self._cidr(row[0]) for row in one["entries"])
+                text(one["name"], "a name"),
+                text(one["mark"], "a mark"),
+                number(one["family"], "a family"),
+                one["weight"],
+                one["version"],
+                frozenset(self._cidr(row[0]) for row in one["entries"]),
             )
             for one in items(top.get("lists"), "lists")
         }
@@ -198,7 +223,12 @@ class Aws:
             case "create_managed_prefix_list":
                 family = 4 if args.get("AddressFamily") == "IPv4" else 6
                 entries = frozenset(self._cidr(one["Cidr"]) for one in args.get("Entries", ()))
-                return Act(call, made, made=Prefixes(family, number(args.get("MaxEntries"), "MaxEntries"), 1, entries))
+                tags = _tags(args, "prefix-list")
+                if not (_MANAGED.items() <= tags.items() and tags.get("cloudsync:owner") == self.owner and tags.get("cloudsync:class")):
+                    raise UnreadableError("a prefix list is created without our mark")
+                mark = f"{self.owner}/{tags['cloudsync:class']}/{int(tags.get('cloudsync:shard', '0'))}"
+                name, most = text(args.get("PrefixListName"), "a name"), number(args.get("MaxEntries"), "MaxEntries")
+                return Act(call, made, made=Prefixes(name, mark, family, most, 1, entries))
             case "modify_managed_prefix_list":
                 adds, removes = (tuple(self._cidr(one["Cidr"]) for one in args.get(key, ())) for key in ("AddEntries", "RemoveEntries"))
                 name = text(args.get("PrefixListId"), "PrefixListId")
@@ -212,20 +242,27 @@ class Aws:
             "update_security_group_rule_descriptions",
         ):
             raise UnreadableError(f"{call} is no call that plans make")
-        entries_said = tuple(self._permissions(args.get("IpPermissions"), egress=way == "egress"))
-        return Act(verb, text(args.get("GroupId"), "GroupId"), entries=entries_said)
+        said = tuple(self._permissions(args.get("IpPermissions"), egress=way == "egress"))
+        if verb == "authorize_security_group" and _tags(args, "security-group-rule") != {**_MANAGED, "cloudsync:owner": self.owner}:
+            raise UnreadableError("entries are added without our mark")
+        name = text(args.get("GroupId"), "GroupId")
+        return Act(verb, name, tuple(entry for entry, _ in said), tuple(described for _, described in said))
 
     def _new_group(self, args: Mapping[str, Json], scope: str) -> Group:
         vpc, name = text(args.get("VpcId"), "VpcId"), text(args.get("GroupName"), "GroupName")
-        tags = {tag["Key"]: tag["Value"] for one in args.get("TagSpecifications", ()) for tag in one["Tags"]}
-        ours = tags.get("cloudsync:managed") == "true" and tags.get("cloudsync:owner") == self.owner and bool(tags.get("cloudsync:class"))
+        tags = _tags(args, "security-group")
+        shard = tags.get("cloudsync:shard", "")
+        ours = _MANAGED.items() <= tags.items() and tags.get("cloudsync:owner") == self.owner and bool(tags.get("cloudsync:class"))
+        if not ours or not shard.isdecimal():
+            raise UnreadableError(f"security group {name} is created without our mark")
+        mark = f"{self.owner}/{tags['cloudsync:class']}/{int(shard)}"
         # EC2 puts these into every new group: everything out, over IPv6 too where the VPC has it.
-        entries = {self._entry(Entry(True, -1, -1, -1, "cidr4", "0.0.0.0/0"))}
+        entries = {self._entry(Entry(True, -1, -1, -1, "cidr4", "0.0.0.0/0")): ""}
         if self.vpcs.get(vpc):
-            entries.add(self._entry(Entry(True, -1, -1, -1, "cidr6", "::/0")))
-        return Group(scope, vpc, name, ours, frozenset(entries))
+            entries[self._entry(Entry(True, -1, -1, -1, "cidr6", "::/0"))] = ""
+        return Group(scope, vpc, name, mark, tuple(sorted(tags.items())), entries)
 
-    def _permissions(self, raw: Json, *, egress: bool) -> Iterable[Entry]:
+    def _permissions(self, raw: Json, *, egress: bool) -> Iterable[tuple[Entry, str]]:
         for one in items(raw, "IpPermissions"):
             word = text(one.get("IpProtocol"), "IpProtocol")
             if word not in _WORDS and not (word.isdecimal() and int(word) <= 255):
@@ -241,7 +278,8 @@ class Aws:
             for block, key, kind in _SOURCES:
                 for source in one.get(block, ()):
                     found = True
-                    yield self._entry(Entry(egress, value, first, last, kind, text(source.get(key), key)))
+                    entry = self._entry(Entry(egress, value, first, last, kind, text(source.get(key), key)))
+                    yield entry, text(source.get("Description", ""), "a description")
             if not found:
                 raise UnreadableError("a permission for nobody")
 
@@ -286,7 +324,7 @@ class Aws:
     def _group(self, state: State, name: str, members: Mapping[str, int], *, egress: bool) -> Packets:
         group = state.groups[name]
         rows: dict[int, int] = {}
-        for entry in group.entries:
+        for entry in group.texts:
             if entry.egress is egress:
                 row = self.space.row(entry.services())
                 rows[row] = rows.get(row, 0) | self._peers(state, group, entry, members)
@@ -308,6 +346,15 @@ class Aws:
                 other = state.groups.get(entry.peer)
                 near = other is not None and (other.vpc == group.vpc or (group.vpc, other.vpc) in self.peered)
                 return members.get(entry.peer, 0) if near else 0
+
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return what may stay unsaid: packets of protocols that the policy language has no name for."""
+        del exclusive
+        named = 0
+        for value in NAMES:
+            named |= self.space.row(protocol(value))
+        unnamed = self.space.box(self.space.mask(EVERYWHERE), self.space.every_row & ~named)
+        return dict.fromkeys(self.places(state), Beyond(cut=(unnamed, unnamed)))
 
     # --- any order -----------------------------------------------------------------------------------------------
 
@@ -360,6 +407,19 @@ class _Draft:
     lists: dict[str, Prefixes]
 
 
+def _tags(args: Mapping[str, Json], sort: str) -> dict[str, str]:
+    """Return the tags that a call gives to what it makes."""
+    found: dict[str, str] = {}
+    for one in args.get("TagSpecifications", ()):
+        if one.get("ResourceType") != sort:
+            raise UnreadableError(f"tags for a {one.get('ResourceType')}, not for a {sort}")
+        for tag in one["Tags"]:
+            if text(tag["Key"], "a tag") in found:
+                raise UnreadableError(f"tag {tag['Key']} stands twice")
+            found[tag["Key"]] = text(tag["Value"], "a tag")
+    return found
+
+
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -374,8 +434,6 @@ def _create_group(draft: _Draft, act: Act) -> None:
     clash = any(one.vpc == act.made.vpc and one.name.lower() == act.made.name.lower() for one in draft.groups.values())
     if act.object in draft.groups or clash:
         raise UnreadableError(f"security group {act.made.name} is there already")
-    if not act.made.ours:
-        raise UnreadableError(f"security group {act.made.name} is created without our mark")
     draft.groups[act.object] = act.made
 
 
@@ -385,7 +443,7 @@ def _delete_group(draft: _Draft, act: Act) -> None:
         raise UnreadableError(f"security group {act.object} is not ours to delete")
     if any(act.object in one.groups for one in draft.cards.values()):
         raise UnreadableError(f"security group {act.object} is deleted while it is attached")
-    if any(entry.peer == act.object for key, one in draft.groups.items() if key != act.object for entry in one.entries):
+    if any(entry.peer == act.object for key, one in draft.groups.items() if key != act.object for entry in one.texts):
         raise UnreadableError(f"security group {act.object} is deleted while another refers to it")
     del draft.groups[act.object]
 
@@ -397,21 +455,24 @@ def _authorize(draft: _Draft, act: Act) -> None:
             _held(draft, entry.peer)
         if entry.kind == "list" and entry.peer not in draft.lists:
             raise UnreadableError(f"there is no prefix list {entry.peer}")
-    if len(set(act.entries)) < len(act.entries) or not group.entries.isdisjoint(act.entries):
+    if len(set(act.entries)) < len(act.entries) or not group.texts.keys().isdisjoint(act.entries):
         raise UnreadableError(f"an entry of {act.object} is added twice")
-    draft.groups[act.object] = replace(group, entries=group.entries | set(act.entries))
+    draft.groups[act.object] = replace(group, texts={**group.texts, **dict(zip(act.entries, act.texts, strict=True))})
 
 
 def _revoke(draft: _Draft, act: Act) -> None:
     group = _own(draft, act.object)
-    if len(set(act.entries)) < len(act.entries) or not group.entries.issuperset(act.entries):
+    if len(set(act.entries)) < len(act.entries) or not group.texts.keys() >= set(act.entries):
         raise UnreadableError(f"an entry is taken out of {act.object} that is not there")
-    draft.groups[act.object] = replace(group, entries=group.entries - set(act.entries))
+    gone = set(act.entries)
+    draft.groups[act.object] = replace(group, texts={entry: said for entry, said in group.texts.items() if entry not in gone})
 
 
 def _describe(draft: _Draft, act: Act) -> None:
-    if not _own(draft, act.object).entries.issuperset(act.entries):
+    group = _own(draft, act.object)
+    if not group.texts.keys() >= set(act.entries):
         raise UnreadableError(f"an entry of {act.object} is described that is not there")
+    draft.groups[act.object] = replace(group, texts={**group.texts, **dict(zip(act.entries, act.texts, strict=True))})
 
 
 def _own(draft: _Draft, name: str) -> Group:
@@ -461,7 +522,7 @@ def _modify_list(draft: _Draft, act: Act) -> None:
 def _delete_list(draft: _Draft, act: Act) -> None:
     if act.object not in draft.lists:
         raise UnreadableError(f"there is no prefix list {act.object}")
-    if any(entry.peer == act.object for one in draft.groups.values() for entry in one.entries):
+    if any(entry.peer == act.object for one in draft.groups.values() for entry in one.texts):
         raise UnreadableError(f"prefix list {act.object} is deleted while a group refers to it")
     del draft.lists[act.object]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import product
 
-from cloudsync.verify.ground import Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
+from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
 from cloudsync.verify.space import (
     AH,
     ANY,
@@ -277,12 +277,28 @@ class Azure:
 
     def passages(self, state: State, whose: Whose = Whose.ALL) -> Mapping[str, Passage]:
         """Return what each interface lets through: what every NSG before it does, at any of its own addresses."""
+        looked = Look(self, state, self._members(state), whose)
+        return {point: Passage(looked.side(card, egress=False), looked.side(card, egress=True)) for point, card in state.cards.items()}
+
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return what NSGs that are not ours to write cut, families without an address, and the platform's own address.
+
+        In additive targets the denies of others in our NSGs as well: they stand where they are.
+        """
+        looked = Look(self, state, self._members(state), Whose.ALL)
+        platform = self.space.box(self.space.mask(PLATFORM), self.space.every_row)
+        found: dict[str, Beyond] = {}
+        for point, card in state.cards.items():
+            cut = [self.space.everything & ~looked.others(card, egress=egress, denies=not exclusive) for egress in (False, True)]
+            found[point] = Beyond((cut[0], cut[1]), (platform, platform))
+        return found
+
+    def _members(self, state: State) -> Mapping[str, int]:
         members: dict[str, int] = {}
         for card in state.cards.values():
             for group in card.groups:
                 members[group] = members.get(group, 0) | self.space.mask(card.private)
-        looked = Look(self, state, members, whose)
-        return {point: Passage(looked.side(card, egress=False), looked.side(card, egress=True)) for point, card in state.cards.items()}
+        return members
 
     # --- any order -----------------------------------------------------------------------------------------------
 
@@ -323,32 +339,55 @@ class Look:
     def __init__(self, azure: Azure, state: State, members: Mapping[str, int], whose: Whose) -> None:
         self.azure, self.space, self.state, self.members, self.whose = azure, azure.space, state, members, whose
         self._lines: dict[tuple[str, str, bool], tuple[tuple[int, bool, Packets], ...]] = {}
-        self._passed: dict[tuple[tuple[tuple[bool, Packets], ...], ...], Packets] = {}
+        self._passed: dict[tuple[str, str, bool, tuple[int, ...]], Packets] = {}
 
     def side(self, card: Card, *, egress: bool) -> Packets:
         """Return what an interface lets through in one direction."""
         series = [one for one in card.series if self.whose is Whose.ALL or self.state.nsgs[one].managed]
         if self.whose is Whose.OURS and not series:
             return 0
-        lines = [self.line(one, card.vnet, egress=egress) for one in series]
         found = 0
         for atom in self.space.atoms(self.space.mask(card.private)):
-            family = next(one for one in self.space.families if one & atom)
-            passed = self.space.box(family, self.space.every_row)
-            for line in lines:
-                met = tuple((deny, packets) for own, deny, packets in line if own & atom)
-                passed &= self._first(met)
+            passed = self.space.of_family(atom)
+            for nsg in series:
+                passed &= self._first(nsg, card.vnet, atom, egress=egress)
             found |= passed
         return found
 
-    def _first(self, met: tuple[tuple[bool, Packets], ...]) -> Packets:
-        key = (met,)
-        if key not in self._passed:
-            passed = 0
-            for deny, packets in reversed(met):
-                passed = passed & ~packets if deny else passed | packets
-            self._passed[key] = passed
-        return self._passed[key]
+    def others(self, card: Card, *, egress: bool, denies: bool) -> Packets:
+        """Return what could pass if our rules let everything through: cut by foreign NSGs, and by foreign rules in ours if `denies`."""
+        found = 0
+        for atom in self.space.atoms(self.space.mask(card.private)):
+            passed = self.space.of_family(atom)
+            for nsg in card.series:
+                if not self.state.nsgs[nsg].managed:
+                    passed &= self._first(nsg, card.vnet, atom, egress=egress)
+                elif denies:
+                    passed &= ~self._denied(nsg, card.vnet, atom, egress=egress)
+            found |= passed
+        return found
+
+    def _denied(self, nsg: str, vnet: str, atom: int, *, egress: bool) -> Packets:
+        found = 0
+        for rule in sorted(self.state.nsgs[nsg].rules, key=lambda one: one.priority, reverse=True):
+            resolved = self._resolved(rule, vnet) if rule.egress is egress and not rule.ours else None
+            if resolved is not None and resolved[0] & atom:
+                found = found | resolved[2] if rule.deny else found & ~resolved[2]
+        return found
+
+    def _first(self, nsg: str, vnet: str, atom: int, *, egress: bool) -> Packets:
+        """Return what an NSG lets through at one own address: the first rule that matches decides."""
+        line = self.line(nsg, vnet, egress=egress)
+        met = tuple(at for at, (own, _, _) in enumerate(line) if own & atom)
+        key = (nsg, vnet, egress, met)
+        found = self._passed.get(key)
+        if found is None:
+            found = 0
+            for at in reversed(met):
+                _, deny, packets = line[at]
+                found = found & ~packets if deny else found | packets
+            self._passed[key] = found
+        return found
 
     def line(self, nsg: str, vnet: str, *, egress: bool) -> tuple[tuple[int, bool, Packets], ...]:
         """Return the rules of one direction of an NSG in their order: own addresses, whether it denies, packets."""

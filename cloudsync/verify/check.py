@@ -12,7 +12,7 @@ from cloudsync.verify.azure import Azure
 from cloudsync.verify.document import Document, Pool, Target
 from cloudsync.verify.f5 import F5
 from cloudsync.verify.gcp import Gcp
-from cloudsync.verify.ground import Json, Passage, Place, Platform, Whose, items, mapping
+from cloudsync.verify.ground import Beyond, Json, Passage, Place, Platform, Whose, items, mapping
 from cloudsync.verify.memory import Memory
 from cloudsync.verify.policy import Book, Meaning, addresses_of
 from cloudsync.verify.policy import read as read_book
@@ -71,7 +71,9 @@ class Case:
     def objections(self, platform: Platform[Any, Any]) -> Iterator[Objection]:
         """Yield everything that speaks against the target's plan."""
         yield from self._problems()
-        start = platform.read(self.target.evidence["table"])
+        table = mapping(self.target.evidence["table"], "the table")
+        promised = platform.read(files.changed(table, mapping(self.target.evidence["end"], "the end")))
+        start = platform.read(table)
         phases = [
             (str(phase["name"]), [platform.act(step["payload"], step) for step in phase["steps"]], phase["steps"])
             for phase in items(self.target.plan.get("phases", []), "phases")
@@ -83,8 +85,10 @@ class Case:
         for _, acts, _ in phases:
             states.append(platform.after(states[-1], acts))
         end = states[-1]
+        if end != promised:
+            yield self._no(Kind.TOLD, f"the steps do not lead to the table that the plan promises: {differing(end, promised)}")
         old, new = platform.passages(start), platform.passages(end)
-        yield from self._wanted(platform, new, platform.passages(end, Whose.OURS))
+        yield from self._wanted(platform, end, new)
         yield from self._told(platform, (start, end), (old, new))
         self.states = 1
         for (name, acts, steps), state in zip(phases, states, strict=False):
@@ -114,8 +118,10 @@ class Case:
 
     # --- what is reached -----------------------------------------------------------------------------------------
 
-    def _wanted(self, platform: Platform[Any, Any], end: Mapping[str, Passage], ours: Mapping[str, Passage]) -> Iterator[Objection]:
+    def _wanted(self, platform: Platform[Any, Any], state: object, end: Mapping[str, Passage]) -> Iterator[Objection]:
         """Hold the end state to what is wanted, and what is wanted to the policy."""
+        ours = platform.passages(state, Whose.OURS)
+        beyond = platform.beyond(state, exclusive=self.target.plan.get("mode") == "exclusive")
         meaning = Meaning(self.book, self.space)
         owed = wishes(meaning, self.target, self.places, unfamilied=platform.unfamilied)
         held = {str(one["point"]): one for one in self.target.evidence["points"]}
@@ -125,15 +131,15 @@ class Case:
             what = "is enforced by the policy, and the file holds it to nothing" if point in owed else "is held to something without reason"
             yield self._no(Kind.WANTED, what, point)
         for point in sorted(owed.keys() & held.keys()):
-            yield from self._held(
-                owed[point], mapping(held[point], "a point"), (end if not held[point]["ours_only"] else ours).get(point, SHUT)
-            )
+            one = mapping(held[point], "a point")
+            found = (ours if one["ours_only"] else end).get(point, SHUT)
+            yield from self._held(owed[point], one, found, beyond.get(point, Beyond()))
 
-    def _held(self, wish: Wish, held: Mapping[str, Json], found: Passage) -> Iterator[Objection]:
+    def _held(self, wish: Wish, held: Mapping[str, Json], found: Passage, beyond: Beyond) -> Iterator[Objection]:
         point = str(held["point"])
         packets = {key: self._pair(held, key) for key in ("least", "most", "left_out", "forced", "plumbing")}
         kept = {key: self.pool.packets(self.space, held[key]) for key in ("kept_in", "kept_out", "was_out") if key in held}
-        for message, witness in wish.faults(held, kept, packets):
+        for message, witness in wish.faults(held, kept, packets, beyond):
             yield self._no(Kind.WANTED, message, point, self._said(*witness) if witness else "")
         for side, (direction, passes) in enumerate(found.sides()):
             missing, excess = packets["least"][side] & ~passes, passes & ~packets["most"][side]
@@ -213,6 +219,20 @@ class Case:
         peer = self.space.address_text(address) + (f" ({who})" if who else "")
         way = f"from {peer}" if direction == "inbound" else f"to {peer}"
         return f"{direction} {self.space.service_text(service)} {way}"
+
+
+def differing(one: object, other: object) -> str:
+    """Name a few objects in which two states of a platform differ."""
+    found: list[str] = []
+    for name in getattr(type(one), "__slots__", ()):
+        left, right = getattr(one, name), getattr(other, name)
+        if left == right:
+            continue
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found.extend(sorted(str(key) for key in left.keys() | right.keys() if left.get(key) != right.get(key)))
+        else:
+            found.append(name)
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 TOLD = ("before", "after", "ours_before", "ours_after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -88,10 +88,43 @@ def _set(raw: Json) -> Rows:
         if family not in (4, 6):
             raise UnreadableError(f"family {family!r}")
         spans = addresses_of(peers)
-        if any(span[0] != family for span in spans):
-            raise UnreadableError("a band of a packet set mixes families")
+        if not spans or any(span[0] != family for span in spans) or not _ascending([span[1:] for span in spans], apart=2):
+            raise UnreadableError("the peers of a packet set are not in order, or of another family")
         found.append((family, runs_of(services), spans))
+    for family in (4, 6):
+        if not _ascending([run for row in found if row[0] == family for run in row[1]], apart=1):
+            raise UnreadableError("the services of a packet set are not in order")
     return tuple(found)
+
+
+def _ascending(spans: Iterable[tuple[int, int]], *, apart: int) -> bool:
+    """Tell whether runs follow each other without overlap, `apart` numbers between an end and the next start at least."""
+    last = -apart
+    for first, end in spans:
+        if first < last + apart or end < first:
+            return False
+        last = end
+    return True
+
+
+def changed(table: Mapping[str, Json], end: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return a dump with what differs at the end put in."""
+    found = dict(table)
+    for key, change in end.items():
+        if "whole" in change:
+            found[key] = change["whole"]
+        elif isinstance(found.get(key), list):
+            gone = set(items(change["gone"], "what goes"))
+            if not gone <= set(range(len(found[key]))):
+                raise UnreadableError(f"{key}: something goes that is not there")
+            found[key] = [one for at, one in enumerate(found[key]) if at not in gone] + items(change["new"], "what comes")
+        else:
+            before = mapping(found[key], key)
+            if not set(change["gone"]) <= before.keys():
+                raise UnreadableError(f"{key}: something goes that is not there")
+            kept = {name: one for name, one in before.items() if name not in change["gone"]}
+            found[key] = {**kept, **mapping(change["new"], "what comes")}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +182,8 @@ def digest(value: Json) -> str:
 def target_digest(plan: Mapping[str, Json], pool: list[Json]) -> str:
     """Return the digest that names a target's plan: its fields with the packet sets written out."""
     named = {key: plan.get(key, _ABSENT.get(key)) for key in _NAMED}
+    if plan.get("component") is not None:
+        named["component"] = plan["component"]
     named["adoptions"] = [
         {key: pool[value] if key in ("inbound", "outbound") else value for key, value in one.items()} for one in named["adoptions"]
     ]

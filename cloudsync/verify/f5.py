@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cloudsync.verify.f5_words import Ends, Rule, dumped_rule, from_body, span_in, spans_of
-from cloudsync.verify.ground import Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
+from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
 from cloudsync.verify.space import ANY, BLOCK, EVERYWHERE, PORTED, Packets, Runs, Space, Spans, UnreadableError, networks, ports
 
 _POLICY, _LIST = "/mgmt/tm/security/firewall/policy", "/mgmt/tm/security/firewall/address-list"
@@ -26,6 +26,7 @@ class Policy:
     """One policy with its rules in their order."""
 
     ours: bool
+    said: str
     rules: tuple[Rule, ...]
 
 
@@ -34,6 +35,7 @@ class AddressList:
     """One address list. `odd`: it holds what nobody here can evaluate."""
 
     ours: bool
+    said: str
     spans: tuple[str, ...]
     lists: tuple[str, ...]
     odd: bool
@@ -123,7 +125,9 @@ class F5:
         self.rule_lists = {one["path"]: tuple(self._told(dumped_rule(raw)) for raw in one["rules"]) for one in top["rule_lists"]}
         policies = {
             text(one["path"], "a policy"): Policy(
-                one["ours"] is True, tuple(self._told(dumped_rule(raw)) for raw in items(one["rules"], "rules"))
+                one["ours"] is True,
+                text(one["description"], "a description"),
+                tuple(self._told(dumped_rule(raw)) for raw in items(one["rules"], "rules")),
             )
             for one in items(top.get("policies"), "policies")
         }
@@ -138,7 +142,8 @@ class F5:
         return Virtual(number(one["route_domain"], "a route domain"), spans[0], spans[1], runs, one["enforced"], one["skipped"])
 
     def _list(self, one: Json) -> AddressList:
-        found = AddressList(one["ours"] is True, texts(one["addresses"], "addresses"), texts(one["lists"], "lists"), bool(one["odd"]))
+        spans, said = tuple(sorted(texts(one["addresses"], "addresses"))), text(one["description"], "a description")
+        found = AddressList(one["ours"] is True, said, spans, texts(one["lists"], "lists"), bool(one["odd"]))
         self._note(found.spans)
         return found
 
@@ -213,16 +218,16 @@ class F5:
             after = found[-1].name
         if len({one.name for one in found}) < len(found):
             raise UnreadableError("two rules of a policy have one name")
-        return Policy(self._marked(body), tuple(found))
+        return Policy(self._marked(body), text(body.get("description"), "a description"), tuple(found))
 
     def _sent(self, body: Mapping[str, Json]) -> AddressList:
         if set(body) - {"name", "partition", "subPath", "description", "addresses"}:
             raise UnreadableError("a list says more than addresses")
-        spans = spans_of(body.get("addresses"))
+        spans = tuple(sorted(spans_of(body.get("addresses"))))
         if not spans:
             raise UnreadableError("a list of ours would be empty, which means anybody")
         self._note(spans)
-        return AddressList(self._marked(body), spans, (), odd=False)
+        return AddressList(self._marked(body), text(body.get("description"), "a description"), spans, (), odd=False)
 
     def after(self, state: State, acts: Iterable[Act]) -> State:
         """Return the state after acts in their order."""
@@ -279,6 +284,35 @@ class F5:
             left = passed | ended
         return left
 
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return what a virtual server does not listen on, and what the policies of others do before ours and behind."""
+        del exclusive
+        look, everything = Look(self, state), self.space.everything
+        found: dict[str, Beyond] = {}
+        for path, virtual in state.virtuals.items():
+            taken = self.space.packets(virtual.peers, virtual.listens)
+            most, least = (self._around(look, (path, virtual), taken, wide=wide) for wide in (True, False))
+            found[f"{self.scope}{path}"] = Beyond((everything & ~most, everything), (least, everything))
+        return found
+
+    def _around(self, look: Look, at: tuple[str, Virtual], taken: Packets, *, wide: bool) -> Packets:
+        """Return what would get in if our policies let everything on, or nothing."""
+        path, virtual = at
+        on, done = taken, 0
+        own = self.running.get(path, virtual.enforced)
+        for policy in (self.running.get(GLOBAL, self.enforced), look.of_domain(virtual.domain)):
+            if look.ours(policy):
+                on = on if wide else 0
+            elif policy:
+                passed, ended = look.judge(policy, virtual, on)
+                on, done = passed, done | ended
+        if look.ours(own):
+            return done | (on if wide else 0)
+        if not own:
+            return done | (on if self.opens else 0)
+        passed, ended = look.judge(own, virtual, on, unmatched=self.opens)
+        return done | passed | ended
+
     # --- any order -----------------------------------------------------------------------------------------------
 
     def corners(self, state: State, acts: Sequence[Act]) -> Corners[State]:
@@ -323,11 +357,12 @@ class Look:
         if key not in self._flats:
             self._flats[key] = list(self._resolved(policy, virtual.domain, alone=alone))
         own = self.space.mask(virtual.addresses)
-        met = tuple((action, hit) for action, to, hit in self._flats[key] if to is None or to & own)
-        memo = (met, packets, unmatched)
+        flats = self._flats[key]
+        met = tuple(at for at, (_, to, _) in enumerate(flats) if to is None or to & own)
+        memo = (key, met, packets, unmatched)
         if memo not in self._judged:
             left, on, done = packets, 0, 0
-            for action, hit in met:
+            for action, _, hit in map(flats.__getitem__, met):
                 now = left & hit
                 left &= ~hit
                 if action == "accept":
@@ -441,7 +476,7 @@ class _Draft:
         else:
             assert isinstance(call.made, AddressList)
             held = self.lists.get(call.path)
-            self.lists[call.path] = call.made if held is None else replace(held, spans=call.made.spans)
+            self.lists[call.path] = call.made if held is None else replace(held, said=call.made.said, spans=call.made.spans)
 
     def _attach(self, call: Call) -> None:
         if call.path not in (self.virtuals if call.kind == "virtual" else self.domains):

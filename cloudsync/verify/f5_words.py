@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cloudsync.verify.ground import Json, items, mapping, number, text, texts
@@ -50,7 +50,10 @@ class Rule:
     port_lists: tuple[str, ...]
     enabled: bool
     rule_list: str
-    odd: tuple[str, ...]
+    odd: tuple[str, ...] = field(compare=False)
+    said: str
+    """Its description."""
+    logged: bool
 
     @property
     def inherited(self) -> bool:
@@ -60,12 +63,24 @@ class Rule:
 
 def dumped_rule(raw: Json) -> Rule:
     """Return a rule of a dump."""
-    _, enabled, _, rule_list, _, odd, _, name, action, source, destination, native = items(raw, "a rule")
+    _, enabled, logged, rule_list, said_of, odd, _, name, action, source, destination, native = items(raw, "a rule")
     value, said, types, port_lists = items(native, "the services of a rule")
     found = _services(number(value, "a protocol"), [(one[0], one[1]) for one in said], [(one[0], one[1]) for one in types])
-    ends = [Ends(texts(one[0], "addresses"), texts(one[1], "lists")) for one in (source, destination)]
+    ends = [Ends(tuple(sorted(texts(one[0], "addresses"))), tuple(sorted(texts(one[1], "lists")))) for one in (source, destination)]
     return Rule(
-        name, action, ends[0], ends[1], value, bool(said), found, texts(port_lists, "lists"), enabled is True, rule_list, texts(odd, "odd")
+        name,
+        action,
+        ends[0],
+        ends[1],
+        value,
+        bool(said),
+        found,
+        texts(port_lists, "lists"),
+        enabled is True,
+        rule_list,
+        texts(odd, "odd"),
+        said_of,
+        logged is True,
     )
 
 
@@ -89,13 +104,18 @@ def from_body(raw: Json) -> Rule:
     value = _protocol(one.get("ipProtocol", "any"))
     said = [_port(name) for name in spans_of(destination.get("ports"))]
     types = [_type(name) for name in spans_of(one.get("icmp"))]
-    ends = [Ends(spans_of(end.get("addresses")), _paths(end.get("addressLists"))) for end in (source, destination)]
+    ends = [
+        Ends(tuple(sorted(spans_of(end.get("addresses")))), tuple(sorted(_paths(end.get("addressLists"))))) for end in (source, destination)
+    ]
+    described, logged = str(one.get("description") or ""), one.get("log") == "yes"
     found = _services(value, said, types)
     lists = _paths(destination.get("portLists"))
     name = text(one.get("name"), "a rule's name")
     if not name.startswith("was_") and (odd or set(one) - _READ):
         raise UnreadableError(f"rule {name} of ours says what nobody here can evaluate")
-    return Rule(name, action, ends[0], ends[1], value, bool(said), found, lists, status != "disabled", listed, tuple(odd))
+    return Rule(
+        name, action, ends[0], ends[1], value, bool(said), found, lists, status != "disabled", listed, tuple(odd), described, logged
+    )
 
 
 def spans_of(raw: Json) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cloudsync.verify.ground import Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
+from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
 from cloudsync.verify.space import ANY, BLOCK, PORTED, Packets, Runs, Space, Spans, UnreadableError, networks, ports, protocol
 
 _NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "esp": 50, "ah": 51, "sctp": 132, "ipip": 94}
@@ -44,6 +44,8 @@ class Rule:
     peer_accounts: tuple[str, ...] = ()
     ours: bool = False
     on: bool = True
+    said: str = ""
+    """Its description, and what it logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,16 @@ class Act:
     object: str
     rule: Rule | None = None
     off: bool = False
+    said: str = ""
+    """The description that a patch leaves."""
     tags: tuple[str, ...] = ()
     expect: tuple[str, ...] = ()
+
+
+Line = list[tuple[Rule, int, Packets]]
+"""Rules of one network and direction in the order of evaluation, with the own addresses they act on and the packets they match."""
+Near = tuple[tuple[tuple[int, ...], ...], ...]
+"""Rules of policies before and after the network's, by their places."""
 
 
 class Gcp:
@@ -182,6 +192,7 @@ class Gcp:
             peer_accounts=accounts,
             ours=self._marked(name, description),
             on=one.get("disabled") is not True,
+            said=json.dumps([description, _logging(one.get("logConfig") or {})], sort_keys=True),
         )
 
     def _marked(self, name: str, description: str) -> bool:
@@ -211,7 +222,9 @@ class Gcp:
                 body = mapping(top.get("body"), "a body")
                 if set(body) != {"description", "disabled"}:
                     raise UnreadableError("a patch of more than whether a rule is on")
-                return Act("patch", text(top.get("rule"), "rule"), off=body["disabled"] is True)
+                return Act(
+                    "patch", text(top.get("rule"), "rule"), off=body["disabled"] is True, said=text(body["description"], "a description")
+                )
             case "instances.setTags":
                 tags, expect = texts(top.get("items"), "tags"), texts(top.get("expect"), "tags")
                 return Act("tags", text(top.get("instance"), "instance"), tags=tags, expect=expect)
@@ -235,7 +248,8 @@ class Gcp:
                 case "patch":
                     if known is None or known.ours:
                         raise UnreadableError(f"rule {act.object} is not there, or ours, which are never edited")
-                    rules[act.object] = replace(known, on=not act.off)
+                    logs = json.loads(known.said)[1]
+                    rules[act.object] = replace(known, on=not act.off, said=json.dumps([act.said, logs], sort_keys=True))
                 case _:
                     mine = [point for point, one in cards.items() if one.vm == act.object]
                     if not mine or any(cards[point].tags != act.expect for point in mine):
@@ -251,7 +265,7 @@ class Gcp:
 
     def passages(self, state: State, whose: Whose = Whose.ALL) -> Mapping[str, Passage]:
         """Return what each interface lets through."""
-        lines: dict[tuple[str, bool], list[tuple[Rule, int, Packets]]] = {}
+        lines: dict[tuple[str, bool], Line] = {}
         members = self._members(state)
         for rule in sorted(state.rules.values(), key=lambda one: (one.priority, one.action == "allow", one.name)):
             if rule.on and (whose is Whose.ALL or rule.ours):
@@ -283,43 +297,77 @@ class Gcp:
                 found |= members.get((rule.network, kind, name), 0)
         return found
 
-    def _side(
-        self, card: Card, line: list[tuple[Rule, int, Packets]], memo: dict[tuple[object, ...], Packets], whose: Whose, *, egress: bool
-    ) -> Packets:
-        meant = [one for one in line if _aimed(one[0], card)]
-        passed = 0
+    def _side(self, card: Card, line: Line, memo: dict[tuple[object, ...], Packets], whose: Whose, *, egress: bool) -> Packets:
+        meant = [at for at, (rule, _, _) in enumerate(line) if _aimed(rule, card)]
         network = self.networks[card.network]
+        passed = 0
         for atom in self.space.atoms(self.space.mask(card.inside)):
-            family = next(one for one in self.space.families if one & atom)
-            mine = tuple((rule.action, packets) for rule, own, packets in meant if own & atom)
-            around = (
-                ()
-                if whose is Whose.OURS
-                else tuple(tuple(_policies(part, self, card, atom, egress=egress)) for part in (network.before, network.after))
-            )
-            key = (mine, around, family, egress, whose)
+            mine = tuple(at for at in meant if line[at][1] & atom)
+            near = self._near(network, card, atom, egress=egress) if whose is Whose.ALL else ()
+            key = (card.network, egress, atom < self.space.families[1] & -self.space.families[1], mine, near)
             if key not in memo:
-                memo[key] = self._decided(mine, around, family, egress=egress)
+                rules = [(line[at][0].action, line[at][2]) for at in mine]
+                memo[key] = self._decided(network, near, rules, egress=egress) & self.space.of_family(atom)
             passed |= memo[key]
         return passed
 
-    def _decided(
-        self,
-        mine: tuple[tuple[str, Packets], ...],
-        around: tuple[tuple[tuple[tuple[str, Packets], ...], ...], ...],
-        family: int,
-        *,
-        egress: bool,
-    ) -> Packets:
-        whole = self.space.box(family, self.space.every_row)
-        before, after = around or ((), ())
-        passed = whole if egress and around else 0
-        for policy in reversed(after):
-            passed = _first(policy, passed)
-        passed = _first(mine, passed)
-        for policy in reversed(before):
-            passed = _first(policy, passed)
-        return passed & whole
+    def _near(self, network: Network, card: Card, atom: int, *, egress: bool) -> Near:
+        """Return which rules of each policy act on one own address of an interface, by their places."""
+        return tuple(
+            tuple(
+                tuple(
+                    at
+                    for at, rule in enumerate(policy)
+                    if rule.egress is egress
+                    and (not rule.accounts or card.account in rule.accounts)
+                    and (not rule.own or self.space.mask(rule.own) & atom)
+                )
+                for policy in policies
+            )
+            for policies in (network.before, network.after)
+        )
+
+    def _decided(self, network: Network, near: Near, rules: list[tuple[str, Packets]], *, egress: bool) -> Packets:
+        if not near:
+            return _first(rules, 0)
+        passed = self.space.everything if egress else 0
+        for policy, places in reversed(tuple(zip(network.after, near[1], strict=True))):
+            passed = _first(self._acting(policy, places), passed)
+        passed = _first(rules, passed)
+        for policy, places in reversed(tuple(zip(network.before, near[0], strict=True))):
+            passed = _first(self._acting(policy, places), passed)
+        return passed
+
+    def _acting(self, policy: tuple[Rule, ...], places: tuple[int, ...]) -> list[tuple[str, Packets]]:
+        return [(policy[at].action, self.space.packets(policy[at].peers, policy[at].services)) for at in places]
+
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return what policies, and families without an address, decide before any rule of the network is asked."""
+        del exclusive
+        memo: dict[tuple[str, Near, Packets], tuple[Packets, Packets]] = {}
+        found: dict[str, Beyond] = {}
+        for point, card in state.cards.items():
+            sides = [self._around(card, memo, egress=egress) for egress in (False, True)]
+            found[point] = Beyond((sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]))
+        return found
+
+    def _around(
+        self, card: Card, memo: dict[tuple[str, Near, Packets], tuple[Packets, Packets]], *, egress: bool
+    ) -> tuple[Packets, Packets]:
+        """Return what cannot pass even if rules let through everything, and what passes even if they let through nothing."""
+        network = self.networks[card.network]
+        most = least = 0
+        for atom in self.space.atoms(self.space.mask(card.inside)):
+            near, whole = self._near(network, card, atom, egress=egress), self.space.of_family(atom)
+            key = (card.network, near, whole)
+            if key not in memo:
+                wide, narrow = whole, 0
+                for policy, places in reversed(tuple(zip(network.before, near[0], strict=True))):
+                    acting = self._acting(policy, places)
+                    wide, narrow = _first(acting, wide) & whole, _first(acting, narrow) & whole
+                memo[key] = wide, narrow
+            most, least = most | memo[key][0], least | memo[key][1]
+        return self.space.everything & ~most, least
 
     # --- any order -----------------------------------------------------------------------------------------------
 
@@ -350,6 +398,13 @@ class Gcp:
         return tuple(replace(one, members=members) for one in (state, moved) for members in (old, new))
 
 
+def _logging(config: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what a rule logs; nothing where it is off. All metadata is what is filled in where a rule does not say."""
+    if not config.get("enable"):
+        return {}
+    return {key: value for key, value in config.items() if (key, value) != ("metadata", "INCLUDE_ALL_METADATA")}
+
+
 def _path(url: str) -> str:
     at = url.find("projects/")
     if at < 0:
@@ -364,24 +419,10 @@ def _aimed(rule: Rule, card: Card) -> bool:
     return card.account in rule.accounts or any(tag in rule.tags for tag in card.tags)
 
 
-def _policies(
-    policies: tuple[tuple[Rule, ...], ...], gcp: Gcp, card: Card, atom: int, *, egress: bool
-) -> Iterator[tuple[tuple[str, Packets], ...]]:
-    """Yield each policy as actions and packets, as far as it acts on one own address of an interface."""
-    for policy in policies:
-        yield tuple(
-            (rule.action, gcp.space.packets(rule.peers, rule.services))
-            for rule in policy
-            if rule.egress is egress
-            and (not rule.accounts or card.account in rule.accounts)
-            and (not rule.own or gcp.space.mask(rule.own) & atom)
-        )
-
-
-def _first(line: Iterable[tuple[str, Packets]], after: Packets) -> Packets:
+def _first(line: Sequence[tuple[str, Packets]], after: Packets) -> Packets:
     """Return what passes a list of rules, the first that matches deciding; `after` is what passes where none does, or one passes it on."""
     passed = after
-    for action, packets in reversed(tuple(line)):
+    for action, packets in reversed(line):
         if action == "allow":
             passed |= packets
         elif action == "deny":

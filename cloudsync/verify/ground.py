@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -41,6 +41,14 @@ class Place:
     skipped: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What no table of ours decides at a point, inbound and outbound: packets that may be cut, and that may pass, whatever we write."""
+
+    cut: tuple[Packets, Packets] = (0, 0)
+    always: tuple[Packets, Packets] = (0, 0)
+
+
 State = TypeVar("State")
 Act = TypeVar("Act")
 
@@ -73,6 +81,9 @@ class Platform(Protocol[State, Act]):
 
     def passages(self, state: State, whose: Whose = Whose.ALL) -> Mapping[str, Passage]:
         """Return what every point lets through."""
+
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return what no table of ours decides at every point. `exclusive`: no rule of somebody else's may stand in our way."""
 
     def corners(self, state: State, acts: Sequence[Act]) -> Corners[State]:
         """Return what bounds a phase whose acts take effect in any order."""
@@ -109,10 +120,3 @@ def number(value: Json, what: str) -> int:
 def texts(value: Json, what: str) -> tuple[str, ...]:
     """Return a JSON list of texts."""
     return tuple(text(one, what) for one in items(value, what))
-
-
-@dataclass(slots=True)
-class Memo:
-    """Remembers packets by what they were made of."""
-
-    known: dict[object, Packets] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cloudsync.verify.ground import Corners, Json, Passage, Place, Whose, items, mapping, text, texts
+from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, text, texts
 from cloudsync.verify.space import BLOCK, Packets, Runs, Space, Span, Spans, UnreadableError, network, networks
 
 Rule = tuple[Span, Runs]
@@ -143,6 +143,11 @@ class Memory:
                     inbound |= said[name]
             found[key] = Passage(inbound)
         return found
+
+    def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
+        """Return nothing: here our groups decide everything."""
+        del state, exclusive
+        return {}
 
     def corners(self, state: State, acts: Sequence[Act]) -> Corners[State]:
         """Return what bounds a phase: groups that only grow or only shrink, and points as before or as after."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cloudsync.verify.ground import Json, items, mapping, text, texts
 from cloudsync.verify.space import (
@@ -216,9 +217,14 @@ def _machine(one: Json) -> Machine:
 
 
 def runs_of(raw: Json) -> Runs:
-    """Return services as plan files say them: `protocol/first-last`."""
+    """Return services as plan files say them: `protocol/first-last`, neighbours joined."""
+    return _runs(texts(raw, "services"))
+
+
+@lru_cache(maxsize=4096)
+def _runs(said: tuple[str, ...]) -> Runs:
     found: list[tuple[int, int]] = []
-    for one in texts(raw, "services"):
+    for one in said:
         number, _, span = one.partition("/")
         first, _, last = span.partition("-")
         try:
@@ -227,15 +233,18 @@ def runs_of(raw: Json) -> Runs:
             raise UnreadableError(f"service {one!r}") from error
         if not (0 <= base < 256 * BLOCK and 0 <= low <= high < BLOCK):
             raise UnreadableError(f"service {one!r}")
-        found.append((base + low, base + high))
+        if found and found[-1][1] + 1 == base + low:
+            found[-1] = (found[-1][0], base + high)
+        else:
+            found.append((base + low, base + high))
     return tuple(found)
 
 
 def _widened(services: Runs, accept: tuple[str, ...]) -> Runs:
     found = list(services)
-    for first, _ in services:
-        number = first // BLOCK
-        if (number in PORTED and "any-port" in accept) or (number in (ICMP, ICMPV6) and "any-type" in accept):
+    for number in (*sorted(PORTED), ICMP, ICMPV6):
+        named = any(first < (number + 1) * BLOCK and last >= number * BLOCK for first, last in services)
+        if named and ("any-port" if number in PORTED else "any-type") in accept:
             found.extend(protocol(number))
     return tuple(found)
 

@@ -81,6 +81,7 @@ class Space:
         self._boxes: dict[tuple[int, int], Packets] = {}
         self._starts: dict[int, list[int]] = {}
         self._services: list[int] = []
+        self._whole: tuple[Packets, Packets] = (0, 0)
         self.width = 0
         self.everything: Packets = 0
 
@@ -111,8 +112,9 @@ class Space:
         four = (1 << self._border) - 1
         six = ((1 << len(self._starts[6])) - 1) << self._border
         # There is no ICMPv6 over IPv4, and no ICMP over IPv6.
-        self.everything = self._product(four, self.every_row & ~self.row(protocol(ICMPV6)))
-        self.everything |= self._product(six, self.every_row & ~self.row(protocol(ICMP)))
+        whole = self._product(four, self.every_row & ~self.row(protocol(ICMPV6)))
+        self._whole = (whole, self._product(six, self.every_row & ~self.row(protocol(ICMP))))
+        self.everything = self._whole[0] | self._whole[1]
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -203,6 +205,10 @@ class Space:
         if atom < self._border:
             return str(IPv4Address(self._starts[4][atom]))
         return str(IPv6Address(self._starts[6][atom - self._border]))
+
+    def of_family(self, atom: int) -> Packets:
+        """Return every packet of the family of an address."""
+        return self._whole[0] if atom < 1 << self._border else self._whole[1]
 
     @property
     def every_row(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cloudsync.verify.document import Target
-from cloudsync.verify.ground import Json, Place, items, texts
+from cloudsync.verify.ground import Beyond, Json, Place, items, texts
 from cloudsync.verify.policy import Meaning, Ruling, addresses_of
 from cloudsync.verify.space import ANY, Packets
 
@@ -29,7 +29,9 @@ class Wish:
     tolerated: Packets
     """Packets of workloads that were missing for the first time: entries for them stay one more run."""
 
-    def faults(self, held: Mapping[str, Json], kept: Mapping[str, Packets], said: Mapping[str, tuple[Packets, Packets]]) -> Iterator[Fault]:
+    def faults(
+        self, held: Mapping[str, Json], kept: Mapping[str, Packets], said: Mapping[str, tuple[Packets, Packets]], beyond: Beyond
+    ) -> Iterator[Fault]:
         """Yield what of a file's wishes at a point does not follow from the policy. `said`: what the file says, by key and direction."""
         if held["ours_only"] is not (not self.exclusive) or ("kept_in" in kept) is not self.exclusive:
             yield f"whose rules are looked at does not fit the mode of the target ({'exclusive' if self.exclusive else 'additive'})", None
@@ -37,13 +39,24 @@ class Wish:
         yield from self._past(kept)
         least, most = self._derived(kept)
         for side, direction in enumerate(("inbound", "outbound")):
-            out, always, platform = said["left_out"][side], said["forced"][side], said["plumbing"][side]
-            wrong = ((least[side] & self.owed & ~out) | platform) ^ said["least"][side]
-            if wrong:
-                yield "the least that the file wants is not what the policy says", (direction, wrong)
-            wrong = (most[side] | always | platform) ^ said["most"][side]
-            if wrong:
-                yield "the most that the file allows is not what the policy says", (direction, wrong)
+            wanted, allowed = least[side] & self.owed, most[side]
+            # What the platform decides itself stands in the file exactly as far as it makes a difference.
+            beside = {
+                "left_out": wanted & ~said["least"][side],
+                "plumbing": said["least"][side] & ~wanted,
+                "forced": said["most"][side] & ~(allowed | said["plumbing"][side]),
+            }
+            short = allowed & ~said["most"][side]
+            if short:
+                yield "the most that the file allows is less than what the policy says", (direction, short)
+            for key, is_now in beside.items():
+                wrong = is_now ^ said[key][side]
+                if wrong:
+                    yield f"what the file wants is not what the policy says ({key})", (direction, wrong)
+            for key, possible in (("left_out", beyond.cut[side]), ("plumbing", beyond.always[side]), ("forced", beyond.always[side])):
+                wrong = said[key][side] & ~possible
+                if wrong:
+                    yield f"the file says that the platform decides this itself ({key}), and it does not", (direction, wrong)
 
     def _past(self, kept: Mapping[str, Packets]) -> Iterator[Fault]:
         """Yield what the past may not keep: at full points nothing inbound; at selective ones nothing that deny, never or S closes."""
