@@ -10,8 +10,14 @@ FLOOR = 95.0
 
 SCOPES: dict[str, tuple[str, ...]] = {
     "guard": ("cloudsync/guard",),
-    "plan": ("cloudsync/plan",),
-    "proof": ("cloudsync/proof", "cloudsync/diff.py"),
+    "plan": (
+        *("tests/unit/test_plan_*.py", "tests/unit/test_guard_*.py", "tests/unit/test_proof_each.py", "tests/unit/test_terraform_*.py"),
+        *("tests/unit/test_together.py", "tests/unit/test_run_wall.py", "tests/property/test_order.py", "tests/property/test_course.py"),
+    ),
+    "proof": (
+        *("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_explain_*.py", "tests/unit/test_drift_*.py"),
+        *("tests/property/test_order.py", "tests/property/test_course.py", "tests/property/test_policy_sides.py"),
+    ),
     "apply": ("cloudsync/apply.py",),
     "store": ("cloudsync/store/journal.py", "cloudsync/store/audit.py", "cloudsync/store/lease.py"),
 }
