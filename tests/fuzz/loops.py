@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.mutate import blind
-from tests.fuzz.targets import Target
+from tests.fuzz.values import Target
 
 SLOW_S = 5.0
 """Processor time after which an input of at most twenty kilobytes counts as a bomb."""

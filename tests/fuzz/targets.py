@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -40,6 +39,7 @@ from cloudsync_gcp.table import Network
 from tests.fuzz import seeds
 from tests.fuzz.mutate import Choices, edited
 from tests.fuzz.record_samples import SAMPLES
+from tests.fuzz.values import Target
 
 Json = Any
 HERE = Where("fuzz")
@@ -51,16 +51,6 @@ _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 class BrokenError(AssertionError):
     """A promise about an input that was taken does not hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One parser. `run` takes any bytes; `seeds` are what it really reads, `words` what that is made of."""
-
-    name: str
-    run: Callable[[bytes], None]
-    seeds: Callable[[], list[bytes]]
-    words: tuple[bytes, ...]
 
 
 def _told(findings: tuple[Finding, ...], content: bytes, *, behind: int = 2) -> None:

@@ -10,7 +10,8 @@ import pytest
 from tests.fuzz.loops import Crashes, feed_blindly
 from tests.fuzz.mutate import Choices, edited
 from tests.fuzz.record_samples import PLATFORMS, SAMPLES
-from tests.fuzz.targets import ADAPTERS, TARGETS, Target
+from tests.fuzz.targets import ADAPTERS, TARGETS
+from tests.fuzz.values import Target
 from tests.trust.budget import budget, seed
 from tests.trust.figures import record
 
