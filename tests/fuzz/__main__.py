@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
     print(f"seed {asked.seed} · {asked.seconds} s for each target · {', '.join(ways)}", flush=True)
     jobs = [(name, way) for name in asked.targets or TARGETS for way in ways]
     with ThreadPoolExecutor(asked.workers) as pool:
-        ran = list(pool.map(lambda job: _run(*job, asked.seconds // len(ways), asked.seed), jobs))
+        ran = list(pool.map(lambda job: _run(job[0], job[1], asked.seconds // len(ways), asked.seed), jobs))
     broken = sorted({one.name for one in ran if one.crashes})
     total, seconds = sum(one.executions for one in ran), sum(one.cpu_s for one in ran)
     print(f"{total:,} executions in {seconds:,.0f} s of one core; broken: {', '.join(broken) or 'none'}")
