@@ -124,8 +124,8 @@ class ScriptAdapter(MemoryAdapter):
 
     def created(self, table: MemoryTable, step: Step) -> tuple[tuple[str, str], ...]:
         """Return what a creating step made."""
-        del table, step
-        return self.made
+        del table
+        return tuple((key, native) for key, native in self.made if key == step.object)
 
 
 @dataclass(slots=True)

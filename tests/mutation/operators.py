@@ -171,7 +171,7 @@ def _call(node: ast.Call) -> Iterator[ast.AST]:
         other = ALIKE[node.func.id]
         words = [] if other == "list" else node.keywords
         yield ast.Call(ast.Name(other, ast.Load()), node.args, words)
-    if isinstance(node.func, ast.Name) and node.func.id in {"isinstance", "getattr", "replace", "zip", "field"}:
+    if isinstance(node.func, ast.Name) and node.func.id in {"isinstance", "getattr", "replace", "zip", "field", "min", "max"}:
         return
     for at in range(len(node.args) - 1):
         pair = node.args[at : at + 2]

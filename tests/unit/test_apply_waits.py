@@ -30,6 +30,10 @@ def test_patience_is_ample_unless_the_adapter_says_otherwise() -> None:
     assert FRESH_S == 20.0
 
 
+def test_how_an_execution_ended_is_said_in_these_words() -> None:
+    assert [one.value for one in ApplyStatus] == ["done", "stopped", "failed", "moved", "waiting"]
+
+
 def test_a_whole_plan_counts_what_it_did() -> None:
     stage, told = Stage(), list[tuple[str, int, int]]()
     plan = plan_of([step("a"), step("b")], [], [step("c")])
@@ -37,7 +41,7 @@ def test_a_whole_plan_counts_what_it_did() -> None:
     assert result == ApplyResult(ApplyStatus.DONE, done=3, reads=3, writes=3, phases=2)
     assert told == [("phase 1", 1, 3), ("phase 1", 2, 3), ("phase 3", 3, 3)]
     assert [one.key for one in stage.adapter.written] == ["a", "b", "c"]
-    assert stage.clock.slept == []
+    assert (stage.clock.slept, stage.journal.adopted) == ([], [])
 
 
 def test_each_op_says_where_in_the_plan_it_stands_and_until_when_it_may_land() -> None:
@@ -73,6 +77,9 @@ def test_the_data_plane_gets_its_time_between_two_phases_whose_order_matters(fir
     plan = plan_of([step("a", first)], [step("b", second)])
     assert run(stage, plan, Options("run-1", settle_s=7.0)).status is ApplyStatus.DONE
     assert stage.clock.slept == ([7.0] if (first, second) in WAITS else [])
+    at_once = Stage()
+    assert run(at_once, plan).status is ApplyStatus.DONE
+    assert (at_once.clock.slept, len(at_once.adapter.reads)) == ([], 3)
 
 
 def test_what_settled_is_not_waited_for_again_and_what_did_not_is_not_forgotten() -> None:
@@ -110,6 +117,14 @@ def test_after_a_creation_the_next_phase_is_read_by_itself_with_the_new_ids() ->
     assert stage.adapter.written[1].payload == '{"in":"sg-7"}'
 
 
+def test_of_a_phase_that_creates_beside_other_steps_only_the_steps_themselves_are_looked_for() -> None:
+    stage = Stage()
+    stage.adapter.after_write = lambda _: stage.adapter.world.add("its-id-is-the-platforms")
+    result = run(stage, plan_of([step("new", mark=""), step("b")], [step("c")]))
+    assert result.status is ApplyStatus.DONE
+    assert stage.adapter.reads == [("new", "b"), ("new", "b"), ("c",), ("c",)]
+
+
 def test_before_the_first_phase_a_difference_stops_at_once_and_later_it_gets_time_to_vanish() -> None:
     stage = Stage()
     plan = plan_of([step("a")])
@@ -141,6 +156,9 @@ def test_an_object_in_a_third_state_is_somebody_elses_work() -> None:
     result = run(stage, plan_of([step("b"), step("a")]), Options("r", visible_s=0.0))
     assert (result.status, result.step) == (ApplyStatus.MOVED, "do a")
     assert result.message == "a read shows neither the state before nor after it"
+    alone = Stage()
+    alone.adapter.forced["a"] = Seen.OTHER
+    assert run(alone, plan_of([step("a")]), Options("r", visible_s=0.0)).step == "do a"
 
 
 def test_what_changed_beside_the_steps_of_a_phase_stops_behind_it() -> None:
@@ -154,6 +172,7 @@ def test_what_changed_beside_the_steps_of_a_phase_stops_behind_it() -> None:
 @pytest.mark.parametrize(("pause", "looks"), [(10.0, []), (20.0, [("c",)]), (20.1, [("b", "c"), ("c",)])])
 def test_a_long_phase_looks_again_at_what_is_still_to_do(pause: float, looks: list[tuple[str, ...]]) -> None:
     stage = Stage()
+    stage.clock.advance(1000.0)
     stage.adapter.after_write = lambda _: stage.clock.advance(pause)
     result = run(stage, plan_of([step("a"), step("b"), step("c")]))
     assert result.status is ApplyStatus.DONE
@@ -226,7 +245,10 @@ def test_an_unanswered_write_to_an_object_in_a_third_state_stays_open() -> None:
     assert stage.journal.words == [(1, OpState.UNKNOWN, "Timeout no answer")]
 
 
-@pytest.mark.parametrize(("code", "reason", "words"), [("Denied", "no", "Denied: no"), ("", "no", "no"), ("Denied", "", "Denied")])
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [("Denied", "no", "Denied: no"), ("", "no", "no"), ("Denied", "", "Denied"), ("Denied", "why?", "Denied: why?")],
+)
 def test_a_refused_write_ends_the_target_in_the_platforms_words(code: str, reason: str, words: str) -> None:
     stage = Stage()
     stage.adapter.outcomes = {2: Outcome(Status.FAILED, code, reason)}
@@ -264,6 +286,10 @@ def test_an_interrupt_is_recorded_before_it_goes_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(stage, plan_of([step("a")]))
     assert stage.journal.words == [(1, OpState.UNKNOWN, "interrupted by KeyboardInterrupt")]
+    execution = Execution(plan_of([step("b")]), stage.adapter, stage.table, Stage().ports, RUN)
+    with pytest.raises(KeyboardInterrupt):
+        execution.leg(0, 1)
+    assert execution.waits("interrupted") == ApplyResult(ApplyStatus.WAITING, "interrupted", unknown=1, reads=1)
 
 
 # --- reads that fail -------------------------------------------------------------------------------------------------
@@ -275,6 +301,18 @@ def test_a_read_that_fails_for_good_ends_the_target_at_once() -> None:
     result = run(stage, plan_of([step("a")]))
     assert result == ApplyResult(ApplyStatus.FAILED, "mem: list failed: denied", done=1, reads=2, writes=1)
     assert stage.clock.slept == []
+
+
+def test_a_second_look_that_fails_ends_the_target() -> None:
+    stage = Stage()
+
+    def slow(_: int) -> None:
+        stage.clock.advance(FRESH_S + 1)
+        stage.adapter.trouble.append(AdapterError("mem", "list", "busy", retryable=True))
+
+    stage.adapter.after_write = slow
+    result = run(stage, plan_of([step("a"), step("b")]))
+    assert result == ApplyResult(ApplyStatus.FAILED, "mem: list failed: busy", done=1, reads=2, writes=1)
 
 
 def test_a_read_that_fails_for_a_moment_is_repeated_as_long_as_there_is_time() -> None:
@@ -370,7 +408,7 @@ def test_after_a_rest_a_leg_looks_before_it_writes_and_waits_for_nothing_that_se
     looked = len(stage.adapter.reads)
     assert execution.leg(1, 2).status is ApplyStatus.DONE
     assert stage.clock.slept == []
-    assert stage.adapter.reads[looked] == ("b",)
+    assert stage.adapter.reads[looked:] == [("b",), ("b",)]
 
 
 def test_a_leg_without_steps_touches_nothing() -> None:
@@ -408,11 +446,19 @@ def test_an_op_that_no_read_shows_is_void_only_after_its_deadline() -> None:
     found = recover("mem", stage.adapter, stage.table, stage.ports)
     assert (found.done, found.void, found.waited) == (1, 2, True)
     assert stage.clock.slept == [10.0]
+    assert stage.adapter.reads == [("a",)]
     assert stage.journal.words == [
         (1, OpState.DONE, "found applied after an interruption"),
         (2, OpState.VOID, "found not applied after an interruption"),
         (3, OpState.VOID, "the object is in another state now"),
     ]
+
+
+def test_a_moment_before_the_deadline_is_waited_for() -> None:
+    stage = Stage()
+    interrupted(stage, "a", deadline=START + 0.5)
+    assert recover("mem", stage.adapter, stage.table, stage.ports).waited
+    assert (stage.clock.slept, stage.adapter.reads) == ([0.5], [("a",)])
 
 
 def test_at_the_deadline_nothing_is_waited_for() -> None:
