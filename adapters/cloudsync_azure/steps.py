@@ -118,19 +118,30 @@ def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name:
     before, after = ({one.name: one for one in each.rules} for each in (old, new))
     added = [one for one in new.rules if before.get(one.name) != one]
     removed = [one for one in old.rules if after.get(one.name) != one]
-    temporary = temporary or all(one.tier is Tier.SHIELD for one in (*added, *removed))
-    ours = [sum(1 for one in some if one.ours and (temporary or one.tier is not Tier.SHIELD)) for some in (added, removed)]
-    parts = [f"{ours[0]} rules of ours come", f"{ours[1]} go"]
-    for some, word, given in ((added, "come", "are given back"), (removed, "go", "go")):
-        shields, foreign = (sum(1 for one in some if one.tier is tier) for tier in (Tier.SHIELD, None))
-        parts += [f"{shields} temporary ones {word}"] if shields and not temporary else []
-        parts += [f"{foreign} foreign {given}"] if foreign else []
+    shields, foreign = ([sum(1 for one in some if one.tier is tier) for some in (added, removed)] for tier in (Tier.SHIELD, None))
+    only = sum(shields) == len(added) + len(removed)
+    beside = [0, 0] if only or temporary else shields
+    ours = [len(some) - others - brief for some, others, brief in zip((added, removed), foreign, beside, strict=True)]
+    title = f"{_put_up(shields)} in {old.name}" if only else f"replace the rules of {old.name}: {_replaced(ours, foreign, beside)}"
     payload = wire.render(Request(wire.PUT_NSG, old.id, _raw(new.rules), expect=wire.digest(old)))
-    title = f"{'change' if temporary else 'replace'} the rules of {old.name}{' for a while' if temporary else ''}: {', '.join(parts)}"
     said = (title, payload, effect(table, old, new))
     step = _step(f"{name}/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", table, old, said)
     met = _met(table, old, [*added, *removed])
-    return replace(step, adds=ours[0], removes=ours[1], points=met, origins=_origins(added), temporary=temporary)
+    return replace(step, adds=ours[0], removes=ours[1], points=met, origins=_origins(added), temporary=temporary or only)
+
+
+def _put_up(shields: list[int]) -> str:
+    words = [
+        f"{verb} {count} temporary rule{'s' * (count > 1)}" for verb, count in zip(("put up", "take down"), shields, strict=True) if count
+    ]
+    return " and ".join(words)
+
+
+def _replaced(ours: list[int], foreign: list[int], beside: list[int]) -> str:
+    parts = [f"{ours[0]} rules of ours come", f"{ours[1]} go"]
+    parts += [f"{count} foreign {word}" for count, word in zip(foreign, ("are given back", "go"), strict=True) if count]
+    words = ("come for a while", "that stood for a while go")
+    return ", ".join([*parts, *(f"{count} {word}" for count, word in zip(beside, words, strict=True) if count)])
 
 
 def _raw(rules: Iterable[Rule]) -> tuple[dict[str, object], ...]:
