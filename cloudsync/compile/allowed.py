@@ -8,8 +8,8 @@ from enum import Enum
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassPeer, Origin, Term
 from cloudsync.compile.arms import Arm, End, who_addresses
-from cloudsync.compile.universe import Universe, members_of
-from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.compile.universe import Bits, Universe, members_of
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Accept
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import WITH_PORTS, WITH_TYPES, ServiceSet
@@ -42,29 +42,42 @@ class Compiler:
     _by_class: dict[Direction, list[list[int]]] = field(default_factory=dict)
     _memo: dict[tuple[object, ...], Allowed] = field(default_factory=dict)
     _pieces: dict[tuple[int, Domain, Direction], tuple[_Piece, ...]] = field(default_factory=dict)
+    _arms: dict[tuple[int, Domain, Direction], tuple[PacketSet, PacketSet]] = field(default_factory=dict)
     _boxes: dict[tuple[AddressSet, ServiceSet], PacketSet] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for direction in Direction:
-            rows: list[list[int]] = [[] for _ in self.universe.classes]
-            for at, arm in enumerate(self.arms):
-                for number in members_of(_own(arm, direction).classes):
-                    rows[number].append(at)
-            self._by_class[direction] = rows
+    def rows(self, direction: Direction) -> list[list[int]]:
+        """Return, per class, the arms that concern it in a direction, in policy order."""
+        found = self._by_class.get(direction)
+        if found is None:
+            found = self._by_class[direction] = self._inverted(direction)
+        return found
+
+    def _inverted(self, direction: Direction) -> list[list[int]]:
+        """Turn arms with their classes into classes with their arms; rules with the same classes are walked together."""
+        rows: list[list[int]] = [[] for _ in self.universe.classes]
+        alike: dict[Bits, list[int]] = {}
+        for at, arm in enumerate(self.arms):
+            alike.setdefault(_own(arm, direction).classes, []).append(at)
+        for classes, arms in alike.items():
+            for number in members_of(classes):
+                rows[number] += arms
+        for row in rows:
+            row.sort()
+        return rows
 
     def allowed(self, number: int, domain: Domain, direction: Direction) -> Allowed:
         """Return what class `number` may let in or send out, as seen from `domain`."""
-        mine = self._by_class[direction][number]
+        mine = self.rows(direction)[number]
         selective = self.universe.classes[number].selective
         key = (tuple(mine), domain, direction, selective)
         found = self._memo.get(key)
         if found is None:
-            found = self._memo[key] = self._compute(mine, domain, direction, selective)
+            found = self._memo[key] = _Lazily.of(_Parts(self, key[0], domain, direction, selective))
         return found
 
     def arms_of(self, number: int, direction: Direction) -> tuple[Arm, ...]:
         """Return the arms that concern a class in a direction, in policy order."""
-        return tuple(self.arms[at] for at in self._by_class[direction][number])
+        return tuple(self.arms[at] for at in self.rows(direction)[number])
 
     def pieces(self, at: int, domain: Domain, direction: Direction) -> tuple[_Piece, ...]:
         """Return the peers of one arm as terms with their packets."""
@@ -74,24 +87,27 @@ class Compiler:
             found = self._pieces[key] = tuple(self._arm_pieces(self.arms[at], domain, direction))
         return found
 
-    def _compute(self, mine: list[int], domain: Domain, direction: Direction, selective: ServiceSet) -> Allowed:
-        by_action: dict[Action, list[_Piece]] = {action: [] for action in Action}
-        for at in mine:
-            by_action[self.arms[at].rule.action].extend(self.pieces(at, domain, direction))
-        never = PacketSet.union_all(piece.exact for piece in by_action[Action.NEVER])
-        closed = PacketSet.union_all(piece.exact for piece in by_action[Action.DENY])
-        if selective:
-            closed |= PacketSet.of(ANYWHERE, selective)
-        terms = _united(term for piece in by_action[Action.ALLOW] for term in _minus(piece, never))
-        whole = _united(piece.term for piece in by_action[Action.ALLOW]) if never else terms
-        nevers = _united(piece.term for piece in by_action[Action.NEVER])
-        closing = [piece.term for piece in by_action[Action.DENY]]
-        if selective:
-            closing.append(Term(AddressPeer(ANYWHERE), selective, (Origin("selective"),)))
-        exact = PacketSet.union_all(piece.exact for piece in by_action[Action.ALLOW]) - never
-        loose = [piece.loosest for piece in by_action[Action.ALLOW] if piece.loosest is not piece.exact]
-        loosest = PacketSet.union_all((exact, *loose)) - never if loose else exact
-        return Allowed(terms, exact, loosest, never, closed, whole, nevers, _united(closing))
+    def packets(self, at: int, domain: Domain, direction: Direction) -> tuple[PacketSet, PacketSet]:
+        """Return the packets of one arm as `(exact, loosest)`, before never rules; all of its peers are one set of addresses here."""
+        key = (at, domain, direction)
+        found = self._arms.get(key)
+        if found is None:
+            found = self._arms[key] = self._arm_packets(self.arms[at], domain, direction)
+        return found
+
+    def _arm_packets(self, arm: Arm, domain: Domain, direction: Direction) -> tuple[PacketSet, PacketSet]:
+        rule, peers = arm.rule, _peer(arm, direction)
+        widened = _widened(rule.services, rule.accept)
+        of = self.universe.addresses if direction is Direction.IN else self.universe.reached
+        exact, widest = of(peers.classes, domain), NOWHERE
+        for who in peers.addresses:
+            addresses = who_addresses(self.universe, who, domain)
+            exact |= addresses
+            if addresses and isinstance(who.base, Internet) and Accept.INTERNET_AS_ANYWHERE in rule.accept:
+                widest = ANYWHERE
+        said = self._box(exact, rule.services)
+        loose = said if not widest and widened == rule.services else self._box(exact | widest, widened)
+        return said, loose
 
     def _arm_pieces(self, arm: Arm, domain: Domain, direction: Direction) -> Iterator[_Piece]:
         rule = arm.rule
@@ -120,6 +136,74 @@ class Compiler:
         found = self._boxes.get(key)
         if found is None:
             found = self._boxes[key] = PacketSet.of(addresses, services)
+        return found
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a class may do in one direction, part by part: most plans ask for few of them, and for few classes."""
+
+    compiler: Compiler
+    arms: tuple[int, ...]
+    domain: Domain
+    direction: Direction
+    selective: ServiceSet
+
+    def compute(self, name: str) -> object:
+        """Return one field of `Allowed`. Raises AttributeError for another name."""
+        match name:
+            case "never":
+                return self._packets(Action.NEVER)
+            case "closed":
+                closed = self._packets(Action.DENY)
+                return closed | PacketSet.of(ANYWHERE, self.selective) if self.selective else closed
+            case "exact":
+                return self._packets(Action.ALLOW) - self._packets(Action.NEVER)
+            case "loosest":
+                return self._packets(Action.ALLOW, loosest=True) - self._packets(Action.NEVER)
+            case "terms":
+                never = self._packets(Action.NEVER)
+                return _united(term for piece in self._pieces(Action.ALLOW) for term in _minus(piece, never))
+            case "whole":
+                return _united(piece.term for piece in self._pieces(Action.ALLOW))
+            case "never_terms":
+                return _united(piece.term for piece in self._pieces(Action.NEVER))
+            case "closed_terms":
+                closing = [piece.term for piece in self._pieces(Action.DENY)]
+                if self.selective:
+                    closing.append(Term(AddressPeer(ANYWHERE), self.selective, (Origin("selective"),)))
+                return _united(closing)
+        raise AttributeError(name)
+
+    def _of(self, action: Action) -> Iterator[int]:
+        return (at for at in self.arms if self.compiler.arms[at].rule.action is action)
+
+    def _packets(self, action: Action, *, loosest: bool = False) -> PacketSet:
+        return PacketSet.union_all(self.compiler.packets(at, self.domain, self.direction)[loosest] for at in self._of(action))
+
+    def _pieces(self, action: Action) -> Iterator[_Piece]:
+        return (piece for at in self._of(action) for piece in self.compiler.pieces(at, self.domain, self.direction))
+
+
+class _Lazily(Allowed):
+    """`Allowed` whose parts are computed when they are asked for, once."""
+
+    __slots__ = ("_parts",)
+    _parts: _Parts
+
+    @classmethod
+    def of(cls, parts: _Parts) -> _Lazily:
+        """Return one that has computed nothing yet."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "_parts", parts)
+        return made
+
+    def __getattr__(self, name: str) -> object:
+        """Compute a part that is not there yet: a slot without a value leads here."""
+        if name == "_parts":  # a copy made by `replace` has all its fields
+            raise AttributeError(name)
+        found = self._parts.compute(name)
+        object.__setattr__(self, name, found)
         return found
 
 

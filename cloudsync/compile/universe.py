@@ -34,11 +34,15 @@ Bits = int
 
 
 def members_of(bits: Bits) -> Iterator[int]:
-    """Yield the numbers of the set bits, ascending."""
-    while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
+    """Yield the numbers of the set bits, ascending.
+
+    Searching the digits takes one pass; clearing bit after bit would copy the rest each time.
+    """
+    digits = bin(bits)[:1:-1]
+    at = digits.find("1")
+    while at >= 0:
+        yield at
+        at = digits.find("1", at + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Universe:
     findings: list[Finding] = field(default_factory=list)
     _addresses: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
     _reached: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
+    _unions: dict[tuple[Bits, Domain], AddressSet] = field(default_factory=dict)
+    _apart: bool | None = None
     _strangers: dict[Domain, AddressSet] = field(default_factory=dict)
     _picked: dict[WorkloadBase, Bits] = field(default_factory=dict)
     _bearers: Counter[str] = field(default_factory=Counter)
@@ -119,6 +125,8 @@ class Universe:
 
     def class_reached(self, number: int, domain: Domain) -> AddressSet:
         """Return the addresses at which a class's workloads are reached, as seen from a domain."""
+        if not self.apart:
+            return self.class_addresses(number, domain)
         key = (number, domain)
         found = self._reached.get(key)
         if found is None:
@@ -128,12 +136,26 @@ class Universe:
         return found
 
     def addresses(self, bits: Bits, domain: Domain) -> AddressSet:
-        """Return all addresses of several classes as seen from a domain."""
-        return AddressSet.union_all(self.class_addresses(number, domain) for number in members_of(bits))
+        """Return all addresses of several classes as seen from a domain. Many rules name the same classes: computed once for each set."""
+        key = (bits, domain)
+        found = self._unions.get(key)
+        if found is None:
+            found = self._unions[key] = AddressSet.union_all(self.class_addresses(number, domain) for number in members_of(bits))
+        return found
 
     def reached(self, bits: Bits, domain: Domain) -> AddressSet:
         """Return the addresses at which several classes are reached, as seen from a domain."""
+        if not self.apart:
+            return self.addresses(bits, domain)
         return AddressSet.union_all(self.class_reached(number, domain) for number in members_of(bits))
+
+    @property
+    def apart(self) -> bool:
+        """Tell whether some workload opens connections from addresses at which it is not reached."""
+        if self._apart is None:
+            interfaces = (one for group in self.classes for workload in group.workloads for one in workload.interfaces)
+            self._apart = any(one.source_only for one in interfaces)
+        return self._apart
 
     def called(self, workload: Workload) -> str:
         """Return a workload's name for people; where several have it (members of a fleet usually do), with its target or its native id."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from heapq import merge
+from itertools import islice
 
 Points = tuple[int, ...]
 
@@ -45,23 +45,36 @@ def union(a: Points, b: Points) -> Points:
         return a + b
     if b[-1] < a[0]:
         return b + a
-    out: list[int] = []
-    for first, end in merge(ranges(a), ranges(b)):
-        if out and first <= out[-1]:
-            if end > out[-1]:
-                out[-1] = end
-        else:
-            out.append(first)
-            out.append(end)
-    return tuple(out)
+    return _swept([*a[::2], *b[::2]], [*a[1::2], *b[1::2]])
 
 
 def union_all(sets: Iterable[Points]) -> Points:
-    """Return the union of many sets; one sort instead of many merges."""
+    """Return the union of many sets; two sorts instead of many merges."""
     distinct = list(dict.fromkeys(points for points in sets if points))
     if len(distinct) < 3:
         return union(distinct[0], distinct[1]) if len(distinct) == 2 else (distinct[0] if distinct else EMPTY)
-    return from_ranges(pair for points in distinct for pair in ranges(points))
+    firsts: list[int] = []
+    ends: list[int] = []
+    for points in distinct:
+        firsts += points[::2]
+        ends += points[1::2]
+    return _swept(firsts, ends)
+
+
+def _swept(firsts: list[int], ends: list[int]) -> Points:
+    """Return the union of ranges given by their firsts and their ends, in any order; there is at least one.
+
+    Sorted apart, a gap is where the next first lies beyond the end of the same rank: as many ranges have ended by then as have begun.
+    """
+    firsts.sort()
+    ends.sort()
+    out = [firsts[0]]
+    for first, end in zip(islice(firsts, 1, None), ends, strict=False):
+        if first > end:
+            out.append(end)
+            out.append(first)
+    out.append(ends[-1])
+    return tuple(out)
 
 
 def intersection(a: Points, b: Points) -> Points:

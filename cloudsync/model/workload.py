@@ -95,6 +95,8 @@ class Workload:
 
     def addresses(self, domain: Domain) -> AddressSet:
         """Return the addresses that count as seen from a routing domain: all of its own, elsewhere the globally routable ones."""
+        if len(self.interfaces) == 1 and self.interfaces[0].domain == domain:
+            return self.interfaces[0].addresses
         seen = NOWHERE
         for interface in self.interfaces:
             seen |= interface.addresses if interface.domain == domain else interface.addresses & globally_routable()
