@@ -71,13 +71,14 @@ class Band:
 def numbers(seats: Sequence[Seat], band: Band) -> list[int] | None:
     """Return a number for each seat, in their order; None where the band has no room.
 
-    First everything that can stays. Where some gap has no number left, everything is numbered anew: rule by rule as one block above or
-    below the old one (two bands, used in turn), else wherever there is room beside it. At last `below` is given up, which leaves a foreign
-    rule above.
+    First everything that can stays, and the numbers of temporary rules are spared while others do. Where some gap has no number left,
+    everything is numbered anew: rule by rule as one block above or below the old one (two bands, used in turn), else wherever there is room
+    beside it. At last `below` is given up, which leaves a foreign rule above.
     """
-    kept = _Try(band, seats, keep=True, packed=False).run()
-    if kept is not None:
-        return kept
+    for spared in (True, False):
+        kept = _Try(band, seats, keep=True, packed=False, spared=spared).run()
+        if kept is not None:
+            return kept
     bands = [*_blocks(band), band]
     loose = [replace(one, below=PRIORITY_LAST + 1) for one in seats]
     tries = [(one, seats, packed) for one in bands for packed in (False, True)] + [(one, loose, True) for one in bands]
@@ -96,8 +97,9 @@ def _blocks(band: Band) -> list[Band]:
 class _Try:
     """One attempt."""
 
-    def __init__(self, band: Band, seats: Sequence[Seat], *, keep: bool, packed: bool) -> None:
+    def __init__(self, band: Band, seats: Sequence[Seat], *, keep: bool, packed: bool, spared: bool = False) -> None:
         self.band, self.seats, self.packed = band, seats, packed
+        self.spared = band.start(Tier.NEVER) if spared else band.first
         self.levels = sorted({one.level for one in seats})
         self.given: dict[int, int] = {}
         self.used: set[int] = {*band.taken, *band.old}
@@ -150,7 +152,7 @@ class _Try:
         start = max(low, self.band.start(seat.tier, seat.before))
         step = 1 if seat.tier is Tier.PLATFORM else _STEP
         wide = self._first(range(start, min(high, self._next(seat.tier)) + 1, step))
-        return wide or self._first(range(start, high + 1)) or self._first(range(low, min(start, high + 1)))
+        return wide or self._first(range(start, high + 1)) or self._first(range(max(low, self.spared), min(start, high + 1)))
 
     def _next(self, tier: Tier) -> int:
         """Return the last number before the next tier begins, so that the wide steps of one do not reach into another."""

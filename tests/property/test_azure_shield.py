@@ -90,8 +90,8 @@ def uncut(shielded: AzureTable, cut: Cut) -> dict[PointId, PacketSet]:
         if nic.skipped or len(names) != 1:
             continue
         (name,) = names
-        if any(not one.ours and not one.deny and one.priority < 1100 for one in shielded.nsgs[name].rules):
-            continue
+        if any(one.tier is not Tier.SHIELD and not one.deny and one.priority < 1100 for one in shielded.nsgs[name].rules):
+            continue  # the platform's own allow too: what it stands above is not looked at here
         found[point] = said(access.inbound) & after[point].inbound - PacketSet.of(PLATFORM_ADDRESS, ANY_SERVICE)
     return found
 

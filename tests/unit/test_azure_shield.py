@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from cloudsync.adapter import Access, Method
 from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.mode import Mode
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, GRE, ICMP, ServiceSet
 from cloudsync.model.workload import PointId
-from cloudsync_azure.decode import decode, entries
+from cloudsync_azure.decode import decode, entries, points
 from cloudsync_azure.encode import encode
 from cloudsync_azure.limits import Quotas
 from cloudsync_azure.shield import shield
@@ -135,3 +136,16 @@ def test_no_room_no_shield() -> None:
     first = encode(intent(world(), said((term("web#1", OFFICE),))), world(), replace(PLAIN, band=(1100, 1103))).table
     assert min(one.priority for one in ours(first)) == 1100
     assert not shields(shield(first, cut(PacketSet.of(OFFICE, HTTPS)), full)), "our rules begin with the band: no number above them"
+
+
+def test_a_shield_that_was_left_behind_does_not_count_as_something_to_give_back() -> None:
+    """What was given back and then deleted by its people stays deleted."""
+    theirs = foreign("theirs", 300, destinationAddressPrefix="10.1.0.4")
+    there = world(theirs)
+    record = {str(P0): next(one.keepsake for one in points(there) if one.id == P0)}
+    assert record[str(P0)]
+    bare = shield(world(), cut(PacketSet.of(OFFICE, HTTPS)), PLAIN)
+    wish = intent(bare, said((term("web#1", OFFICE),)), modes={str(P0): Mode.IDLE}, original=record)
+    after = encode(wish, bare, PLAIN).table
+    assert not shields(after)
+    assert not [one for one in after.nsgs["/nsg/net"].rules if not one.ours]
