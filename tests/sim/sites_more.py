@@ -30,10 +30,12 @@ VNET = "/vnet/a"
 
 @dataclass
 class AzureSite:
-    """One subscription: a VNet with three subnets, two of them with an NSG; some interfaces have one of their own as well."""
+    """One subscription: a VNet with two subnets and their NSGs; some interfaces have one of their own as well."""
 
     table: AzureTable
     mode: str
+    write: str = "whole"
+    """Whether NSGs are written as a whole, or rule by rule (`child`)."""
     kind: str = "azure"
     tags: dict[str, Tags] = field(default_factory=dict)
     number: int = 0
@@ -46,7 +48,8 @@ class AzureSite:
             for at, name in enumerate(("one", "two"))
         }
         nsgs = {f"/nsg/{name}": Nsg(f"/nsg/{name}", name, "rg", "westeurope", (), True) for name in ("one", "two", "nic")}
-        site = cls(AzureTable(OWNER, SUBSCRIPTION, nsgs, {}, subnets, {VNET: AddressSet.of("10.1.0.0/16")}), mode)
+        table = AzureTable(OWNER, SUBSCRIPTION, nsgs, {}, subnets, {VNET: AddressSet.of("10.1.0.0/16")})
+        site = cls(table, mode, rng.choice(("whole", "child")))
         for name in nsgs:
             for at in range(rng.randint(0, 2)):
                 site._rule(rng, name, f"legacy-{at}")
@@ -79,7 +82,7 @@ class AzureSite:
         self.table = replace(self.table, nsgs={**self.table.nsgs, nsg.id: nsg})
 
     def options(self) -> dict[str, Any]:
-        return {"subscription": SUBSCRIPTION, "nsgs": "all", "max_wait": "30s"}
+        return {"subscription": SUBSCRIPTION, "nsgs": "all", "max_wait": "30s", "write": self.write}
 
     def scopes(self) -> tuple[str, ...]:
         return (SUBSCRIPTION,)
