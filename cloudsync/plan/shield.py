@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from cloudsync.adapter import Access, Adapter, Phase, Table
+from cloudsync.adapter import Access, Adapter, Phase, Table, Whose
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.workload import PointId
 from cloudsync.proof.certificate import final_table
-from cloudsync.proof.flows import Crossing, End, Flow, Place
+from cloudsync.proof.flows import SHUT, Crossing, End, Flow, Place
 
 Direct = Callable[[Table, Table], tuple[Phase, ...]]
 """The ordinary way between two tables, proven by itself; empty where there is none, or nothing to do."""
@@ -77,9 +77,13 @@ class Shielded:
 
 
 def shielded(adapter: Adapter, tables: tuple[Table, Table], wishes: Wish, direct: Direct) -> Shielded | None:
-    """Return the way from the actual to the desired table behind shields; None where there is none."""
+    """Return the way from the actual to the desired table behind shields; None where there is none.
+
+    A table is shielded only where it lets something through that is to be cut: what closes is denied before everything else, what opens
+    when it would open. So a shield that was left behind by a run that was cut short is never put in again beside itself.
+    """
     actual, desired = tables
-    start, goal = adapter.shield(actual, wishes), adapter.shield(desired, wishes)
+    start, goal = (adapter.shield(table, wishes) if _passes(adapter, table, wishes) else table for table in tables)
     if start == actual and goal == desired:
         return None
     phases: list[Phase] = []
@@ -94,3 +98,10 @@ def shielded(adapter: Adapter, tables: tuple[Table, Table], wishes: Wish, direct
         cuts.append(len(phases))
         table = aim
     return Shielded(tuple(phases), cuts[0], cuts[1])
+
+
+def _passes(adapter: Adapter, table: Table, wishes: Wish) -> bool:
+    """Tell whether a table lets anything of a wish through."""
+    now = adapter.decode(table, Whose.ALL, wishes)
+    pairs = ((wanted, now.get(point, SHUT)) for point, wanted in wishes.items())
+    return any(wanted.inbound & seen.inbound or wanted.outbound & seen.outbound for wanted, seen in pairs)

@@ -152,9 +152,14 @@ def _numbered(wanted: Iterable[Line], table: OrderedTable) -> Iterator[Line]:
 
 
 def steps(actual: OrderedTable, desired: OrderedTable, method: Method) -> tuple[Phase, ...]:
-    """Return MERGE (or JOIN, without denies): what is new from the top, then what is old from the bottom; or MEET over helpers."""
+    """Return MERGE (or JOIN, without denies): what is new from the top, then what is old from the bottom; or MEET over helpers.
+
+    Nothing where a new line needs the number of one that goes: it could not stand beside it.
+    """
     new = sorted(desired.lines[name] for name in desired.lines.keys() - actual.lines.keys())
     old = sorted((actual.lines[name] for name in actual.lines.keys() - desired.lines.keys()), reverse=True)
+    if {line.number for line in new} & {line.number for line in old}:
+        return ()
     if method is Method.MEET:
         return _meet(actual, desired, new, old)
     return (*_batches("insert", new), *_batches("delete", old))
@@ -230,12 +235,15 @@ def shield(table: OrderedTable, packets: Mapping[PointId, Access], room: int) ->
             for outbound, cut in ((False, access.inbound), (True, access.outbound)):
                 if cut:
                     groups.setdefault((outbound, cut), []).append(point)
-    numbers = _free(table, SHIELDS[:room])
+    taken = {line.number for line in table.lines.values()}
     lines: list[Line] = []
     for (outbound, cut), points in groups.items():
-        number = next(numbers, None)
+        line = Line(0, "", table.owner, deny=True, outbound=outbound, points=tuple(points), packets=cut)
+        first = int(named(line).name[-6:], 16) % max(1, room)  # the same shield gets the same number, whatever else stands there
+        number = next((one for one in (*SHIELDS[first:room], *SHIELDS[:first]) if one not in taken), None)
         if number is not None:
-            lines.append(named(Line(number, "", table.owner, deny=True, outbound=outbound, points=tuple(points), packets=cut)))
+            taken.add(number)
+            lines.append(named(replace(line, number=number)))
     return table.with_lines(lines)
 
 
