@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
 from cloudsync.model.finding import Finding, Severity, Where
@@ -181,6 +182,9 @@ class Universe:
         return self.strangers(domain) & globally_routable()
 
 
+_by_id = attrgetter("id")
+
+
 def used_keys(policy: Policy) -> frozenset[str]:
     """Return the label keys that any selector of the policy mentions: they alone can tell workloads apart."""
     keys: set[str] = set()
@@ -219,15 +223,26 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
     selectors = set(_selectors(policy))
     named = {base.name for base in selectors if isinstance(base, NamedWorkload)}
     bare = any(isinstance(base, UnlabeledWorkloads) for base in selectors)
-    makers: dict[tuple[Labels, str, bool, bool], list[Workload]] = {}
     picked_names: dict[str, list[Workload]] = {name: [] for name in named}
-    for workload in sorted(workloads, key=lambda one: one.id):
+    makers: dict[tuple[Labels, str, bool, bool], list[Workload]] = {}
+    alike: dict[tuple[Labels, bool], list[Workload]] = {}
+    """The same lists again, found by labels as they come: most workloads share theirs with others, and few are named."""
+    for workload in sorted(workloads, key=_by_id):
+        back = workload.id in released
+        if not named or (workload.name not in named and workload.ref not in named):
+            known = alike.get((workload.labels, back))
+            if known is not None:
+                known.append(workload)
+                continue
         called = sorted({workload.name, workload.ref} & named)
         for name in called:
             picked_names[name].append(workload)
         labels = Labels(tuple(pair for pair in workload.labels.pairs if pair[0] in keys))
-        maker = (labels, "\n".join(called), bare and not workload.labels, workload.id in released)
-        makers.setdefault(maker, []).append(workload)
+        maker = (labels, "\n".join(called), bare and not workload.labels, back)
+        members = makers.setdefault(maker, [])
+        members.append(workload)
+        if not called:
+            alike[workload.labels, back] = members
     ordered = sorted(
         (class_id(labels, name, unlabeled=empty, released=back), labels, empty, back, found)
         for (labels, name, empty, back), found in makers.items()

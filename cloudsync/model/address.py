@@ -101,7 +101,7 @@ class AddressSet:
 
     def cidrs(self) -> tuple[str, ...]:
         """Return the minimal CIDR cover as canonical text, IPv4 first, ascending."""
-        return tuple(prefix_text(*prefix) for prefix in self.prefixes())
+        return (*_cidrs_v4(self.v4), *(prefix_text(Family.V6, value, length) for value, length in intervals.blocks(self.v6, 128)))
 
     def text(self, most: int = 4) -> str:
         """Return a short text for people: up to `most` prefixes, then how many more."""
@@ -116,6 +116,16 @@ class AddressSet:
                 shown.append(address_text(family, value) if length == family.width else prefix_text(family, value, length))
         return ", ".join(shown) + (f" and {more} more" if more else "")
 
+
+def _cidrs_v4(points: Points) -> Iterator[str]:
+    """Yield the CIDR cover of IPv4 as text. Most of it are single addresses, and there may be a million of them."""
+    octet = _OCTETS
+    for first, end in intervals.ranges(points):
+        for value, length in ((first, 32),) if end - first == 1 else intervals.blocks((first, end), 32):
+            yield f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{length}"
+
+
+_OCTETS = tuple(map(str, range(256)))
 
 NOWHERE = AddressSet()
 ANYWHERE = AddressSet((0, 1 << 32), (0, 1 << 128))
