@@ -347,6 +347,11 @@ class Aws:
                 near = other is not None and (other.vpc == group.vpc or (group.vpc, other.vpc) in self.peered)
                 return members.get(entry.peer, 0) if near else 0
 
+    def unfinished(self, state: State) -> str:
+        """Return nothing: what a call did stays done."""
+        del state
+        return ""
+
     def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
         """Return what may stay unsaid: packets of protocols that the policy language has no name for."""
         del exclusive

@@ -280,6 +280,11 @@ class Azure:
         looked = Look(self, state, self._members(state), whose)
         return {point: Passage(looked.side(card, egress=False), looked.side(card, egress=True)) for point, card in state.cards.items()}
 
+    def unfinished(self, state: State) -> str:
+        """Return nothing: what a call did stays done."""
+        del state
+        return ""
+
     def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
         """Return what NSGs that are not ours to write cut, families without an address, and the platform's own address.
 

@@ -87,6 +87,9 @@ class Case:
         end = states[-1]
         if end != promised:
             yield self._no(Kind.TOLD, f"the steps do not lead to the table that the plan promises: {differing(end, promised)}")
+        undone = platform.unfinished(end)
+        if undone:
+            yield self._no(Kind.TOLD, undone)
         old, new = platform.passages(start), platform.passages(end)
         yield from self._wanted(platform, end, new)
         yield from self._told(platform, (start, end), (old, new))

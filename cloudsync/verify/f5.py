@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cloudsync.verify.f5_words import Ends, Rule, dumped_rule, from_body, span_in, spans_of
 from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
@@ -17,7 +17,8 @@ from cloudsync.verify.space import ANY, BLOCK, EVERYWHERE, PORTED, Packets, Runs
 
 _POLICY, _LIST = "/mgmt/tm/security/firewall/policy", "/mgmt/tm/security/firewall/address-list"
 _VIRTUAL, _DOMAIN = "/mgmt/tm/ltm/virtual", "/mgmt/tm/net/route-domain"
-_SILENT = frozenset({("POST", "/mgmt/tm/sys/config"), ("POST", "/mgmt/tm/cm")})
+_SYNC = "/mgmt/tm/cm"
+_SILENT = frozenset({("POST", "/mgmt/tm/sys/config"), ("POST", _SYNC)})
 GLOBAL, CONTEXT = "global", "route domain "
 
 
@@ -70,6 +71,8 @@ class State:
     virtuals: Mapping[str, Virtual]
     domains: Mapping[str, RouteDomain]
     outer: State | None = None
+    saved: bool = field(default=True, compare=False)
+    synced: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Act:
     """One step, read."""
 
     calls: tuple[Call, ...]
+    whole: bool
+    """All calls are committed together."""
     expect: tuple[tuple[str, str], ...] = ()
 
 
@@ -98,8 +103,8 @@ class F5:
 
     def __init__(self, space: Space, owner: str) -> None:
         self.space, self.owner = space, owner
-        self.scope = self.active = self.enforced = ""
-        self.opens = True
+        self.scope = self.active = self.enforced = self.group = ""
+        self.opens = self.saves = True
         self.running: dict[str, str] = {}
         self.rule_lists: dict[str, tuple[Rule, ...]] = {}
         self.port_lists: dict[str, tuple[tuple[tuple[int, int], ...], tuple[str, ...]]] = {}
@@ -114,6 +119,7 @@ class F5:
         top = mapping(dump, "the table")
         self.scope, self.active = text(top.get("scope"), "scope"), text(top.get("active"), "active")
         self.enforced, self.opens = text(top["global"][0], "a policy"), top.get("open_by_default") is True
+        self.group, self.saves = text(top.get("group"), "a group"), top.get("saves") is True
         self.running = {key: text(value, "a policy") for key, value in mapping(top.get("running"), "running").items()}
         self.port_lists = {
             one["path"]: (tuple(map(_port, texts(one["ports"], "ports"))), texts(one["lists"], "lists")) for one in top["port_lists"]
@@ -179,13 +185,19 @@ class F5:
         if top.get("host") != self.active:
             raise UnreadableError(f"{top.get('host')} is not the active device")
         expect = tuple(sorted((key, text(value, "a policy")) for key, value in mapping(top.get("expect", {}), "expect").items()))
-        return Act(tuple(self._call(one) for one in items(top.get("calls"), "calls")), expect)
+        calls = tuple(self._call(one) for one in items(top.get("calls"), "calls"))
+        if not calls:
+            raise UnreadableError("a step without a call")
+        return Act(calls, top.get("transaction", False) is True, expect)
 
     def _call(self, one: Json) -> Call:
         method, url = text(one.get("method"), "a method"), text(one.get("path"), "a path")
-        if (method, url) in _SILENT:
-            return Call(method, "silent", url)
         body = one.get("body")
+        if (method, url) in _SILENT:
+            orders = ({"command": "save"}, {"command": "run", "utilCmdArgs": f"config-sync to-group {self.group}"})
+            if body != orders[url == _SYNC]:
+                raise UnreadableError(f"{url} is ordered to do something else")
+            return Call(method, "sync" if url == _SYNC else "save", url)
         base, _, last = url.rpartition("/")
         path = last.replace("~", "/")
         if method == "POST" and url in (_POLICY, _LIST):
@@ -231,7 +243,7 @@ class F5:
 
     def after(self, state: State, acts: Iterable[Act]) -> State:
         """Return the state after acts in their order."""
-        draft = _Draft(dict(state.policies), dict(state.lists), dict(state.virtuals), dict(state.domains))
+        draft = _Draft(dict(state.policies), dict(state.lists), dict(state.virtuals), dict(state.domains), state.saved, state.synced)
         for act in acts:
             for context, policy in act.expect:
                 if draft.carried(context) != policy:
@@ -239,7 +251,13 @@ class F5:
             for call in act.calls:
                 draft.call(call)
             draft.whole()
-        return State(draft.policies, draft.lists, draft.virtuals, draft.domains, state.outer)
+        return State(draft.policies, draft.lists, draft.virtuals, draft.domains, state.outer, draft.saved, draft.synced)
+
+    def unfinished(self, state: State) -> str:
+        """Return what is left to do at the end: to save what was changed, or to bring the group in step."""
+        if self.saves and not state.saved:
+            return "what was changed is not saved on the device at the end"
+        return "the devices of the group are not brought in step at the end" if self.group and not state.synced else ""
 
     def places(self, state: State) -> Mapping[str, Place]:
         """Return every virtual server."""
@@ -318,7 +336,8 @@ class F5:
     def corners(self, state: State, acts: Sequence[Act]) -> Corners[State]:
         """Return what bounds a phase: each point as before or as after a step, or its own context ahead of or behind those before it."""
         found = [state]
-        for act in acts:
+        parts = (part for act in acts for part in ((act,) if act.whole else [Act((call,), True) for call in act.calls]))
+        for act in parts:
             last, now = found[-1], self.after(replace(found[-1], outer=None), (act,))
             if (now.policies, now.lists, now.virtuals, now.domains) != (last.policies, last.lists, last.virtuals, last.domains):
                 found.extend((now, replace(last, outer=now), replace(now, outer=last), now))
@@ -448,6 +467,8 @@ class _Draft:
     lists: dict[str, AddressList]
     virtuals: dict[str, Virtual]
     domains: dict[str, RouteDomain]
+    saved: bool
+    synced: bool
 
     def carried(self, context: str) -> str:
         """Return what a context enforces, `none` for nothing."""
@@ -458,8 +479,10 @@ class _Draft:
 
     def call(self, call: Call) -> None:
         """Carry one request."""
-        if call.kind == "silent":
+        if call.kind in ("save", "sync"):
+            self.saved, self.synced = self.saved or call.kind == "save", self.synced or call.kind == "sync"
             return
+        self.saved = self.synced = False
         if call.kind in ("virtual", "domain"):
             self._attach(call)
             return

@@ -95,6 +95,8 @@ def from_body(raw: Json) -> Rule:
         odd.append("hours")
     if source.get("ports") or source.get("portLists"):
         odd.append("source ports")
+    if one.get("log", "no") not in ("yes", "no"):
+        raise UnreadableError(f"log {one['log']!r}")
     listed = _path(one.get("ruleList"))
     action = str(one.get("action", ""))
     if action not in ("accept", "accept-decisively", "drop", "reject"):

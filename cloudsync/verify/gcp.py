@@ -341,6 +341,11 @@ class Gcp:
     def _acting(self, policy: tuple[Rule, ...], places: tuple[int, ...]) -> list[tuple[str, Packets]]:
         return [(policy[at].action, self.space.packets(policy[at].peers, policy[at].services)) for at in places]
 
+    def unfinished(self, state: State) -> str:
+        """Return nothing: what a call did stays done."""
+        del state
+        return ""
+
     def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
         """Return what policies, and families without an address, decide before any rule of the network is asked."""
         del exclusive

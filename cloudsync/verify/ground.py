@@ -82,6 +82,9 @@ class Platform(Protocol[State, Act]):
     def passages(self, state: State, whose: Whose = Whose.ALL) -> Mapping[str, Passage]:
         """Return what every point lets through."""
 
+    def unfinished(self, state: State) -> str:
+        """Return what a plan that ends in a state leaves undone beside what decides about packets; empty for nothing."""
+
     def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
         """Return what no table of ours decides at every point. `exclusive`: no rule of somebody else's may stand in our way."""
 

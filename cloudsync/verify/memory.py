@@ -144,6 +144,11 @@ class Memory:
             found[key] = Passage(inbound)
         return found
 
+    def unfinished(self, state: State) -> str:
+        """Return nothing: what a call did stays done."""
+        del state
+        return ""
+
     def beyond(self, state: State, *, exclusive: bool) -> Mapping[str, Beyond]:
         """Return nothing: here our groups decide everything."""
         del state, exclusive

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloudsync.adapter import Adapter, Table
+from cloudsync.app.session import start
 from tests.oracle import four_aws, four_case
+from tests.oracle.campaign import environment
 from tests.oracle.four_grounds import AzureGround, F5Ground, GcpGround, Ground
 from tests.oracle.four_rig import FourRig
 
@@ -16,8 +20,6 @@ PLATFORMS = ("aws", "gcp", "azure", "f5")
 MODES = ("exclusive", "additive")
 _POOL = ("203.0.113.0/24", "!203.0.113.7", "2001:db8:10::/48", "198.51.100.0/25", "10.40.1.0/28")
 
-__all__ = ["MODES", "PLATFORMS", "grounds", "plans"]
-
 
 def grounds(names: Iterable[str], folder: Callable[[str], Path]) -> dict[str, Ground]:
     """Start the labs of some platforms."""
@@ -25,7 +27,15 @@ def grounds(names: Iterable[str], folder: Callable[[str], Path]) -> dict[str, Gr
     return {name: four_aws.start() if name == "aws" else made[name](folder(name)) for name in names}
 
 
-def plans(rig: FourRig, seed: int, modes: Mapping[str, str], more: Mapping[str, Json] | None = None) -> Iterator[str]:
+@dataclass(frozen=True)
+class Saved:
+    """A plan file, with what its targets' plans start from as the product has it, for a second opinion on alterations."""
+
+    content: str
+    tables: Mapping[str, tuple[Adapter, Table]]
+
+
+def plans(rig: FourRig, seed: int, modes: Mapping[str, str], more: Mapping[str, Json] | None = None) -> Iterator[Saved]:
     """Yield a first plan of a random policy, and after it was applied that of a second one, with a workload relabelled."""
     case = four_case.scene(rig, seed, modes, more)
     if case is None:
@@ -40,9 +50,14 @@ def plans(rig: FourRig, seed: int, modes: Mapping[str, str], more: Mapping[str, 
         yield _plan(rig)
 
 
-def _plan(rig: FourRig) -> str:
+def _plan(rig: FourRig) -> Saved:
     file = rig.root / "saved-plan.json"
     file.unlink(missing_ok=True)
-    ran = rig.run("plan", "-o", str(file))
-    assert file.exists(), str(ran)
-    return file.read_text(encoding="utf-8")
+    wanted = {key: value for name in rig.modes for key, value in rig.grounds[name].environment().items()}
+    with environment(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **wanted), start(rig.root, (), verb="plan") as session:
+        found = session.plan("plan")
+        found.save(file)
+    tables = {
+        one.reading.target.name: (one.reading.adapter, one.built.actual) for one in found.planned if one.built and one.reading.adapter
+    }
+    return Saved(file.read_text(encoding="utf-8"), tables)

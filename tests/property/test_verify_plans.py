@@ -28,8 +28,8 @@ def test_plans_of_random_policies_are_accepted(rig: FourRig, name: str, mode: st
     accepted = points = states = own = 0
     first = 100 * seed()
     for number in range(first, first + budget(change=1, night=40, release=200)):
-        for content in plans(rig, number, {name: mode}):
-            verdict = verify(content)
+        for saved in plans(rig, number, {name: mode}):
+            verdict = verify(saved.content)
             problems = [one for one in verdict.objections if one.kind is Kind.PROBLEM]
             assert verdict.accepted or problems, "\n".join([f"{name} {mode} {number}", *(one.text() for one in verdict.objections)])
             accepted, own = accepted + verdict.accepted, own + bool(problems)

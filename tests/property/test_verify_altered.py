@@ -1,0 +1,127 @@
+"""The checker rejects a plan file in which any single entry was altered, unless the alteration changes no packet at any moment.
+
+What is accepted is judged once more by the product's own tables and proof, which share nothing with the checker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from cloudsync.adapter import Whose
+from cloudsync.model.codec import Pool
+from cloudsync.model.errors import InputError
+from cloudsync.plan.document import load
+from cloudsync.plan.order import local
+from cloudsync.plan.values import TargetPlan
+from cloudsync.proof.certificate import final_table
+from cloudsync.proof.replay import replay
+from cloudsync.verify.check import verify
+from cloudsync.verify.document import NoPlanError
+from cloudsync.verify.values import Kind
+from tests.oracle.four_rig import FourRig
+from tests.property.alterations import Alteration, Altered, leaves, text
+from tests.property.plan_files import PLATFORMS, Saved, grounds, plans
+from tests.trust.budget import budget, seed
+from tests.trust.figures import record
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FourRig]:
+    made = grounds(PLATFORMS, tmp_path_factory.mktemp)
+    yield FourRig(made, tmp_path_factory.mktemp("repository"))
+    for ground in made.values():
+        ground.stop()
+
+
+def rejected(content: str) -> bool:
+    try:
+        verdict = verify(content)
+    except NoPlanError:
+        return True
+    assert not [one for one in verdict.objections if one.kind is Kind.DIGEST], "the digests were made again"
+    return not verdict.accepted
+
+
+class Judge:
+    """The product's own opinion on whether an altered file means another thing than the one it was made from."""
+
+    def __init__(self, saved: Saved) -> None:
+        self.saved = saved
+        self.before = {one.target: self._meaning(one) for one in load(saved.content).targets}
+        self.sets = self._sets(saved.content)
+
+    def _meaning(self, plan: TargetPlan) -> tuple[object, ...]:
+        adapter, actual = self.saved.tables[plan.target]
+        final = final_table(adapter, actual, plan.phases)
+        return final, adapter.decode(final, Whose.ALL), adapter.decode(final, Whose.OURS)
+
+    @staticmethod
+    def _sets(content: str) -> list[object]:
+        document = Altered(content).document
+        pool = Pool(document["packet_sets"])
+        told = [
+            [one["point"], *(point.get(key, {}) for point in target.get("points", ()) for key in ("before", "after"))]
+            for target in document["plan"]["targets"]
+            for one in target.get("points", ())
+        ]
+        named = [one["points"] for _, one in sorted(document["evidence"]["targets"].items())]
+        return [
+            (path, pool.at(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+            for path, value in leaves([told, named])
+        ]
+
+    def same(self, altered: Alteration) -> bool:
+        try:
+            plan = load(altered.content)
+            if self._sets(altered.content) != self.sets:
+                return False
+            for one in plan.targets:
+                adapter, actual = self.saved.tables[one.target]
+                final, everything, ours = self._meaning(one)
+                if (everything, ours) != self.before[one.target][1:]:
+                    return False
+                own = local({point.id: point.addresses for point in adapter.points(actual)})
+                if not replay(adapter, actual, final, one.phases, own).safe:
+                    return False
+        except (InputError, ValueError, KeyError, IndexError, AssertionError):
+            return False
+        return True
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_every_single_altered_entry_is_rejected(rig: FourRig, name: str) -> None:
+    counts: Counter[str] = Counter()
+    first, stride = 200 * seed(), budget(change=8, night=1, release=1)
+    for number in range(first, first + budget(change=1, night=6, release=20)):
+        for saved in plans(rig, number, {name: ("exclusive", "additive")[number % 2]}):
+            if not verify(saved.content).accepted:
+                continue
+            judge = Judge(saved)
+            for at, one in enumerate(Altered(saved.content).every()):
+                if at % stride != number % stride:
+                    continue
+                counts["altered"] += 1
+                if rejected(one.content):
+                    counts["rejected"] += 1
+                    continue
+                assert judge.same(one), f"{name} {number}: accepted, and it means another thing: {one.kind} {one.told}"
+                counts["equivalent"] += 1
+    assert counts["rejected"]
+    record(f"T verify {name} altered", {**counts, "missed": counts["altered"] - counts["rejected"] - counts["equivalent"]})
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_a_changed_file_is_told_by_its_digests_alone(rig: FourRig, name: str) -> None:
+    saved = next(plans(rig, 3, {name: "exclusive"}))
+    digests = {key: Altered(saved.content).document[key] for key in ("digests", "content_digest")}
+    for at, one in enumerate(Altered(saved.content).every()):
+        if at % 40 == 0 and one.content != saved.content:
+            document = Altered(one.content).document | digests
+            try:
+                verdict = verify(text(document))
+            except NoPlanError:
+                continue
+            assert Kind.DIGEST in {each.kind for each in verdict.objections}, one.told
