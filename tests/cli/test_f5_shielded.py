@@ -82,3 +82,29 @@ def test_shields_stay_up_while_the_cloud_refuses_and_go_when_it_no_longer_does(c
     assert lets_in(four) == (False, True)
     assert shields(four) == []
     four.settled()
+
+
+MEMBERS = "/mgmt/tm/ltm/pool/~Common~{}/members"
+
+
+def takes(four: Four, pool: str, *, part: bool) -> None:
+    """Let the members of a pool take part, or take them out."""
+    members = MEMBERS.format(pool)
+    for one in four.act("f5", "GET", members)["items"]:
+        state = {"state": "user-up", "session": "user-enabled"} if part else {"state": "user-down", "session": "user-disabled"}
+        four.act("f5", "PATCH", f"{members}/~Common~{one['name']}", state)
+
+
+def test_who_takes_part_in_a_pool_moves_a_plan_only_where_the_order_depends_on_it(chained: Four) -> None:
+    four = chained
+    plan = str(four.root / "plan.json")
+    takes(four, "p_vs_ordering_https", part=False)
+    four.run("plan", "-o", plan, code=2)
+    takes(four, "p_vs_ordering_https", part=True)
+    told = four.run("apply", plan, "--yes", code=4)
+    assert "G-APPROVAL" in told.out + told.err
+    assert lets_in(four) == (True, False), "nothing was written"
+    four.run("plan", "-o", plan, code=2)
+    takes(four, "pool_resolver", part=False)
+    four.run("apply", plan, "--yes", code=0)
+    assert lets_in(four) == (False, True)
