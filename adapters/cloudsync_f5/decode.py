@@ -230,7 +230,9 @@ class Reader:
     def domain_policy(self, domain: int) -> str:
         """Return the enforced policy of a route domain; empty for none."""
         if self._domains is None:
-            self._domains = {one.id: self.table.running.get(one.path, one.enforced) for _, one in sorted(self.table.route_domains.items())}
+            self._domains = {
+                one.id: self.table.running.get(one.context, one.enforced) for _, one in sorted(self.table.route_domains.items())
+            }
         return self._domains.get(domain, "")
 
     def outer(self, virtual: Virtual) -> tuple[Passed, Passed]:

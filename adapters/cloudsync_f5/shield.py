@@ -94,7 +94,7 @@ class _Shields:
         else:
             mark = Mark(table.owner, f"shield-{sha}", sha)
         found = Policy(f"/{table.partition}/{content.name(table.owner, 'shield', sha)}", rules, mark.text, mark)
-        if found.path in table.policies or next(iter(quotas(table, (found,), ())), None) is not None:
+        if table.policies.get(found.path, found) != found or next(iter(quotas(table, (found,), ())), None) is not None:
             return None
         return found
 

@@ -64,6 +64,11 @@ def held(encoding: Encoding | F5Table) -> Policy:
     return policy
 
 
+def compiling(now: F5Table) -> F5Table:
+    """Return the same table while its route domain still runs no policy."""
+    return replace(now, running={now.route_domains["/Common/0"].context: ""})
+
+
 def reached(now: F5Table, wish: Intent) -> F5Table:
     for phase in steps(now, encode(wish, now).table, Method.SWAP):
         now = simulate(now, *phase.steps)
@@ -356,3 +361,19 @@ def test_services_that_nobody_listens_on_are_no_rules() -> None:
     found = encode(replace(wish, classes=(group, other)), now)
     assert [rule.description for rule in held(found).rules if rule.action is Action.ACCEPT] == ["r#1"]
     assert {one.rule for one in found.fidelity} == {"r#1", "ssh#1", "b#1"}, "they are said exactly: nothing of them can be"
+
+
+# --- not in force yet ------------------------------------------------------------------------------------------------------
+
+
+def test_while_a_policy_of_a_route_domain_is_not_compiled_packets_meet_what_runs_there() -> None:
+    now = table(virtual("a"))
+    there = reached(now, intent(now))
+    assert WEB in decode(there)[there.virtuals["/Common/a"].point].inbound
+    closed = Packet(Family.V4, int(OUT.v4[0]), TCP, 443)
+    point = there.virtuals["/Common/a"].point
+    assert closed not in decode(there)[point].inbound
+    late = compiling(there)
+    assert closed in decode(late)[point].inbound
+    assert [hop.verdict for hop in walk(late, point, "inbound", closed)] == ["pass", "pass", "allow"]
+    assert not entries(late, [point])

@@ -92,6 +92,15 @@ def test_a_name_that_somebody_took_is_not_written_over() -> None:
     assert cut(taken, "a", peers=CORP) == taken
 
 
+def test_a_shielded_policy_that_was_left_unattached_is_used_again() -> None:
+    """The run before was cut between the swap back and the deletion."""
+    now = open_to_all("a")
+    shielded = cut(now, "a", peers=CORP)
+    left = replace(now, policies=shielded.policies)
+    assert cut(left, "a", peers=CORP) == shielded
+    assert "/firewall/policy" not in "".join(step.payload for phase in steps(left, shielded, Method.SWAP) for step in phase.steps)
+
+
 def test_what_is_configured_but_not_compiled_is_shielded_nowhere() -> None:
     now = replace(open_to_all("a"), running={"/Common/a": ""})
     assert cut(now, "a", peers=CORP) == now
