@@ -44,9 +44,10 @@ def test_the_address_words_of_the_language_mean_themselves(word: str) -> None:
     assert meant(f" {word} ") == Party(word, plain=word)
 
 
-@pytest.mark.parametrize("word", ["db-1", "aws/db-1", "i-db-1"])
+@pytest.mark.parametrize("word", ["db-1", "aws/db-1", "i-db-1", "native-7"])
 def test_a_workload_is_meant_by_name_by_target_and_name_or_by_id(word: str) -> None:
-    assert meant(word) == Party("db-1", DB)
+    db = replace(DB, id=WorkloadId("native-7"))
+    assert meant(word, WEB, db) == Party("db-1", db, NOWHERE, "")
 
 
 def test_an_id_goes_before_a_name_that_others_have() -> None:
@@ -61,10 +62,16 @@ def test_a_name_of_several_asks_which() -> None:
     assert wrong("web-1", WEB, twin) == ("AMBIGUOUS-WORKLOAD", "2 workloads are called 'web-1'", "say which: i-web-1, i-7")
     static = replace(WEB, id=WorkloadId("static/web-1"), target="", ref="")
     assert wrong("web-1", OTHER_WEB, static)[2] == "say which: i-web-1, static/web-1"
+    fleet = [replace(WEB, id=WorkloadId(f"aws/{number}"), ref=f"i-{number}") for number in range(7)]
+    assert wrong("web-1", *fleet)[2] == "say which: i-0, i-1, i-2, i-3, i-4 and 2 more"
+    named = [replace(one, name=f"web-{number}") for number, one in enumerate(fleet)]
+    assert wrong("role=web", *named)[2] == "one of role=web: web-0, web-1, web-2, web-3 and 3 more"
 
 
 def test_an_address_is_its_workload_with_that_address_alone_or_nobody() -> None:
     assert meant("10.0.0.3") == Party("db-1", DB, AddressSet.of("10.0.0.3"))
+    two = replace(DB, interfaces=(*DB.interfaces, card("10.0.0.33")))
+    assert meant("10.0.0.33", WEB, two) == Party("db-1", two, AddressSet.of("10.0.0.33"))
     assert meant("198.51.100.7") == Party("198.51.100.7", None, AddressSet.of("198.51.100.7"))
     assert meant("2001:DB8::1") == Party("2001:db8::1", None, AddressSet.of("2001:db8::1"))
 
@@ -86,6 +93,7 @@ def test_an_address_of_several_asks_which() -> None:
         ("role=jump", "'role=jump' are labels; one packet has one workload at each end", "no workload has these labels"),
         ("10.0.0.0/24", "'10.0.0.0/24' is no workload and no single address", "give one address, without a prefix length"),
         ("2001:db8::/32", "'2001:db8::/32' is no workload and no single address", "give one address, without a prefix length"),
+        ("db1", "no workload 'db1' among the 4 of the inventory", "did you mean 'db-1'"),
         ("db-l", "no workload 'db-l' among the 4 of the inventory", "did you mean 'db-1'"),
         ("/x", "no workload '/x' among the 4 of the inventory", "give a name, a native id, an address, or internet"),
         ("?", "no workload '?' among the 4 of the inventory", "give a name, a native id, an address, or internet"),
@@ -126,6 +134,7 @@ def test_what_is_seen_of_an_end() -> None:
     assert Party("x", both).seen(UNIVERSE, HERE_DOMAIN) == AddressSet.of("10.0.0.9", "8.8.8.8")
     assert Party("x", both).seen(UNIVERSE, THERE) == AddressSet.of("8.8.8.8")
     assert Party("x", both, AddressSet.of("10.0.0.9")).seen(UNIVERSE, HERE_DOMAIN) == AddressSet.of("10.0.0.9")
+    assert Party("x", both, AddressSet.of("10.0.0.9")).seen(UNIVERSE, THERE) == NOWHERE
 
 
 @pytest.mark.parametrize(
@@ -135,6 +144,7 @@ def test_what_is_seen_of_an_end() -> None:
         (("10.0.0.9", "8.8.8.8"), ("9.9.9.9",), ("10.0.0.9", "8.8.8.8")),
         (("8.8.8.8",), ("10.0.0.1",), ("8.8.8.8",)),
         (("10.0.0.9", "fd00::9"), ("10.0.0.1",), ("10.0.0.9",)),
+        (("10.0.0.9", "2600::9"), ("2600::1",), ("2600::9",)),
         (("10.0.0.9", "8.8.8.8", "fd00::9", "2600::9"), ("10.0.0.1", "2600::1"), ("10.0.0.9", "fd00::9", "2600::9")),
     ],
 )
@@ -148,6 +158,9 @@ def test_two_workloads_of_one_domain_meet_under_private_addresses(
 def test_addresses_that_were_given_are_met_as_they_are() -> None:
     both = one(card("10.0.0.9", "8.8.8.8"))
     assert Party("x", both, AddressSet.of("8.8.8.8")).met(UNIVERSE, card("10.0.0.1"), as_source=True) == AddressSet.of("8.8.8.8")
+    given = AddressSet.of("10.0.0.9", "8.8.8.8")
+    assert Party("x", both, given).met(UNIVERSE, card("10.0.0.1"), as_source=True) == given
+    assert Party("anywhere", plain="anywhere").met(UNIVERSE, card("10.0.0.1"), as_source=True) == AddressSet.of("0.0.0.0/0")
     nobody = Party("n", None, AddressSet.of("10.0.0.77", "8.8.4.4"))
     assert nobody.met(UNIVERSE, card("10.0.0.1"), as_source=True) == AddressSet.of("10.0.0.77", "8.8.4.4")
 
@@ -247,11 +260,10 @@ def test_a_workload_without_labels_goes_by_its_name_or_else_by_its_id(policy: Po
 
 
 def test_plain_words_stand_as_they_are(policy: Policy, world: World) -> None:
-    assert asked(policy, world, Party("internet", plain="internet"), called(SHOP_APP))[0] == "allow internet to role=app on tcp/5"
-    assert asked(policy, world, called(SHOP_APP), Party("anywhere", plain="anywhere"))[:2] == (
-        "allow role=app to anywhere on tcp/5",
-        "shop-prod",
-    )
+    said = asked(policy, world, Party("internet", plain="internet"), called(SHOP_APP))
+    assert said == ("allow internet to role=app on tcp/5", "shop-prod", 14, "")
+    said = asked(policy, world, called(SHOP_APP), Party("anywhere", plain="anywhere"))
+    assert said == ("allow role=app to anywhere on tcp/5", "shop-prod", 14, "")
 
 
 @pytest.mark.parametrize(
@@ -278,10 +290,41 @@ def test_where_no_ruleset_fits_there_is_no_sentence(policy: Policy, world: World
     assert opening(narrow, world.compiler.universe, called(SHOP_APP), called(CRM_APP), "tcp/5") is None
 
 
-def test_a_scope_that_is_all_there_is_to_say_leaves_all_workloads(world: World) -> None:
-    text = POLICY.replace("scope: app=shop env=prod", "scope: role=app app=shop env=prod").replace(
-        "role=web to role=app on", "role=app to role=app on"
+def test_between_two_addresses_only_a_ruleset_for_all_can_speak(policy: Policy, world: World) -> None:
+    new, known = (Party(address, None, AddressSet.of(address)) for address in ("203.0.113.9", "198.51.100.5"))
+    assert asked(policy, world, new, known) == (
+        "allow iplist NAME to iplist half on tcp/5",
+        "everybody",
+        9,
+        "iplists: {NAME: [203.0.113.9]}",
     )
-    narrow, findings = load_policy([("policy/all.yaml", text.encode())])
-    assert narrow is not None, findings
-    assert asked(narrow, world, called(SHOP_APP), called(SHOP_APP))[0] == "allow all workloads to all workloads on tcp/5"
+
+
+def scoped(*scopes: str) -> Policy:
+    """A policy of one ruleset per scope, called a, b and so on."""
+    head = POLICY[: POLICY.index("rulesets:")].replace("labels:", "label_groups: {every: {env: [prod, test]}}\nlabels:")
+    rulesets = "".join(
+        f"  - {{name: {name}, scope: {scope}, owner: o, rules: [allow role=app to role=app on tcp/1]}}\n"
+        for name, scope in zip("abcd", scopes, strict=False)
+    )
+    found, findings = load_policy([("policy/all.yaml", f"{head}rulesets:\n{rulesets}".encode())])
+    assert found is not None, findings
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scopes", "ruleset", "who"),
+    [
+        (("all", "app=shop"), "b", "role=app env=prod"),
+        (("app=shop", "all"), "a", "role=app env=prod"),
+        (("app=shop", "app=shop"), "a", "role=app env=prod"),
+        (("app=shop", "env=prod"), "a", "role=app env=prod"),
+        (("app=shop", "app=shop env=prod", "all"), "b", "role=app"),
+        (("app=shop env=every", "all"), "a", "role=app env=prod"),
+        (("role=app app=shop env=prod",), "a", "all workloads"),
+        (("all",), "a", "role=app app=shop env=prod"),
+    ],
+)
+def test_the_narrowest_scope_is_chosen_and_the_first_of_equals(world: World, scopes: tuple[str, ...], ruleset: str, who: str) -> None:
+    sentence, chosen, _, _ = asked(scoped(*scopes), world, called(SHOP_APP), called(SHOP_APP))
+    assert (chosen, sentence) == (ruleset, f"allow {who} to {who} on tcp/5")

@@ -15,7 +15,7 @@ from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import DEFAULT_DOMAIN, Forward, Interface, PointId, Workload
 from cloudsync.proof.ends import Party
-from cloudsync.proof.trace import Ground, Passing, Question, Ruling, Stop, Through, Trace, passing_of, trace
+from cloudsync.proof.trace import Ground, Onward, Passing, Question, Ruling, Stop, Through, Trace, passing_of, trace
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
 from cloudsync.testing.memory_table import MemoryTable
 from tests.stories.estate import World, compiled, machine
@@ -35,16 +35,17 @@ rulesets:
     scope: all
     owner: shop
     rules:
+      - allow role=web to role=watched on tcp/5432-5434
       - allow role=web to role=db on tcp/5432-5433
       - allow role=web, role=sends to role=db, role=watched, role=picked on tcp/5432
       - never allow internet to role=db on any service
+      - never allow role=sends to role=picked on tcp/5433
 """
 WEB, DB, WATCHED, PICKED, SENDS = (
     machine("mem", f"{role}-1", f"10.0.0.{number}", role=role) for number, role in enumerate(("web", "db", "watched", "picked", "sends"), 1)
 )
 ASKED = ServiceSet.ports(6, 5432, 5434)
 ONE = ServiceSet.ports(6, 5432, 5432)
-FIRST, SECOND = Origin("shop#1"), Origin("shop#2")
 
 
 def at(workload: Workload) -> PointId:
@@ -128,6 +129,12 @@ def stopping(passing: Passing) -> Stop:
     return Stop(WEB, WEB.interfaces[0], Direction.IN, NO_PACKETS, NO_PACKETS, passing, ruling)
 
 
+def test_answers_are_said_in_these_words() -> None:
+    assert [one.value for one in Passing] == ["allowed", "partly allowed", "blocked", "not filtered", "unknown"]
+    assert (stopping(ALL).why, stopping(ALL).ruling.unheld) == ("", "")
+    assert Onward(None, AddressSet(), ONE, AddressSet(), FREE).why == ""
+
+
 @pytest.mark.parametrize(
     ("places", "together"),
     [
@@ -166,6 +173,8 @@ def test_both_ends_have_to_let_it_through_and_a_sure_no_outweighs_the_unknown(wo
 def test_where_nobody_filters_it_is_free(world: World) -> None:
     found = asked(world, called(WEB), called(DB), {})
     assert found.passing is FREE
+    nobody = Party("192.0.2.1", None, AddressSet.of("192.0.2.1"))
+    assert asked(world, nobody, called(DB), {}).passing is FREE
     assert {stop.why for stop in found.stops} == {"known from the inventory files alone: no platform enforces anything there"}
     assert all(stop.passes == stop.asked for stop in found.stops)
     half = Told()
@@ -196,6 +205,10 @@ def test_what_could_not_be_looked_at_says_why(world: World) -> None:
     assert why({"mem": Ground(TargetMode.EXCLUSIVE, why="no credentials")}) == (UNREAD, "no credentials", NO_PACKETS)
     assert why({"mem": Ground(TargetMode.EXCLUSIVE)}) == (UNREAD, "its target was not read", NO_PACKETS)
     assert why({"mem": Ground(TargetMode.EXCLUSIVE, Told())}) == (UNREAD, "its target was not read", NO_PACKETS)
+    assert why({"mem": Ground(TargetMode.EXCLUSIVE, None, Told().read())}) == (UNREAD, "its target was not read", NO_PACKETS)
+    adapter = Told()
+    adapter.access[at(DB)] = Access(of(WEB))
+    assert why(ground(adapter)) == (UNREAD, "the platform did not show this interface in this reading", NO_PACKETS)
     adapter = Told()
     assert why(ground(adapter)) == (UNREAD, "the platform did not show this interface in this reading", NO_PACKETS)
     adapter.has(DB, Access(), skipped="managed by the cluster")
@@ -205,6 +218,7 @@ def test_what_could_not_be_looked_at_says_why(world: World) -> None:
 
 def test_a_place_shows_what_passes_and_which_objects_stand_there(world: World) -> None:
     adapter = Told()
+    adapter.has(WEB, Access(), ("g-9",))
     adapter.has(DB, Access(of(WEB, ONE) | of(SENDS)), ("g-1", "g-2"), ("g-3",), skipped="half of it is not ours to change")
     adapter.listing = [
         Entry("g-1", "cs-db", "5432", "inbound", of(WEB, ONE), True, (at(DB),)),
@@ -241,10 +255,10 @@ def test_hops_of_ours_that_allow_are_traced_to_their_rules(world: World) -> None
     adapter.way = (bare, told, replace(bare, ours=False), replace(bare, verdict="deny"), replace(bare, verdict="pass"))
     stop = into(world, DB, adapter)
     names = [tuple(origin.rule for origin in hop.origins) for hop in stop.hops]
-    assert names == [("shop#1", "shop#2"), ("kept",), (), (), ()]
+    assert names == [("shop#2", "shop#3"), ("kept",), (), (), ()]
     adapter.has(WEB, Access(outbound=of(DB)))
     sending = only(asked(world, called(WEB), called(DB), ground(adapter)), Direction.OUT)
-    assert [origin.rule for origin in sending.hops[0].origins] == ["shop#1", "shop#2"]
+    assert [origin.rule for origin in sending.hops[0].origins] == ["shop#2", "shop#3"]
 
 
 def test_rules_that_let_it_through_name_the_rules_of_the_policy_behind_ours(world: World) -> None:
@@ -252,23 +266,33 @@ def test_rules_that_let_it_through_name_the_rules_of_the_policy_behind_ours(worl
     adapter.has(DB, Access(of(WEB)))
     ours = Entry("g-1", "cs", "5433", "inbound", of(WEB, ServiceSet.ports(6, 5433, 5433)), True, (at(DB),))
     adapter.listing = [
+        replace(ours, native="out", direction="outbound"),
         ours,
         replace(ours, native="5432", packets=of(WEB, ONE)),
         replace(ours, native="told", origins=(Origin("platform"),)),
         replace(ours, native="theirs", ours=False),
-        replace(ours, native="out", direction="outbound"),
         replace(ours, native="cuts", denies=True),
         replace(ours, native="elsewhere", packets=of(SENDS)),
     ]
     stop = into(world, DB, adapter)
     assert [(rule.entry.native, [origin.rule for origin in rule.origins]) for rule in stop.rules] == [
-        ("5433", ["shop#1"]),
-        ("5432", ["shop#1", "shop#2"]),
+        ("5433", ["shop#2"]),
+        ("5432", ["shop#2", "shop#3"]),
         ("told", ["platform"]),
         ("theirs", []),
     ]
     assert [rule.plumbing for rule in stop.rules] == [False, False, True, False]
     assert not Through(replace(ours, ours=False), (Origin("platform"),)).plumbing
+    assert Through(ours, (Origin("shop#2"), Origin("platform"))).plumbing
+
+
+def test_a_never_rule_stands_behind_nothing_that_is_open(world: World) -> None:
+    stranger = AddressSet.of("8.8.8.8")
+    adapter = Told()
+    adapter.has(DB, Access(PacketSet.of(stranger, ASKED)))
+    adapter.listing = [Entry("g-1", "cs", "old", "inbound", PacketSet.of(stranger, ASKED), True, (at(DB),))]
+    stop = only(asked(world, Party("8.8.8.8", None, stranger), called(DB), ground(adapter)), Direction.IN)
+    assert [rule.origins for rule in stop.rules] == [()]
 
 
 def test_where_sending_is_left_alone_no_rule_of_the_policy_stands_behind_ours(world: World) -> None:
@@ -279,7 +303,7 @@ def test_where_sending_is_left_alone_no_rule_of_the_policy_stands_behind_ours(wo
     left = only(asked(world, called(SENDS), called(DB), ground(adapter)), Direction.OUT)
     enforced = only(asked(world, called(WEB), called(DB), ground(adapter)), Direction.OUT)
     assert left.rules[0].origins == ()
-    assert [origin.rule for origin in enforced.rules[0].origins] == ["shop#1", "shop#2"]
+    assert [origin.rule for origin in enforced.rules[0].origins] == ["shop#2", "shop#3"]
 
 
 # --- what the policy says --------------------------------------------------------------------------------------------
@@ -289,11 +313,17 @@ def test_the_policy_is_quoted_for_what_it_permits_forbids_and_does_not_mention(w
     ruling = into(world, DB, Told()).ruling
     assert (ruling.permits, ruling.forbids) == (of(WEB, ServiceSet.ports(6, 5432, 5433)), NO_PACKETS)
     assert (ruling.mode, ruling.egress, ruling.held, ruling.unheld) == (Mode.FULL, Egress.LEAVE, True, "")
-    assert [reason.partition(" '")[0] for reason in ruling.reasons] == ["allowed by shop#1", "no rule allows it"]
+    assert [reason.partition(" '")[0] for reason in ruling.reasons] == ["allowed by shop#2", "no rule allows it"]
     internet = Party("internet", plain="internet")
     forbidden = only(asked(world, internet, called(DB), ground(Told())), Direction.IN)
     assert forbidden.ruling.forbids == forbidden.asked
-    assert [reason.partition(" '")[0] for reason in forbidden.ruling.reasons] == ["forbidden by shop#3"]
+    assert [reason.partition(" '")[0] for reason in forbidden.ruling.reasons] == ["forbidden by shop#4"]
+    everybody = only(asked(world, Party("anywhere", plain="anywhere"), called(DB), ground(Told())), Direction.IN)
+    assert [reason.partition(" '")[0] for reason in everybody.ruling.reasons] == [
+        "allowed by shop#2",
+        "forbidden by shop#4",
+        "no rule allows it",
+    ]
 
 
 def test_what_is_not_enforced_says_why(world: World) -> None:
@@ -310,6 +340,10 @@ def test_what_is_not_enforced_says_why(world: World) -> None:
     sends = only(asked(world, called(SENDS), called(DB), ground(adapter)), Direction.OUT)
     assert sends.ruling.unheld == "egress: leave, so what it sends is not enforced"
     assert into(world, SENDS, adapter).ruling.unheld == "", "what it gets is enforced"
+    assert only(asked(world, called(WEB), called(DB), ground(adapter)), Direction.OUT).ruling.unheld == "", "what it sends is, too"
+    bare = replace(DB, interfaces=(replace(DB.interfaces[0], point=None),))
+    unseen = only(asked(compiled(POLICY, (WEB, bare)), called(WEB), called(bare), ground(adapter)), Direction.IN)
+    assert (unseen.ruling.unheld, unseen.passing) == ("no platform enforces here", FREE)
     assert only(asked(world, called(WEB), called(DB), {}), Direction.IN).ruling.unheld == "no platform enforces here"
 
 
@@ -347,6 +381,10 @@ def test_a_selective_workload_keeps_what_is_open_but_for_the_chosen_services(wor
     adapter.has(PICKED, Access(of(WEB, services)))
     stop = only(asked(world, called(WEB), called(PICKED), ground(adapter), services), Direction.IN)
     assert (stop.opens, stop.closes) == (NO_PACKETS, of(WEB, ServiceSet.ports(6, 50, 50)))
+    never = Told()
+    never.has(PICKED, Access(of(SENDS)))
+    stop = only(asked(world, called(SENDS), called(PICKED), ground(never)), Direction.IN)
+    assert (stop.opens, stop.closes) == (NO_PACKETS, of(SENDS, ServiceSet.ports(6, 5433, 5433)))
     shut = Told()
     shut.has(PICKED, Access())
     stop = only(asked(world, called(WEB), called(PICKED), ground(shut), services), Direction.IN)
@@ -402,6 +440,30 @@ def test_ports_that_are_not_changed_go_on_as_they_were_asked() -> None:
     assert [row[2] for row in onward(balanced(Forward(wide, DB.interfaces[0].addresses, wide)))] == ["tcp/443"]
     assert [row[2] for row in onward(balanced(Forward(wide, DB.interfaces[0].addresses, BACK)))] == ["tcp/8443"]
     assert onward(balanced(Forward(BACK, DB.interfaces[0].addresses, BACK))) == [], "another service is not forwarded"
+
+
+def test_of_several_forwards_each_is_followed_whatever_the_others_are_for() -> None:
+    to = DB.interfaces[0].addresses
+    assert len(onward(balanced(Forward(BACK, to, BACK), Forward(FRONT, to, BACK), Forward(FRONT, to, FRONT)))) == 2
+
+
+def test_a_member_that_never_meets_the_addresses_is_unknown() -> None:
+    row = ("db-1", "10.0.0.2", "tcp/8443", UNREAD, "it never meets these addresses")
+    assert onward(balanced(Forward(FRONT, DB.interfaces[0].addresses, BACK, AddressSet.of("fd00::9")))) == [row]
+
+
+def test_a_member_says_of_the_places_that_made_the_answer_why() -> None:
+    second = Interface("second", "net-1", AddressSet.of("10.0.0.22"), DEFAULT_DOMAIN, PointId("mem/db-1/second"))
+    two = replace(DB, interfaces=(*DB.interfaces, second))
+    lb = balanced(Forward(FRONT, AddressSet.of("10.0.0.2", "10.0.0.22"), BACK, SNAT))
+    world = compiled(POLICY, (WEB, two, lb))
+    adapter = Told()
+    adapter.has(DB, Access(PacketSet.of(SNAT, BACK)), skipped="half of it is not ours to change")
+    (one,) = asked(world, called(WEB), called(lb), ground(adapter), FRONT).onward
+    assert (one.passing, one.why) == (UNREAD, UNSEEN)
+    adapter.access.clear()
+    (one,) = asked(world, called(WEB), called(lb), ground(adapter), FRONT).onward
+    assert (one.passing, one.why) == (UNREAD, f"half of it is not ours to change; {UNSEEN}")
 
 
 def test_an_interface_that_only_opens_connections_forwards_nothing() -> None:
