@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from cloudsync.verify import document as files
 from cloudsync.verify.aws import Aws
 from cloudsync.verify.azure import Azure
-from cloudsync.verify.document import Document, Pool, Target
+from cloudsync.verify.document import Pool, Target, canonical
 from cloudsync.verify.f5 import F5
 from cloudsync.verify.gcp import Gcp
 from cloudsync.verify.ground import Beyond, Json, Passage, Place, Platform, Whose, items, mapping
 from cloudsync.verify.memory import Memory
+from cloudsync.verify.paths import Stage, Track, slips, stages_of
 from cloudsync.verify.policy import Book, Meaning, addresses_of
 from cloudsync.verify.policy import read as read_book
 from cloudsync.verify.space import Packets, Space, UnreadableError
@@ -22,6 +24,8 @@ from cloudsync.verify.wanted import Wish, wishes
 
 PLATFORMS: Mapping[str, Callable[[Space, str], Platform[Any, Any]]] = {"aws": Aws, "azure": Azure, "f5": F5, "gcp": Gcp, "memory": Memory}
 SHUT = Passage()
+WRONG = (UnreadableError, KeyError, TypeError, AttributeError, ValueError, IndexError)
+"""What comes of a file that does not say what it should."""
 OBJECTIONS_MOST = 20
 """Reasons told per target: one is enough to refuse."""
 
@@ -30,73 +34,119 @@ def verify(content: str) -> Verdict:
     """Check a plan file. Raises NoPlanError for what is none."""
     plan = files.parse(content)
     against = [Objection(target, Kind.DIGEST, message) for target, message in plan.wrong]
+    space = Space()
     try:
         book = read_book(plan.evidence)
-    except (UnreadableError, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        book.tell(space)
+    except WRONG as error:
         return Verdict(
             (), (*against, Objection("", Kind.UNREADABLE, f"the policy or the inventory in the file: {error}")), plan.policy_digests
         )
-    checked = tuple(_target(plan, book, target) for target in plan.targets)
-    return Verdict(checked, (*against, *(one for each in checked for one in each.objections)), plan.policy_digests)
+    cases = [Case(plan.pool, book, target, space) for target in plan.targets]
+    for case in cases:
+        case.read()
+    space.cut()
+    checked = tuple(case.checked() for case in cases)
+    against.extend(one for each in checked for one in each.objections)
+    against.extend(_paths(cases))
+    return Verdict(checked, tuple(against), plan.policy_digests)
 
 
-def _target(plan: Document, book: Book, target: Target) -> Checked:
-    steps = list(target.steps()) if isinstance(target.plan.get("phases", []), list) else []
-    name = str(target.evidence.get("platform"))
-    held = target.evidence.get("points")
-    count = len(held) if isinstance(held, list) else 0
-    made = PLATFORMS.get(name)
-    if made is None:
-        against = Objection(target.name, Kind.UNREADABLE, f"no reader for platform {name!r}")
-        return Checked(target.name, name, count, len(steps), 0, (against,))
-    case = Case(plan.pool, book, target, Space())
+def _paths(cases: list[Case]) -> Iterator[Objection]:
+    """Yield the flows that get through at a wrong moment between two points in series."""
+    good = {case.target.name: case for case in cases if case.track is not None}
+    stages: dict[str, tuple[Stage, ...]] = {}
     try:
-        found = tuple(case.objections(made(case.space, str(target.plan.get("owner")))))
-    except (UnreadableError, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        found = (Objection(target.name, Kind.UNREADABLE, str(error) or type(error).__name__),)
-    return Checked(target.name, name, count, len(steps), case.states, found[:OBJECTIONS_MOST])
+        for component in {canonical(one): one for case in cases if (one := case.target.plan.get("component"))}.values():
+            phases = {name: len(case.track.during) for name, case in good.items() if case.track is not None}
+            found = stages_of(component, phases)
+            stages |= dict.fromkeys(component["targets"], found)
+    except WRONG as error:
+        yield Objection("", Kind.UNREADABLE, str(error) or type(error).__name__)
+        return
+    if not good:
+        return
+    first = next(iter(good.values()))
+    for one in slips(Meaning(first.book, first.space), [case.track for case in good.values() if case.track], stages):
+        case = good[one.destination_target]
+        message = f"would get through for a moment ({one.when}) from {one.source} ({one.source_target}), by no state of the whole way"
+        yield Objection(case.target.name, Kind.SERIES, message, one.destination, case.said("inbound", one.packets))
 
 
 @dataclass(slots=True)
 class Case:
-    """One target under examination."""
+    """One target under examination: first it is read and told to the space, then it is asked."""
 
     pool: Pool
     book: Book
     target: Target
     space: Space
+    platform: Platform[Any, Any] | None = None
+    start: object = None
+    promised: object = None
+    phases: list[tuple[str, list[Any]]] = field(default_factory=list)
+    broken: Objection | None = None
     states: int = 0
     places: Mapping[str, Place] = field(default_factory=dict)
+    track: Track | None = None
 
-    def objections(self, platform: Platform[Any, Any]) -> Iterator[Objection]:
-        """Yield everything that speaks against the target's plan."""
+    def read(self) -> None:
+        """Read tables and payloads, and note everything that they mention."""
+        name = str(self.target.evidence.get("platform"))
+        if name not in PLATFORMS:
+            self.broken = Objection(self.target.name, Kind.UNREADABLE, f"no reader for platform {name!r}")
+            return
+        try:
+            self.platform = PLATFORMS[name](self.space, str(self.target.plan.get("owner")))
+            table = mapping(self.target.evidence["table"], "the table")
+            self.promised = self.platform.read(files.changed(table, mapping(self.target.evidence["end"], "the end")))
+            self.start = self.platform.read(table)
+            for phase in items(self.target.plan.get("phases", []), "phases"):
+                acts = [self.platform.act(step["payload"], step) for step in items(phase["steps"], "steps")]
+                self.phases.append((str(phase["name"]), acts))
+            self._tell()
+        except WRONG as error:
+            self.broken = Objection(self.target.name, Kind.UNREADABLE, str(error) or type(error).__name__)
+
+    def checked(self) -> Checked:
+        """Return what comes of the target's plan."""
+        held = self.target.evidence.get("points")
+        count = len(held) if isinstance(held, list) else 0
+        found = [self.broken] if self.broken else []
+        try:
+            found.extend(islice(self._objections(), OBJECTIONS_MOST) if not self.broken else ())
+        except WRONG as error:
+            found.append(Objection(self.target.name, Kind.UNREADABLE, str(error) or type(error).__name__))
+        steps = sum(len(acts) for _, acts in self.phases)
+        return Checked(self.target.name, str(self.target.evidence.get("platform")), count, steps, self.states, tuple(found))
+
+    def _objections(self) -> Iterator[Objection]:
+        platform, start = self.platform, self.start
+        assert platform is not None
         yield from self._problems()
-        table = mapping(self.target.evidence["table"], "the table")
-        promised = platform.read(files.changed(table, mapping(self.target.evidence["end"], "the end")))
-        start = platform.read(table)
-        phases = [
-            (str(phase["name"]), [platform.act(step["payload"], step) for step in phase["steps"]], phase["steps"])
-            for phase in items(self.target.plan.get("phases", []), "phases")
-        ]
-        self._tell()
-        self.space.cut()
         self.places = platform.places(start)
         states = [start]
-        for _, acts, _ in phases:
+        for _, acts in self.phases:
             states.append(platform.after(states[-1], acts))
         end = states[-1]
-        if end != promised:
-            yield self._no(Kind.TOLD, f"the steps do not lead to the table that the plan promises: {differing(end, promised)}")
+        if end != self.promised:
+            yield self._no(Kind.TOLD, f"the steps do not lead to the table that the plan promises: {differing(end, self.promised)}")
         undone = platform.unfinished(end)
         if undone:
             yield self._no(Kind.TOLD, undone)
-        old, new = platform.passages(start), platform.passages(end)
-        yield from self._wanted(platform, end, new)
-        yield from self._told(platform, (start, end), (old, new))
-        self.states = 1
-        for (name, acts, steps), state in zip(phases, states, strict=False):
-            self.states += len(acts)
-            yield from self._phase(platform, name, (state, acts, steps), (old, new))
+        rests = [platform.passages(state) for state in states]
+        yield from self._wanted(platform, end, rests[-1])
+        yield from self._told(platform, (start, end), (rests[0], rests[-1]))
+        during: list[Mapping[str, Passage]] = []
+        for (name, acts), state in zip(self.phases, states, strict=False):
+            corners = platform.corners(state, acts)
+            low, high = ([platform.passages(bound) for bound in bounds] for bounds in (corners.low, corners.high))
+            yield from self._phase(name, (low, high), (rests[0], rests[-1]))
+            during.append(_widest(high))
+        moves = self.target.plan.get("mode") != "observe"
+        homes = {card.point: card.domain for one in self.book.machines if one.target == self.target.name for card in one.cards}
+        self.track = Track(self.target.name, self.places, homes, tuple(rests) if moves else (rests[0],), tuple(during) if moves else ())
+        self.states = 1 + sum(len(acts) for _, acts in self.phases)
 
     def _problems(self) -> Iterator[Objection]:
         plan = self.target.plan
@@ -111,7 +161,6 @@ class Case:
             yield self._no(Kind.PROBLEM, "the plan itself says that it does not reach what is wanted")
 
     def _tell(self) -> None:
-        self.book.tell(self.space)
         numbers = {at for held in items(self.target.evidence["points"], "points") for at in files.numbers(held)}
         for one in self.target.plan.get("points", []):
             numbers.update(at for key in TOLD for at in one.get(key, {}).values())
@@ -143,13 +192,13 @@ class Case:
         packets = {key: self._pair(held, key) for key in ("least", "most", "left_out", "forced", "plumbing")}
         kept = {key: self.pool.packets(self.space, held[key]) for key in ("kept_in", "kept_out", "was_out") if key in held}
         for message, witness in wish.faults(held, kept, packets, beyond):
-            yield self._no(Kind.WANTED, message, point, self._said(*witness) if witness else "")
+            yield self._no(Kind.WANTED, message, point, self.said(*witness) if witness else "")
         for side, (direction, passes) in enumerate(found.sides()):
             missing, excess = packets["least"][side] & ~passes, passes & ~packets["most"][side]
             if missing:
-                yield self._no(Kind.MISSING, "is wanted and would not pass", point, self._said(direction, missing))
+                yield self._no(Kind.MISSING, "is wanted and would not pass", point, self.said(direction, missing))
             if excess:
-                yield self._no(Kind.EXCESS, "would pass and is not wanted", point, self._said(direction, excess))
+                yield self._no(Kind.EXCESS, "would pass and is not wanted", point, self.said(direction, excess))
 
     def _pair(self, held: Mapping[str, Json], key: str) -> tuple[Packets, Packets]:
         if key not in held:
@@ -168,7 +217,7 @@ class Case:
                 if before != after:
                     changed = (before.inbound ^ after.inbound, before.outbound ^ after.outbound)
                     direction = "inbound" if changed[0] else "outbound"
-                    witness = self._said(direction, changed[0] or changed[1])
+                    witness = self.said(direction, changed[0] or changed[1])
                     yield self._no(Kind.TOLD, "changes, and the plan does not say so", point, witness)
                 continue
             for key, now in zip(TOLD, (before, after, ours[0].get(point, SHUT), ours[1].get(point, SHUT)), strict=True):
@@ -177,19 +226,16 @@ class Case:
                     wrong = passes ^ (self.pool.packets(self.space, said[direction]) if direction in said else 0)
                     if wrong:
                         message = f"the plan tells otherwise of this packet ({key})"
-                        yield self._no(Kind.TOLD, message, point, self._said(direction, wrong))
+                        yield self._no(Kind.TOLD, message, point, self.said(direction, wrong))
 
     # --- on the way ----------------------------------------------------------------------------------------------
 
     def _phase(
-        self, platform: Platform[Any, Any], name: str, at: tuple[Any, list[Any], Json], ends: tuple[Mapping[str, Passage], ...]
+        self, name: str, bounds: tuple[list[Mapping[str, Passage]], list[Mapping[str, Passage]]], ends: tuple[Mapping[str, Passage], ...]
     ) -> Iterator[Objection]:
         """Hold every moment of a phase, whatever the order of its steps, between what old and new share and what either allows."""
-        state, acts, _ = at
-        corners = platform.corners(state, acts)
-        for kind, bounds in ((Kind.OUTAGE, corners.low), (Kind.EXPOSURE, corners.high)):
-            for bound in bounds:
-                passages = platform.passages(bound)
+        for kind, some in ((Kind.OUTAGE, bounds[0]), (Kind.EXPOSURE, bounds[1])):
+            for passages in some:
                 for point, old in ends[0].items():
                     now, new = passages.get(point, SHUT), ends[1].get(point, SHUT)
                     if now in (old, new):
@@ -199,7 +245,7 @@ class Case:
                         wrong = wrong and self._felt(point, wrong)
                         if wrong:
                             what = "would be cut" if kind is Kind.OUTAGE else "would be open"
-                            yield self._no(kind, f"{what} for a moment in phase {name}", point, self._said(direction, wrong))
+                            yield self._no(kind, f"{what} for a moment in phase {name}", point, self.said(direction, wrong))
 
     def _felt(self, point: str, packets: Packets) -> Packets:
         """Leave out the packets of a machine to itself: at its own addresses they never leave it."""
@@ -214,7 +260,7 @@ class Case:
         shown = f"{place.name} ({point})" if place is not None and place.name and place.name not in point else point
         return Objection(self.target.name, kind, message, shown, witness)
 
-    def _said(self, direction: str, packets: Packets) -> str:
+    def said(self, direction: str, packets: Packets) -> str:
         """Return one packet of a set in words, with the name of the machine at the other end where it is known."""
         service, address = self.space.witness(packets)
         bit = 1 << address
@@ -222,6 +268,20 @@ class Case:
         peer = self.space.address_text(address) + (f" ({who})" if who else "")
         way = f"from {peer}" if direction == "inbound" else f"to {peer}"
         return f"{direction} {self.space.service_text(service)} {way}"
+
+
+def _widest(some: list[Mapping[str, Passage]]) -> Mapping[str, Passage]:
+    """Return the most that several bounds let through, point by point."""
+    if len(some) == 1:
+        return some[0]
+    found: dict[str, Passage] = {}
+    for point in some[0]:
+        inbound = outbound = 0
+        for one in some:
+            passage = one.get(point, SHUT)
+            inbound, outbound = inbound | passage.inbound, outbound | passage.outbound
+        found[point] = Passage(inbound, outbound)
+    return found
 
 
 def differing(one: object, other: object) -> str:

@@ -25,6 +25,8 @@ class Kind(Enum):
     """A state on the way opens what neither the old nor the new state opens."""
     OUTAGE = "outage"
     """A state on the way cuts what both let through."""
+    SERIES = "series"
+    """A state on the way lets a flow through between two points that neither state of its whole way lets through."""
     PROBLEM = "problem"
     """The plan itself says that it cannot be carried out."""
 
