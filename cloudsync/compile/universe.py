@@ -225,12 +225,12 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
     bare = any(isinstance(base, UnlabeledWorkloads) for base in selectors)
     picked_names: dict[str, list[Workload]] = {name: [] for name in named}
     makers: dict[tuple[Labels, str, bool, bool], list[Workload]] = {}
-    alike: dict[tuple[Labels, bool], list[Workload]] = {}
-    """The same lists again, found by labels as they come: most workloads share theirs with others, and few are named."""
+    alike: dict[int, list[Workload]] = {}
+    """The same lists again, found by the very labels, which most workloads share with others; few of them are named or given back."""
     for workload in sorted(workloads, key=_by_id):
-        back = workload.id in released
-        if not named or (workload.name not in named and workload.ref not in named):
-            known = alike.get((workload.labels, back))
+        apart = bool(released) and workload.id in released
+        if not apart and not (named and (workload.name in named or workload.ref in named)):
+            known = alike.get(id(workload.labels))
             if known is not None:
                 known.append(workload)
                 continue
@@ -238,11 +238,10 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
         for name in called:
             picked_names[name].append(workload)
         labels = Labels(tuple(pair for pair in workload.labels.pairs if pair[0] in keys))
-        maker = (labels, "\n".join(called), bare and not workload.labels, back)
-        members = makers.setdefault(maker, [])
+        members = makers.setdefault((labels, "\n".join(called), bare and not workload.labels, apart), [])
         members.append(workload)
-        if not called:
-            alike[workload.labels, back] = members
+        if not called and not apart:
+            alike[id(workload.labels)] = members
     ordered = sorted(
         (class_id(labels, name, unlabeled=empty, released=back), labels, empty, back, found)
         for (labels, name, empty, back), found in makers.items()

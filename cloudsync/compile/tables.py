@@ -1,0 +1,141 @@
+"""The whole policy as tables of addresses, for any firewall: named lists of prefixes, and per class rows that refer to them.
+
+A list is written once however many rows name it, so that a machine that joins its class is one more prefix in one list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.arms import Arm, End, who_addresses
+from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.service import ServiceSet
+from cloudsync.model.workload import Domain, Labels
+from cloudsync.policy.values import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. Rows are read from the top, the first that fits a packet decides."""
+
+    allows: bool
+    peers: str
+    """The id of a list: where flows come from (inbound), or go to (outbound)."""
+    services: str
+    """In words of the policy language, e.g. `tcp/443, udp/53`."""
+    rule: str
+    """The policy's rule, or `selective`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """What holds at every workload of one class. None: that direction is not enforced. `closed`: what no row fits is cut, else it stays."""
+
+    class_id: str
+    labels: Labels
+    mode: Mode
+    addresses: str
+    """The id of the list of its own addresses."""
+    inbound: tuple[Row, ...]
+    outbound: tuple[Row, ...] | None
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Every enforced class as seen from one routing domain, ordered by class id; `lists`: id -> prefixes, IPv4 first, ascending."""
+
+    domain: Domain
+    lists: Mapping[str, tuple[str, ...]]
+    classes: tuple[ClassTable, ...]
+
+
+@dataclass(slots=True)
+class _Lists:
+    """Lists by what is in them; each text is made once."""
+
+    found: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _ids: dict[AddressSet, str] = field(default_factory=dict)
+
+    def id(self, addresses: AddressSet) -> str:
+        """Return the id of a list: 12 hex digits of what is in it."""
+        known = self._ids.get(addresses)
+        if known is None:
+            text = addresses.cidrs()
+            known = self._ids[addresses] = hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+            self.found[known] = text
+        return known
+
+
+@dataclass(slots=True)
+class _Writer:
+    compiler: Compiler
+    domain: Domain
+    lists: _Lists = field(default_factory=_Lists)
+    _rows: dict[tuple[int, Direction], Row | None] = field(default_factory=dict)
+    _tables: dict[tuple[tuple[int, ...], ServiceSet, Direction], tuple[Row, ...]] = field(default_factory=dict)
+    _bits: dict[tuple[int, Direction], str] = field(default_factory=dict)
+
+    def rows(self, number: int, direction: Direction) -> tuple[Row, ...]:
+        """Return the rows of a class: never rules, then what is allowed, then what is closed."""
+        arms = self.compiler.rows(direction)[number]
+        selective = self.compiler.universe.classes[number].selective
+        key = (tuple(arms), selective, direction)
+        found = self._tables.get(key)
+        if found is None:
+            found = self._tables[key] = tuple(self._ordered(arms, selective, direction))
+        return found
+
+    def _ordered(self, arms: list[int], selective: ServiceSet, direction: Direction) -> Iterator[Row]:
+        rules = self.compiler.arms
+        for action in (Action.NEVER, Action.ALLOW, Action.DENY):
+            for at in arms:
+                if rules[at].rule.action is action:
+                    row = self._row(at, direction)
+                    if row is not None:
+                        yield row
+        if selective:
+            yield Row(allows=False, peers=self.lists.id(ANYWHERE), services=selective.text(), rule="selective")
+
+    def _row(self, at: int, direction: Direction) -> Row | None:
+        """Return the row of an arm; None where nobody is at its other end."""
+        key = (at, direction)
+        if key not in self._rows:
+            arm = self.compiler.arms[at]
+            peers = self._peers(arm, direction)
+            row = Row(arm.rule.action is Action.ALLOW, peers, arm.rule.services.text(), arm.rule.id) if peers else None
+            self._rows[key] = row
+        return self._rows[key]
+
+    def _peers(self, arm: Arm, direction: Direction) -> str:
+        end: End = arm.source if direction is Direction.IN else arm.destination
+        universe = self.compiler.universe
+        of = universe.addresses if direction is Direction.IN else universe.reached
+        if not end.addresses:
+            key = (end.classes, direction)
+            if key not in self._bits:
+                found = of(end.classes, self.domain)
+                self._bits[key] = self.lists.id(found) if found else ""
+            return self._bits[key]
+        found = of(end.classes, self.domain)
+        for who in end.addresses:
+            found |= who_addresses(universe, who, self.domain)
+        return self.lists.id(found) if found else ""
+
+
+def tables(compiler: Compiler, domain: Domain) -> Tables:
+    """Return the policy as tables for one routing domain. Exact: no accepted looseness, no platform's limits."""
+    writer = _Writer(compiler, domain)
+    found: list[ClassTable] = []
+    for number, group in enumerate(compiler.universe.classes):
+        if not group.mode.enforced:
+            continue
+        own = writer.lists.id(compiler.universe.class_reached(number, domain))
+        inbound = writer.rows(number, Direction.IN)
+        outbound = writer.rows(number, Direction.OUT) if group.egress is Egress.ENFORCE else None
+        found.append(ClassTable(group.id, group.labels, group.mode, own, inbound, outbound, group.mode is Mode.FULL))
+    return Tables(domain, writer.lists.found, tuple(found))
