@@ -17,6 +17,7 @@ import pytest
 from cloudsync.cli.main import VERBS, parser
 from tests.cli.four import Four
 from tests.tidy import tree
+from tests.trust.figures import record
 
 FULL = "{scope: env=prod, mode: full}"
 RULES = ("allow iplist office to role=web on tcp/443", "allow role=web to role=app on tcp/8443")
@@ -113,6 +114,7 @@ def test_no_secret_is_printed_kept_or_sent(stage: Four) -> None:
     assert any(name.startswith("saved.plan") for name in told)
     assert any(name.endswith(".db") for name in told)
     leaked = [(where, name) for where, content in told.items() for name, secret in canaries.items() if secret in content]
+    record("T9 secrets", {"canaries": len(canaries), "places": len(told), "leaked": len(leaked)})
     assert not leaked, leaked
 
 

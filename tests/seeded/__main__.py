@@ -11,6 +11,7 @@ from subprocess import SubprocessError
 
 from tests.seeded.catalogue import DEFECTS
 from tests.seeded.planting import Defect, Outcome, make_copy, run_tests, try_defect
+from tests.trust.figures import record
 
 WORKERS = 2
 
@@ -34,6 +35,7 @@ def main(names: list[str]) -> int:
             return 1
         with ThreadPoolExecutor(WORKERS) as pool:
             caught = sum(pool.map(lambda defect: _row(defect, copies), chosen))
+    record("T5 seeded", {"planted": len(chosen), "caught": caught, "uncaught": len(chosen) - caught})
     print(f"{caught} of {len(chosen)} caught")
     return 0 if caught == len(chosen) else 1
 

@@ -65,7 +65,11 @@ EDGE = (
     ),
     _aws(
         "failed-region-looks-empty",
-        ("adapter", "return ScopeState(self.settings.scope(region), reason)", "return ScopeState(self.settings.scope(region))"),
+        (
+            "adapter",
+            "return ScopeState(self.settings.scope(region), parse.reason(error))",
+            "return ScopeState(self.settings.scope(region))",
+        ),
         "A Region that could not be read looks like one without workloads.",
         _WIRE + "test_a_failing_second_page_leaves_the_region_incomplete",
     ),

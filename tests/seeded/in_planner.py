@@ -13,7 +13,10 @@ DEFECTS = (
         name="phases-in-reverse",
         file="cloudsync/plan/order.py",
         old="                return found if method is not Method.MERGE else",
-        new="                found = replace(found, phases=tuple(reversed(found.phases)))\n                return found if method is not Method.MERGE else",
+        new=(
+            "                found = replace(found, phases=tuple(reversed(found.phases)))\n"
+            "                return found if method is not Method.MERGE else"
+        ),
         breaks="Old access goes before new access is there.",
         tests=(_ORDER + "test_no_state_exposes_or_cuts_whatever_the_order_inside_a_phase",),
     ),

@@ -124,8 +124,8 @@ COMPILE = (
         "never-below-allow",
         (
             "compile/allowed",
-            "exact = PacketSet.union_all(piece.exact for piece in by_action[Action.ALLOW]) - never\n",
-            "exact = PacketSet.union_all(piece.exact for piece in by_action[Action.ALLOW])\n",
+            "return self._packets(Action.ALLOW) - self._packets(Action.NEVER)\n",
+            "return self._packets(Action.ALLOW)\n",
         ),
         "An allow overrules a never.",
         _MEANING,
@@ -134,8 +134,8 @@ COMPILE = (
         "never-not-taken-out-of-terms",
         (
             "compile/allowed",
-            "_united(term for piece in by_action[Action.ALLOW] for term in _minus(piece, never))",
-            "_united(piece.term for piece in by_action[Action.ALLOW])",
+            "_united(term for piece in self._pieces(Action.ALLOW) for term in _minus(piece, never))",
+            "_united(piece.term for piece in self._pieces(Action.ALLOW))",
         ),
         "What is rendered is more than what was decided.",
         _TERMS,
@@ -144,8 +144,8 @@ COMPILE = (
         "deny-subtracts-in-full",
         (
             "compile/allowed",
-            "never = PacketSet.union_all(piece.exact for piece in by_action[Action.NEVER])\n",
-            "never = PacketSet.union_all(piece.exact for action in (Action.NEVER, Action.DENY) for piece in by_action[action])\n",
+            "return self._packets(Action.ALLOW) - self._packets(Action.NEVER)\n",
+            "return self._packets(Action.ALLOW) - self._packets(Action.NEVER) - self._packets(Action.DENY)\n",
         ),
         "A deny, which ranks below allow, takes access away.",
         _MEANING,
@@ -224,7 +224,7 @@ COMPILE = (
     ),
     _core(
         "selective-closes-nothing",
-        ("compile/allowed", "            closed |= PacketSet.of(ANYWHERE, selective)\n", "            closed |= NO_PACKETS\n"),
+        ("compile/allowed", "return closed | PacketSet.of(ANYWHERE, self.selective) if self.selective else closed\n", "return closed\n"),
         "Mode selective lets everything stay that was open.",
         _PAST + "test_selective_closes_its_services_and_keeps_the_rest_of_the_past",
     ),

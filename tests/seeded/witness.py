@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+_OURS = ("cloudsync", "cloudsync_aws", "cloudsync_azure", "cloudsync_f5", "cloudsync_gcp")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw without chance, and do not shrink: that it fails is all we want to know."""
@@ -24,7 +26,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     files = [
         Path(str(module.__file__)).resolve()
         for name, module in sorted(sys.modules.items())
-        if name.partition(".")[0] in ("cloudsync", "cloudsync_aws") and getattr(module, "__file__", None)
+        if name.partition(".")[0] in _OURS and getattr(module, "__file__", None)
     ]
     ours = sum(1 for file in files if file.is_relative_to(here))
     terminalreporter.write_line(f"witness: {ours} modules of this copy, {len(files) - ours} from elsewhere")

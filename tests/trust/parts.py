@@ -41,16 +41,19 @@ class Part:
         return 60.0 * self.minutes[list(Budget).index(size)]
 
 
+_PROPERTY = "tests/property/test_"
 PARTS = (
     Part("hygiene", ("T10",), ("tests/trust/test_trust_hygiene.py",)),
-    Part("guards", ("T8", "T5"), ("tests/property/test_guard_false_refusals.py", "tests/seeded/test_each_guard_alone.py")),
+    Part("guards", ("T8", "T5"), (f"{_PROPERTY}guard_false_refusals.py", "tests/seeded/test_each_guard_alone.py")),
     Part("bad", ("T9",), ("tests/bad",)),
+    Part("secrets", ("T9",), ("tests/security",)),
     Part("fuzz", ("T9",), ("tests/fuzz",), program="tests.fuzz"),
     Part("race", ("T6",), ("tests/race",)),
     Part("crash", ("T4",), ("tests/crash",)),
     Part("faults", ("T1", "T7"), ("tests/wire/test_fault_*.py", "tests/wire/test_campaign_faults.py")),
-    Part("sim", ("T2", "T3", "T7"), ("tests/sim",)),
-    Part("verify", ("T verify",), ("tests/property/test_verify*.py",)),
+    Part("sim", ("T2", "T7"), ("tests/sim/test_sim_[!tj]*.py",)),
+    Part("states", ("T3",), ("tests/sim/test_sim_[tj]*.py", f"{_PROPERTY}course.py", f"{_PROPERTY}*_bands.py", f"{_PROPERTY}*_series.py")),
+    Part("verify", ("T verify",), (f"{_PROPERTY}verify*.py",)),
     Part("seeded", ("T5",), ("tests/seeded/test_seeded_defects.py",), program="tests.seeded"),
     Part("mutation", ("T5",), ("tests/mutation",), program="tests.mutation"),
 )

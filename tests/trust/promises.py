@@ -12,6 +12,9 @@ from tests.trust.figures import Figures
 class Demand:
     """One number of a promise: the fields that make it up, over every part of the target whose name begins with `part`.
 
+    Blanks and hyphens in the names of fields count as underscores. Negative controls (parts with `control` in their names) are there to
+    find violations: they are left out, except where `controls` counts how many of them found some.
+
     `most`: more breaks the promise at any budget. `least`: fewer is only "not yet": smaller budgets do less. With `per` the number is
     a share in percent of what those fields come to.
     """
@@ -22,9 +25,12 @@ class Demand:
     least: float | None = None
     part: str = ""
     per: tuple[str, ...] = ()
+    controls: bool = False
 
     def value(self, parts: Mapping[str, Figures]) -> float | None:
         """Return the number that the parts came to: added up, or the largest of `..._max` fields. None when no part has the field."""
+        if self.controls:
+            return self._controls(parts)
         number = self._sum(parts, self.fields)
         if not self.per or number is None:
             return number
@@ -32,11 +38,30 @@ class Demand:
         return round(100 * number / whole, 2) if whole else None
 
     def _sum(self, parts: Mapping[str, Figures], fields: tuple[str, ...]) -> float | None:
-        named = (figures.get(field) for name, figures in parts.items() if name.startswith(self.part) for field in fields)
-        numbers = [value for value in named if isinstance(value, int | float)]
+        numbers = [
+            value
+            for name, figures in parts.items()
+            if name.startswith(self.part) and not _is_control(name)
+            for key, value in figures.items()
+            if _plain(key) in fields and isinstance(value, int | float)
+        ]
         if not numbers:
             return None
         return max(numbers) if all(field.endswith("_max") for field in fields) else sum(numbers)
+
+    def _controls(self, parts: Mapping[str, Figures]) -> float | None:
+        found = [figures for name, figures in parts.items() if _is_control(name)]
+        caught = sum(any(_plain(key) in self.fields and value for key, value in figures.items()) for figures in found)
+        more = self._sum(parts, ("controls_caught",))
+        return None if not found and more is None else caught + (more or 0)
+
+
+def _is_control(name: str) -> bool:
+    return " control" in name
+
+
+def _plain(field: str) -> str:
+    return field.replace(" ", "_").replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +90,11 @@ PROMISES = (
     Promise(
         "T2",
         "simulated runs of the whole service from one seed, replayed byte for byte",
-        (_least("scenarios", 10_000_000, "scenarios"), _least("simulated years", 100, "years"), _none("violations", "violations")),
+        (
+            _least("scenarios", 10_000_000, "scenarios"),
+            _least("simulated years", 100, "simulated_years"),
+            _none("violations", "violations"),
+        ),
     ),
     Promise(
         "T3",
@@ -74,7 +103,7 @@ PROMISES = (
             _least("states", 10_000_000, "states"),
             _none("exposed", "exposure", "exposed"),
             _none("cut", "outage", "cut"),
-            _least("negative controls caught", 5, "controls", "controls_caught"),
+            Demand("negative controls that find violations", ("with_violations", "exposed", "cut"), least=5, controls=True),
         ),
     ),
     Promise(
@@ -112,7 +141,7 @@ PROMISES = (
         (
             _none("foreign writes", "foreign_writes"),
             _none("lockouts", "lockouts"),
-            _none("in doubt", "in_doubt", "writes_in_doubt"),
+            _none("in doubt", "writes_in_doubt"),
             _none("writes of the second run", "second_run_writes"),
         ),
     ),

@@ -89,6 +89,27 @@ def test_a_share_and_a_worst_case_are_not_added_up() -> None:
     assert told(Promise("T8", "p", (Demand("changes", ("changes",)),)), figures) == "changes 400"
 
 
+def test_negative_controls_are_counted_and_their_violations_are_not() -> None:
+    figures: dict[str, dict[str, int | float | str]] = {
+        "T3 way": {"states": 9, "exposed": 0, "controls_caught": 1},
+        "T3 control: no barrier": {"states": 5, "exposed": 3},
+        "T3 control: nothing": {"with violations": 0},
+    }
+    assert Demand("exposed", ("exposed",), most=0).value(figures) == 0
+    assert Demand("controls", ("exposed", "with_violations"), controls=True).value(figures) == 2
+    assert Demand("second", ("second_run_writes",), most=0).value({"T7 x": {"second-run writes": 4}}) == 4
+
+
+def test_every_test_that_records_figures_belongs_to_a_part() -> None:
+    listed = {path for part in PARTS for pattern in part.tests for path in ROOT.glob(pattern)}
+    folders = {path for path in listed if path.is_dir()}
+    recording = [
+        path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "figures import record" in path.read_text(encoding="utf-8")
+    ]
+    stray = [str(path.relative_to(ROOT)) for path in recording if path not in listed and not folders & set(path.parents)]
+    assert not [name for name in stray if not name.startswith(("tests/trust/", "tests/unit/test_trust_figures"))], stray
+
+
 def test_a_small_run_leaves_the_figures_of_a_large_one_but_a_failure_counts() -> None:
     large = replace(ONE, budget="release", figures={"T4 aws": {"points": 9}})
     assert results.merged({"crash": large}, [ONE])["crash"] is large
