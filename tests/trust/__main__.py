@@ -23,6 +23,7 @@ from tests.trust.promises import PROMISES, of_promise, told, verdict
 from tests.trust.results import Result
 
 LOGS = ROOT / ".trust"
+LOOK_S = 0.1
 
 
 def main(words: list[str]) -> int:
@@ -77,7 +78,7 @@ def _run(part: Part, size: Budget, seed: int) -> Result | None:
     file.unlink(missing_ok=True)
     environment = {**os.environ, "CLOUDSYNC_TRUST": size.value, figures.FILE: str(file), SEED: str(seed), "PYTHONUNBUFFERED": "1"}
     commit, started = results.commit(), time.monotonic()
-    outcome = _outcome(part, words, environment, part.patience_s(size))
+    outcome, cpu_s = _outcome(part, words, environment, part.patience_s(size))
     seconds = time.monotonic() - started
     found = figures.summed(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else {}
     goal = "trust" if size is Budget.CHANGE else f"trust-{size.value}"
@@ -89,30 +90,42 @@ def _run(part: Part, size: Budget, seed: int) -> Result | None:
         commit=commit,
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         seconds=round(seconds, 1),
+        cpu_s=round(cpu_s, 1),
         machine=results.machine(),
         command=f"make {goal} PART={part.name} SEED={seed}",
         figures=found,
     )
-    print(f"{part.name:10} {outcome} in {seconds:.0f} s; again: {result.command}", flush=True)
+    print(f"{part.name:10} {outcome} in {seconds:.0f} s ({cpu_s:.0f} s of one core); again: {result.command}", flush=True)
     if not result.passed:
         print("\n".join(f"{part.name:10} | {line}" for line in _last_lines(LOGS / f"{part.name}.log")), flush=True)
     return result
 
 
-def _outcome(part: Part, words: tuple[str, ...], environment: dict[str, str], patience_s: float) -> str:
-    """Run a part's process group to its end, or end it after the time it may take."""
+def _outcome(part: Part, words: tuple[str, ...], environment: dict[str, str], patience_s: float) -> tuple[str, float]:
+    """Run a part's process group to its end, or end it after the time it may take; return how it ended, and its processor time."""
+    end = time.monotonic() + patience_s
     with (LOGS / f"{part.name}.log").open("wb") as log:
         run = subprocess.Popen(
             [sys.executable, "-m", *words], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
+        hung = False
         try:
-            return "passed" if run.wait(patience_s) == 0 else "failed"
-        except subprocess.TimeoutExpired:
-            return "hung"
+            while True:
+                ended, status, used = os.wait4(run.pid, os.WNOHANG)
+                if ended:
+                    run.returncode = os.waitstatus_to_exitcode(status)
+                    break
+                if time.monotonic() > end and not hung:
+                    hung = True
+                    os.killpg(run.pid, signal.SIGKILL)
+                time.sleep(LOOK_S)
         finally:
-            if run.poll() is None:
+            if run.returncode is None:
                 os.killpg(run.pid, signal.SIGKILL)
-                run.wait()
+                os.waitpid(run.pid, 0)
+                run.returncode = -signal.SIGKILL
+    outcome = "hung" if hung else "passed" if run.returncode == 0 else "failed"
+    return outcome, used.ru_utime + used.ru_stime
 
 
 def _last_lines(log: Path, count: int = 15) -> list[str]:

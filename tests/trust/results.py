@@ -29,6 +29,8 @@ class Result:
     """The commit that was checked out; with `+` behind it when files differed from it."""
     date: str
     seconds: float
+    cpu_s: float
+    """Processor seconds of the part and of everything it started."""
     machine: str
     command: str
     figures: dict[str, Figures]

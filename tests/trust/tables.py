@@ -41,14 +41,16 @@ def _short(commit: str) -> str:
 
 def parts(results: dict[str, Result]) -> str:
     """Return every figure of every part, with the command that prints it."""
-    rows = ["| part | figures | outcome | seconds | seed | command |", "|---|---|---|---|---|---|"]
+    rows = ["| part | figures | outcome | seconds (of one core) | seed | command |", "|---|---|---|---|---|---|"]
     for part in PARTS:
         result = results.get(part.name)
         if result is None:
             rows.append(f"| {part.name} | - | not run | - | - | `make trust PART={part.name}` |")
             continue
         lines = "<br>".join(f"**{name}** {_words(figures)}" for name, figures in result.figures.items())
-        rows.append(f"| {part.name} | {lines or '-'} | {result.outcome} | {result.seconds:,.0f} | {result.seed} | `{result.command}` |")
+        rows.append(
+            f"| {part.name} | {lines or '-'} | {result.outcome} | {result.seconds:,.0f} ({result.cpu_s:,.0f}) | {result.seed} | `{result.command}` |"
+        )
     machines = sorted({result.machine for result in results.values()})
     return "\n".join([*rows, "", *(f"Measured on {machine}." for machine in machines)])
 

@@ -17,7 +17,7 @@ from tests.trust.promises import PROMISES, Demand, Promise, of_promise, told, ve
 from tests.trust.results import Result
 
 ONE = Result(
-    "crash", "passed", "change", 1, "c" * 40, "2026-01-01T00:00Z", 1.0, "a machine", "make trust PART=crash", {"T4 aws": {"points": 5}}
+    "crash", "passed", "change", 1, "c" * 40, "2026-01-01T00:00Z", 1.0, 0.5, "a machine", "make trust PART=crash", {"T4 aws": {"points": 5}}
 )
 
 
