@@ -48,9 +48,8 @@ def parts(results: dict[str, Result]) -> str:
             rows.append(f"| {part.name} | - | not run | - | - | `make trust PART={part.name}` |")
             continue
         lines = "<br>".join(f"**{name}** {_words(figures)}" for name, figures in result.figures.items())
-        rows.append(
-            f"| {part.name} | {lines or '-'} | {result.outcome} | {result.seconds:,.0f} ({result.cpu_s:,.0f}) | {result.seed} | `{result.command}` |"
-        )
+        took = f"{result.seconds:,.0f} ({result.cpu_s:,.0f})"
+        rows.append(f"| {part.name} | {lines or '-'} | {result.outcome} | {took} | {result.seed} | `{result.command}` |")
     machines = sorted({result.machine for result in results.values()})
     return "\n".join([*rows, "", *(f"Measured on {machine}." for machine in machines)])
 
