@@ -8,8 +8,10 @@ from pathlib import Path
 from cloudsync import run
 from cloudsync.adapter import Adapter, Snapshot
 from cloudsync.app.session import Progress, Session, start
+from cloudsync.compile.tables import tables as compiled
 from cloudsync.model.errors import AdapterError
 from cloudsync.plan.terraform import name_in
+from cloudsync.report.tables import tables_text
 from cloudsync.report.terraform import Holding, Module, modules
 
 
@@ -22,6 +24,15 @@ def terraform(root: Path, targets: Iterable[str], progress: Progress) -> tuple[t
         seen = session.look()
         holdings = tuple(_holding(session, reading) for reading in seen.readings)
     return modules(holdings)
+
+
+def tables(root: Path, targets: Iterable[str], progress: Progress) -> tuple[tuple[str, str], ...]:
+    """Return the policy as tables of addresses, one text for each routing domain that has workloads, by the domain's name."""
+    with start(root, targets, verb="export", progress=progress) as session:
+        seen = session.look()
+    compiler = seen.scene.compiler
+    domains = sorted({interface.domain for one in seen.inventory.workloads for interface in one.interfaces})
+    return tuple((domain, tables_text(compiled(compiler, domain), seen.scene.policy)) for domain in domains)
 
 
 def _holding(session: Session, reading: run.Reading) -> Holding:

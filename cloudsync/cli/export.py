@@ -19,9 +19,18 @@ MODE = 0o600
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     del verb
-    parser.add_argument("form", choices=("terraform",), help="what to write: import blocks and resources as .tf.json")
     parser.add_argument(
-        "-o", dest="folder", type=Path, metavar="DIR", help="write one folder for each provider configuration below this one"
+        "form",
+        choices=("terraform", "tables"),
+        help="what to write: terraform: what is ours as import blocks and resources (.tf.json); "
+        "tables: the policy as lists of addresses and rows, for other firewalls (JSON)",
+    )
+    parser.add_argument(
+        "-o",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="write below this folder: one for each provider configuration, or routing domain",
     )
     parser.add_argument("--target", action="append", default=[], metavar="NAME", help="only this target (may be repeated)")
 
@@ -34,6 +43,8 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
     if chosen.folder is not None:
         with writing(chosen.folder):
             chosen.folder.mkdir(parents=True, exist_ok=True)
+    if chosen.form == "tables":
+        return _tables(chosen, output)
     with Bars(output) as bars:
         modules, left_out = terraform(Path(chosen.repository), chosen.target, bars)
     if chosen.folder is not None:
@@ -47,6 +58,29 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
         files=[{"path": _path(one), "imports": one.imports, "content": one.text} for one in modules],
         left_out=list(left_out),
     )
+    return Exit.OK
+
+
+def _tables(chosen: argparse.Namespace, output: Output) -> int:
+    from cloudsync.app.export import tables
+    from cloudsync.app.whole import write_whole
+    from cloudsync.model.errors import InputError
+    from cloudsync.model.finding import Finding
+
+    with Bars(output) as bars:
+        found = tables(Path(chosen.repository), chosen.target, bars)
+    if chosen.folder is not None:
+        for domain, text in found:
+            path = chosen.folder / f"{domain}.json"
+            write_whole(path, text.encode(), MODE)
+            output.line(f"wrote {path}")
+    elif len(found) > 1 and not output.json:
+        message = f"{len(found)} routing domains do not fit into one document: {', '.join(domain for domain, _ in found)}"
+        raise InputError([Finding(COMMAND_LINE, "NEEDS-FOLDER", message, "add -o DIR")])
+    elif not output.json:
+        for _, text in found:
+            output.raw(text)
+    output.document("export", files=[{"path": f"{domain}.json", "imports": 0, "content": text} for domain, text in found], left_out=[])
     return Exit.OK
 
 
