@@ -22,6 +22,7 @@ from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.gap import cut
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import Order, choose
+from cloudsync.plan.peaks import of_order
 from cloudsync.plan.terraform import Way, ownership, touches
 from cloudsync.plan.values import (
     NO_GAP,
@@ -97,7 +98,7 @@ def build(case: Case) -> Built:
     blocked = any(problem.code != "NOTE" for problem in encoding.problems)
     desired = snapshot.table if blocked else encoding.table
     addresses = {point.id: point.addresses for point in case.actual.points.values()}
-    order = choose(adapter, snapshot.table, desired, addresses)
+    order = choose(adapter, snapshot.table, desired, addresses, case.limits)
     final = order.final
     # Nothing to do: the state after is the state before, and what a read showed of it was decoded already.
     after = adapter.decode(final, Whose.ALL) if order.phases else case.actual.everything
@@ -135,6 +136,7 @@ def build(case: Case) -> Built:
         adoptions=adoptions,
         certificate=certificate,
         replay=order.replay,
+        peaks=of_order(adapter, snapshot.table, order.method, order.phases),
         gap=cut(adapter, snapshot.table, final, order.phases) if order.method == "gap" else NO_GAP,
         management_losses=losses(order.replay, case.limits.management),
         problems=(*encoding.problems, *_unfaithful(encoding), *_wayless(case, desired, order)),
@@ -158,6 +160,7 @@ def steered(built: Built, order: Order, component: Component) -> Built:
         phases=order.phases,
         rules=_rules(case, built.final, order.phases),
         replay=order.replay,
+        peaks=of_order(case.adapter, built.actual, order.method, order.phases),
         management_losses=losses(order.replay, case.limits.management),
         terraform=touches(case.adapter, way, ownership(case.terraform, case.adapter)),
         gap=_gap(case.adapter, built, order),

@@ -18,6 +18,7 @@ from cloudsync.plan import order
 from cloudsync.plan.build import Built, steered
 from cloudsync.plan.gap import broken_steps, cut
 from cloudsync.plan.order import Order
+from cloudsync.plan.peaks import of_order, over
 from cloudsync.plan.shield import CHOICES, Wanted, shielded, wish
 from cloudsync.plan.values import NO_GAP, Component, CourseMethod, Gap, Witness
 from cloudsync.proof.flows import SHUT, Crossing, Ground, Place, crossings
@@ -160,14 +161,19 @@ class _Chart:
 
     def found(self) -> tuple[Built, ...]:
         """Return the plans of the component by the first way that is safe; by none, with what speaks against it, when there is none."""
+        cramped: tuple[_Try, PathReplay] | None = None
         for one in chain(self._orders(), self._shields(), self._meets()):
             whole = self._judged(one)
             if whole is not None and whole.safe:
-                return self._built(one, whole)
+                if self._fits(one):
+                    return self._built(one, whole)
+                cramped = cramped or (one, whole)
         gaps = [(lost, one, whole) for lost, one, whole in self._gaps() if whole.safe]
         if gaps:
             lost, one, whole = min(gaps, key=lambda gap: (gap[0].packets, gap[0].points, gap[0].steps))
             return self._built(one, whole, lost)
+        if cramped is not None:
+            return self._built(*cramped)  # there is no room for it, and the guard says so with the numbers
         together = _Try(CourseMethod.NONE, self._own(), (Stage("change", tuple(self._leg(site) for site in self.sites)),))
         return self._built(together, self._replayed(together))
 
@@ -334,6 +340,16 @@ class _Chart:
                 if not replay(site.adapter, site.built.actual, site.built.final, phases).safe:
                     return None
         return self._replayed(one)
+
+    def _fits(self, one: _Try) -> bool:
+        """Tell whether every target has room for what it is sent in other steps than its own."""
+        for site in self.sites:
+            phases = one.phases[site.name]
+            assert site.built.case is not None
+            changed = phases != site.built.plan.phases
+            if changed and any(over(of_order(site.adapter, site.built.actual, _name(one.method), phases), site.built.case.limits)):
+                return False
+        return True
 
     def _replayed(self, one: _Try) -> PathReplay:
         tracks = {site.name: Track(site.adapter, site.built.actual, one.phases[site.name], self.places[site.name]) for site in self.sites}

@@ -15,6 +15,8 @@ from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, Tabl
 from cloudsync.model.address import AddressSet, Family, globally_routable
 from cloudsync.model.workload import PointId
 from cloudsync.plan.gap import broken_steps, cut
+from cloudsync.plan.limits import GuardLimits
+from cloudsync.plan.peaks import of_order, over
 from cloudsync.plan.shield import CHOICES, shielded, wish
 from cloudsync.proof.certificate import final_table
 from cloudsync.proof.flows import Crossing
@@ -22,6 +24,8 @@ from cloudsync.proof.replay import Envelope, phase_violations, replay
 from cloudsync.proof.series import crossings, places_of
 from cloudsync.proof.values import Leg, Replay, Stage, Violation
 from cloudsync.proof.whole import Track, replay_whole
+
+DEFAULTS = GuardLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ class Order:
     final: Table
 
 
-def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[PointId, AddressSet]) -> Order:
-    """Return the first safe order from actual to desired. Pure and deterministic."""
+def choose(
+    adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[PointId, AddressSet], limits: GuardLimits = DEFAULTS
+) -> Order:
+    """Return the first safe order from actual to desired. Pure and deterministic. What there is room for goes before what there is not."""
     methods = adapter.capabilities.methods
     direct = next(filter(None, (adapter.steps(actual, desired, method) for method in methods)), ())
     if not direct:
@@ -50,7 +56,8 @@ def choose(adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[P
             tried.append(apart(adapter, tables))
     found = _safe(tried)
     if found:
-        return min(found, key=_writes)  # the first of equals: behind shields, new access does not wait for old access to go
+        # The first of equals: behind shields, new access does not wait for old access to go.
+        return min(found, key=lambda one: (_cramped(adapter, actual, one, limits), _writes(one)))
     failed = next((one.replay.violations for one in reversed(tried) if one is not None and one.replay.violations), ())
     if across and not failed:
         failed = (_exposed(across[0]),)
@@ -119,6 +126,10 @@ def _safe(tried: Iterable[Order | None]) -> list[Order]:
 
 def _writes(order: Order) -> int:
     return sum(len(phase.steps) for phase in order.phases)
+
+
+def _cramped(adapter: Adapter, actual: Table, order: Order, limits: GuardLimits) -> bool:
+    return any(over(of_order(adapter, actual, order.method, order.phases), limits))
 
 
 def _exposed(crossing: Crossing) -> Violation:

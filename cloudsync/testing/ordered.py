@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import (
@@ -25,6 +25,7 @@ from cloudsync.adapter import (
     Point,
     ScopeState,
     Seen,
+    Size,
     Snapshot,
     Status,
     Step,
@@ -260,6 +261,10 @@ class OrderedAdapter:
         except RejectedError as error:
             return Outcome(Status.FAILED, error.code, str(error))
         return outcome_of(fault, step)
+
+    def sizes(self, table: OrderedTable) -> Iterator[Size]:
+        """Yield how many lines of ours there are, beside the quota."""
+        yield Size("ledger", "lines", sum(self.owned(table).values()), self.quota)
 
     def dump(self, table: OrderedTable) -> Json:
         """Return a table as JSON values."""
