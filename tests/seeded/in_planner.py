@@ -90,7 +90,7 @@ DEFECTS = (
         old="meet, replay_meet(adapter, actual, final, meet), final)",
         new="meet, replay(adapter, actual, final, meet), final)",
         breaks="MEET may grow one end while another is still wide.",
-        tests=(_SERIES + "test_meet_that_grows_before_it_shrank_is_refused",),
+        tests=(_SERIES + "test_meet_that_grows_before_it_shrank_is_not_taken",),
     ),
     Defect(
         name="rounds-forget-what-nobody-feels",
