@@ -23,8 +23,10 @@ from cloudsync_azure.shield import shield
 from cloudsync_azure.simulate import complaints, simulate
 from cloudsync_azure.steps import steps
 from cloudsync_azure.table import AzureTable, Tier
-from tests.property.azure_estates import PLAIN, SERVICES, estate, passes, probes
+from tests.property.azure_estates import PLAIN, SERVICES, Past, estate, passes, probes
 from tests.property.shields import asked, never_more, untyped
+from tests.property.test_azure_groups import GROUPS, by_chance, joinable
+from tests.property.test_azure_groups import drawn as groups_drawn
 from tests.property.test_azure_plans import CHILD, fold, two_states
 from tests.trust.budget import budget
 
@@ -252,6 +254,31 @@ def test_a_shield_keeps_the_quotas(seed: int, where: str, mode: TargetMode, opti
             nsg = table.nsgs[step.object]
             shields = any(one.tier is Tier.SHIELD for one in nsg.rules)
             assert not shields or len(nsg.rules) <= max(most, len(up.nsgs[nsg.id].rules)), "at the peak there is room for all"
+
+
+@EXAMPLES
+@given(SEEDS, st.sampled_from((TargetMode.EXCLUSIVE, TargetMode.ADDITIVE)))
+def test_shields_aim_at_addresses_where_rules_aim_at_groups(seed: int, mode: TargetMode) -> None:
+    """Machines change their groups beneath shields that stay where they are."""
+    random = Random(seed)
+    table = joinable(random, estate(random))
+    past, classes = Past.of(table), by_chance(random, table)
+    first = encode(groups_drawn(random, table, mode, past, classes), table, GROUPS)
+    if first.problems:
+        return
+    second = encode(groups_drawn(random, first.table, mode, past, by_chance(random, table, classes)), first.table, GROUPS)
+    if second.problems:
+        return
+    actual, desired = first.table, second.table
+    cut = drawn(random, actual)
+    up, over, now = shield(actual, cut, GROUPS), shield(desired, cut, GROUPS), actual
+    never_more(decode(actual), decode(up), cut)
+    never_more(decode(desired), decode(over), cut)
+    for number, goal in enumerate((up, over, desired)):
+        phases = steps(now, goal, Method.SWAP, GROUPS)
+        assert number == 1 or all(step.temporary for phase in phases for step in phase.steps)
+        now = fold(now, phases)
+        assert now == goal
 
 
 def test_the_properties_are_not_vacuous() -> None:
