@@ -117,27 +117,37 @@ def test_a_pool_is_read_anew_each_time_and_moves_no_plan(f5_site: Site, monkeypa
     assert (before.digest, before.table) == (after.digest, after.table)
 
 
-@pytest.mark.parametrize("kind", ["denied", "error500", "garbage", "truncated"])
+@pytest.mark.parametrize("kind", ["denied", "error500", "garbage", "truncated", "reset_before"])
+def test_a_device_that_does_not_show_pools_is_read_whole_all_the_same(f5_site: Site, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    f5_site.reset("four", 1)
+    adapter, before = read(f5_site, monkeypatch)
+    f5_site.ask("faults", {"operation": "GET ltm/pool", "kind": kind, "times": 0})
+    snapshot = adapter.read()
+    table: F5Table = snapshot.table
+    assert snapshot.complete
+    assert table == before
+    assert (before.unfollowed, bool(table.unfollowed)) == ("", True)
+    assert not any(forwards(snapshot.discovery).values())
+
+
 def test_without_pools_the_policy_is_enforced_and_a_note_says_what_is_not_known(
-    f5_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    f5_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = f5_site
     monkeypatch.setenv("F5_USER", site.section()[0]["user"])
     monkeypatch.setenv("F5_PASSWORD", site.section()[0]["password"])
     site.ask("settings", {"compile_delay_s": 0})
     site.act_json({"method": "POST", "path": POOL, "body": {"name": "p", "members": [{"name": "10.40.0.11:443"}]}})
-    labels = [{"name": "role", "value": "web", "persist": "true"}, {"name": "env", "value": "prod", "persist": "true"}]
-    body = {"name": "vs", "destination": "/Common/10.60.2.10:443", "ipProtocol": "tcp", "pool": "/Common/p", "metadata": labels}
-    site.act_json({"method": "POST", "path": "/mgmt/tm/ltm/virtual", "body": body})
-    site.ask("faults", {"operation": "GET ltm/pool", "kind": kind, "nth": 1, "times": 0})
+    site.ask("faults", {"operation": "GET ltm/pool", "kind": "denied", "times": 0})
     pair = Pair(site, tmp_path)
-    pair.settle()
+    pair.virtual("vs", "10.60.2.10:443", "role=web env=prod", pool="/Common/p")
     pair.policy("allow iplist corp to role=web on tcp/443")
     assert pair.run("plan") == 2, pair.text
     assert "where virtual servers forward to is not known" in pair.text
     pair.apply()
-    carried = site.ask("state", {})["bigip1"]["running"]["ltm/virtual"]["/Common/vs"]["fwEnforcedPolicy"]
-    assert carried.startswith("/Common/cs_acme_")
+    assert pair.attached("vs").startswith("/Common/cs_acme_")
+    assert pair.run("doctor") == 5, pair.text
+    assert "NOT dg-failover: pools: " in pair.text
 
 
 def test_pools_are_not_asked_for_where_nothing_has_one(f5_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
