@@ -102,11 +102,11 @@ def _reload(loaded: ModuleType, code: CodeType) -> None:
         if name.startswith("__") or old is None:
             continue
         if isinstance(new, FunctionType) and isinstance(old, FunctionType):
-            old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
+            _default(old, new)
         elif isinstance(new, type) and isinstance(old, type):
             if new.__module__ == loaded.__name__:
                 _carry(old, new)
-        elif not isinstance(new, ModuleType) and (type(old) is not type(new) or old != new):
+        elif not isinstance(new, ModuleType) and not _same(old, new):
             _spread(name, old, new)
 
 
@@ -121,9 +121,28 @@ def _carry(old: type, new: type) -> None:
     for name, found in vars(new).items():
         twin = vars(old).get(name)
         if isinstance(found, FunctionType) and isinstance(twin, FunctionType):
-            twin.__defaults__, twin.__kwdefaults__ = found.__defaults__, found.__kwdefaults__
+            _default(twin, found)
         elif isinstance(found, (int, float, str)) and not name.startswith("__") and twin != found:
             setattr(old, name, found)
+
+
+def _default(old: FunctionType, new: FunctionType) -> None:
+    """Give a function the defaults that came out different."""
+    if new.__defaults__ and old.__defaults__ and len(new.__defaults__) == len(old.__defaults__):
+        pairs = zip(old.__defaults__, new.__defaults__, strict=True)
+        old.__defaults__ = tuple(was if _same(was, now) else now for was, now in pairs)
+    else:
+        old.__defaults__ = new.__defaults__
+    if new.__kwdefaults__ and old.__kwdefaults__:
+        known = old.__kwdefaults__
+        old.__kwdefaults__ = {name: known[name] if _same(known.get(name), now) else now for name, now in new.__kwdefaults__.items()}
+
+
+def _same(old: object, new: object) -> bool:
+    """Tell whether two values are one; those of classes that were made anew compare unequal although they say the same."""
+    if type(old) is type(new):
+        return bool(old == new)
+    return type(old).__qualname__ == type(new).__qualname__ and repr(old) == repr(new)
 
 
 def _spread(name: str, old: object, new: object) -> None:

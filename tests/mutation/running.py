@@ -74,7 +74,6 @@ class Health:
     items: list[pytest.Item] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     by_line: dict[tuple[str, int], set[int]] = field(default_factory=dict)
-    by_file: dict[str, set[int]] = field(default_factory=dict)
 
     def add(self, item: pytest.Item, seconds: float, lines: Iterable[tuple[str, int]]) -> None:
         """Take in one test that passed."""
@@ -83,12 +82,11 @@ class Health:
         self.seconds.append(seconds)
         for file, line in lines:
             self.by_line.setdefault((file, line), set()).add(number)
-            self.by_file.setdefault(file, set()).add(number)
 
     def running(self, path: str, mutant: Mutant) -> set[int]:
-        """Return the tests that a mutant can show itself to."""
+        """Return the tests that a mutant can show itself to: whoever imports a module reads its constants and defaults."""
         if mutant.loaded:
-            return self.by_file.get(path, set())
+            return set(range(len(self.items)))
         return set().union(*(self.by_line.get((path, line), ()) for line in range(mutant.first, mutant.last + 1)))
 
 
@@ -149,7 +147,7 @@ class Campaign:
         chosen = [mutant for mutant in mutants(module.file, module.tree) if mutant.name in self.wanted]
         path = str(module.path)
         if any(mutant.loaded for mutant in chosen):
-            tests = self._ordered(self._health.by_file.get(path, set()), ())
+            tests = self._ordered(set(range(len(self._health.items))), ())
             pool.start(self._life(module, None, tests), self._control(module))
         for mutant in chosen:
             kills = (self._kills.setdefault(f"{module.file} {mutant.where}", Counter()), self._kills.setdefault(module.file, Counter()))

@@ -290,6 +290,10 @@ def test_where_no_ruleset_fits_there_is_no_sentence(policy: Policy, world: World
     assert opening(narrow, world.compiler.universe, called(SHOP_APP), called(CRM_APP), "tcp/5") is None
 
 
+def test_a_sentence_needs_nothing_else_unless_it_says_so() -> None:
+    assert Opening("allow a to b on c", "r", HERE).first == ""
+
+
 def test_between_two_addresses_only_a_ruleset_for_all_can_speak(policy: Policy, world: World) -> None:
     new, known = (Party(address, None, AddressSet.of(address)) for address in ("203.0.113.9", "198.51.100.5"))
     assert asked(policy, world, new, known) == (

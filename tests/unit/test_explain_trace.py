@@ -35,7 +35,7 @@ rulesets:
     scope: all
     owner: shop
     rules:
-      - allow role=web to role=watched on tcp/5432-5434
+      - allow role=web to role=watched, role=sends on tcp/5432-5434
       - allow role=web to role=db on tcp/5432-5433
       - allow role=web, role=sends to role=db, role=watched, role=picked on tcp/5432
       - never allow internet to role=db on any service
@@ -324,6 +324,9 @@ def test_the_policy_is_quoted_for_what_it_permits_forbids_and_does_not_mention(w
         "forbidden by shop#4",
         "no rule allows it",
     ]
+    two = Party("two", None, AddressSet.of("8.8.8.8", "10.99.0.1"))
+    half = only(asked(world, two, called(DB), ground(Told())), Direction.IN)
+    assert [reason.partition(" '")[0] for reason in half.ruling.reasons] == ["forbidden by shop#4", "no rule allows it"]
 
 
 def test_what_is_not_enforced_says_why(world: World) -> None:
@@ -461,6 +464,12 @@ def test_a_member_says_of_the_places_that_made_the_answer_why() -> None:
     adapter.has(DB, Access(PacketSet.of(SNAT, BACK)), skipped="half of it is not ours to change")
     (one,) = asked(world, called(WEB), called(lb), ground(adapter), FRONT).onward
     assert (one.passing, one.why) == (UNREAD, UNSEEN)
+    open_too = Told()
+    open_too.has(DB, Access(PacketSet.of(SNAT, BACK)), skipped="half of it is not ours to change")
+    open_too.access[PointId("mem/db-1/second")] = Access(PacketSet.of(SNAT, BACK))
+    open_too.stated.append(replace(open_too.stated[0], id=PointId("mem/db-1/second"), skipped=""))
+    (one,) = asked(world, called(WEB), called(lb), ground(open_too), FRONT).onward
+    assert (one.passing, one.why) == (ALL, "half of it is not ours to change")
     adapter.access.clear()
     (one,) = asked(world, called(WEB), called(lb), ground(adapter), FRONT).onward
     assert (one.passing, one.why) == (UNREAD, f"half of it is not ours to change; {UNSEEN}")

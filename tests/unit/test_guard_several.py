@@ -192,6 +192,16 @@ def test_a_lost_flow_of_many_parts_names_twenty_of_them(count: int) -> None:
     assert ("1 more" in flow) is (count == 21)
 
 
+def test_limits_are_percentages_from_none_to_all() -> None:
+    for share in (0, 100):
+        assert GuardLimits(share, share, share, quota_reserve=share).quota_reserve == share
+    for share in (-1, 101):
+        with pytest.raises(ValueError, match=f"^max_gone_workloads {share}: want 0-100$"):
+            GuardLimits(share)
+        with pytest.raises(ValueError, match=f"^quota_reserve {share}: want 0-100$"):
+            GuardLimits(quota_reserve=share)
+
+
 def test_a_rule_that_a_problem_names_is_not_told_twice() -> None:
     cannot = Fidelity("web#1", "mem", Verdict.CANNOT, "no types")
     plan = replace(HARMLESS, problems=(Problem("FIDELITY", "cannot", "", ("web#1",)),), fidelity=(cannot, replace(cannot, rule="web#2")))
