@@ -241,8 +241,8 @@ def broken(adapter: Adapter, tables: Tables, addresses: Mapping[PointId, Address
             whole = replay_whole({"": Track(adapter, actual, phases, places_of(addresses))}, stages, across)
             if whole.safe and all(one.kind == "outage" for one in proven.violations):
                 lost = cut(adapter, actual, final, phases)
-                method = Method.MEET.value if proven.safe else "gap"  # where nothing is shared, nothing is cut
-                found.append(((lost.packets, lost.points, lost.steps), Order(method, phases, proven, final)))
+                word = Method.MEET.value if proven.safe else "gap"  # where nothing is shared, nothing is cut
+                found.append(((lost.packets, lost.points, lost.steps), Order(word, phases, proven, final)))
     return min(found, key=lambda one: one[0])[1] if found else None
 
 

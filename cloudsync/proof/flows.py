@@ -9,7 +9,7 @@ allows it), somewhere else it opens (only the new one does), and everything betw
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from cloudsync.adapter import Access
@@ -150,6 +150,8 @@ class End:
     new: PacketSet
     closes: PacketSet = NO_PACKETS
     opens: PacketSet = NO_PACKETS
+    peers: AddressSet = NOWHERE
+    """With whom anything changes."""
 
     @property
     def wide(self) -> PacketSet:
@@ -179,53 +181,63 @@ class Crossing:
 
 @dataclass(slots=True)
 class _Ends:
-    """The stops of all targets, grouped; made as far as they are asked for."""
+    """The stops of all targets, grouped; those where nothing changes are made only when they are asked for."""
 
     grounds: tuple[Ground, ...]
-    leaving: list[End] = field(default_factory=list)
-    entering: list[End] = field(default_factory=list)
-    fronts: list[tuple[End, tuple[Forward, ...]]] = field(default_factory=list)
+    _still: tuple[End, ...] | None = None
+
+    def changing(self, kind: Kind) -> list[End]:
+        """Return where something changes."""
+        return [end for ground in self.grounds for end in _grouped(ground, kind, changing=True)]
+
+    def still(self) -> tuple[End, ...]:
+        """Return the sources at which nothing changes."""
+        if self._still is None:
+            self._still = tuple(end for ground in self.grounds for end in _grouped(ground, Kind.LEAVES, changing=False))
+        return self._still
 
 
 def crossings(grounds: Iterable[Ground]) -> Iterator[Crossing]:
     """Yield every crossing: pairs of stops that change, and ways through load balancers. Nothing when any interleaving is safe."""
     ends = _Ends(tuple(grounds))
-    for ground in ends.grounds:
-        ends.leaving.extend(_grouped(ground, Kind.LEAVES))
-        ends.entering.extend(_grouped(ground, Kind.ENTERS))
-        ends.fronts.extend(_fronts(ground))
-    changing = [end for end in ends.entering if end.changes]
-    for source in ends.leaving:
-        if source.changes:
-            for destination in changing:
-                yield from _pair(source, destination)
-    for front, forwards in ends.fronts:
+    fronts = [one for ground in ends.grounds for one in _fronts(ground)]
+    leaving = ends.changing(Kind.LEAVES)
+    if not leaving and not fronts:
+        return
+    entering = ends.changing(Kind.ENTERS)
+    for source in leaving:
+        for destination in entering:
+            yield from _pair(source, destination)
+    for front, forwards in fronts:
         for forward in forwards:
-            yield from _behind(front, forward, ends)
+            yield from _behind(front, forward, (leaving, entering), ends)
 
 
-def _grouped(ground: Ground, kind: Kind) -> Iterator[End]:
-    groups: dict[tuple[int, int, Domain | None], list[PointId]] = {}
-    sides: dict[tuple[int, int, Domain | None], tuple[PacketSet, PacketSet]] = {}
-    values: dict[PacketSet, PacketSet] = {}
+def _grouped(ground: Ground, kind: Kind, *, changing: bool) -> Iterator[End]:
+    """Yield points that change alike (or that stay alike) as one stop."""
+    groups: dict[tuple[PacketSet, PacketSet, Domain | None], list[PointId]] = {}
+    differs: dict[tuple[int, int], bool] = {}
     for point in sorted(ground.old.keys() | ground.new.keys()):
         place = ground.places.get(point)
         if place is None or not place.addresses:
             continue
         old, new = kind.of(ground.old.get(point, SHUT)), kind.of(ground.new.get(point, SHUT))
-        old, new = values.setdefault(old, old), values.setdefault(new, new)
-        key = (id(old), id(new), place.domain)
-        groups.setdefault(key, []).append(point)
-        sides[key] = (old, new)
-    for key, points in groups.items():
-        old, new = sides[key]
+        key = (id(old), id(new))
+        if key not in differs:  # most points share their packets with others: each pair is compared once
+            differs[key] = old is not new and old != new
+        if differs[key] is changing:
+            groups.setdefault((old, new, place.domain), []).append(point)
+    for (old, new, domain), points in groups.items():
         addresses = AddressSet.union_all(ground.places[point].addresses for point in points)
-        yield _end(End(ground.target, kind, tuple(points), addresses, key[2], old, new))
+        yield _end(End(ground.target, kind, tuple(points), addresses, domain, old, new))
 
 
 def _end(end: End) -> End:
     """Return an end with what closes and opens there."""
-    return end if end.old == end.new else replace(end, closes=end.old - end.new, opens=end.new - end.old)
+    if end.old == end.new:
+        return end
+    closes, opens = end.old - end.new, end.new - end.old
+    return replace(end, closes=closes, opens=opens, peers=closes.peers() | opens.peers())
 
 
 def _fronts(ground: Ground) -> Iterator[tuple[End, tuple[Forward, ...]]]:
@@ -245,6 +257,8 @@ def met(source: End, destination: End) -> tuple[AddressSet, AddressSet]:
 
 def _pair(source: End, destination: End) -> Iterator[Crossing]:
     start, goal = met(source, destination)
+    if not source.peers & goal or not destination.peers & start:
+        return  # the ordinary case, and the cheapest to tell
     path = (source, destination)
     for closing, opening in ((source, destination), (destination, source)):
         if not closing.closes or not opening.opens:
@@ -260,11 +274,11 @@ def _pair(source: End, destination: End) -> Iterator[Crossing]:
             yield Crossing(path, closing, opening, flows)
 
 
-def _behind(front: End, forward: Forward, ends: _Ends) -> Iterator[Crossing]:
+def _behind(front: End, forward: Forward, changing: tuple[list[End], list[End]], ends: _Ends) -> Iterator[Crossing]:
     """Yield the crossings of flows that a load balancer passes on: with a pool member that changes, and whoever else changes before it."""
-    members = [_member(end, forward, front) for end in ends.entering if end.changes]
+    clients, entering = changing
+    members = [_member(end, forward, front) for end in entering]
     members = [end for end in members if end.addresses and end.points != front.points]
-    clients = [end for end in ends.leaving if end.changes]
     for member in members:
         for family in Family:
             goal = front.addresses.only(family)
@@ -277,7 +291,7 @@ def _behind(front: End, forward: Forward, ends: _Ends) -> Iterator[Crossing]:
                 yield from _composite((client, front, member), forward, start, goal)
             free = ANYWHERE.only(family) - known
             for found in _composite((front, member), forward, free, goal) if front.changes else ():
-                flows = tuple(flow for flow in _sendable(found.flows, front, ends.leaving))
+                flows = tuple(flow for flow in _sendable(found.flows, front, ends.still()))
                 if flows:
                     yield replace(found, flows=flows)
 
@@ -309,11 +323,9 @@ def _composite(path: tuple[End, ...], forward: Forward, start: AddressSet, goal:
 
 
 def _sendable(flows: Iterable[Flow], front: End, leaving: Iterable[End]) -> Iterator[Flow]:
-    """Yield what of these flows somebody can send: sources whose egress is enforced and does not change are asked, others may."""
+    """Yield what of these flows somebody can send: sources whose egress is known and does not change are asked, strangers may."""
     rest = list(flows)
     for end in leaving:
-        if end.changes:
-            continue
         own = met(end, front)[0]
         for flow in rest:
             inside = flow.at(Kind.LEAVES, own)
