@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.fidelity import Fidelity
@@ -572,24 +572,6 @@ class Adapter(Protocol):
 
     def doctor(self) -> tuple[Check, ...]:
         """Check credentials, permissions and limits without writing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of what its platform limits a native object holds. `what`: the counted sum, e.g. `inbound IPv4 rules`."""
-
-    object: str
-    what: str
-    holds: int
-    limit: int
-
-
-@runtime_checkable
-class Measured(Protocol):
-    """What an adapter may offer beside its protocol: sizes against quotas, so that temporary rules are counted before the first write."""
-
-    def sizes(self, table: Table) -> Iterable[Size]:
-        """Return the size of every object of a table that has a limit; pure, the same object and sum under the same names."""
 
 
 class AdapterFactory(Protocol):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cloudsync.adapter import Adapter, Measured, Phase, Size, Table
+from cloudsync.adapter import Adapter, Phase, Table
+from cloudsync.model.size import Measured, Size
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import Peak
 

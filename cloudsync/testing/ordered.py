@@ -25,7 +25,6 @@ from cloudsync.adapter import (
     Point,
     ScopeState,
     Seen,
-    Size,
     Snapshot,
     Status,
     Step,
@@ -34,6 +33,7 @@ from cloudsync.adapter import (
 from cloudsync.model.codec import Json, digest, to_json
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import ALL_PACKETS, Packet, PacketSet
+from cloudsync.model.size import Size
 from cloudsync.model.workload import Forward, PointId
 from cloudsync.testing import ordered_table
 from cloudsync.testing.memory import MemoryPlatform, Page, outcome_of
