@@ -24,7 +24,7 @@ from cloudsync.verify.wanted import Wish, wishes
 
 PLATFORMS: Mapping[str, Callable[[Space, str], Platform[Any, Any]]] = {"aws": Aws, "azure": Azure, "f5": F5, "gcp": Gcp, "memory": Memory}
 SHUT = Passage()
-WRONG = (UnreadableError, KeyError, TypeError, AttributeError, ValueError, IndexError)
+WRONG = (UnreadableError, RecursionError, KeyError, TypeError, AttributeError, ValueError, IndexError)
 """What comes of a file that does not say what it should."""
 OBJECTIONS_MOST = 20
 """Reasons told per target: one is enough to refuse."""
@@ -57,7 +57,10 @@ def _paths(cases: list[Case]) -> Iterator[Objection]:
     good = {case.target.name: case for case in cases if case.track is not None}
     stages: dict[str, tuple[Stage, ...]] = {}
     try:
+        known = {case.target.name: canonical(case.target.plan.get("component")) for case in cases}
         for component in {canonical(one): one for case in cases if (one := case.target.plan.get("component"))}.values():
+            if {name for name, one in known.items() if one == canonical(component)} != set(component["targets"]):
+                raise UnreadableError("the targets of a component do not tell the same of it")
             phases = {name: len(case.track.during) for name, case in good.items() if case.track is not None}
             found = stages_of(component, phases)
             stages |= dict.fromkeys(component["targets"], found)
@@ -135,6 +138,8 @@ class Case:
         if undone:
             yield self._no(Kind.TOLD, undone)
         rests = [platform.passages(state) for state in states]
+        if self.target.plan.get("certificate") is None:
+            return
         yield from self._wanted(platform, end, rests[-1])
         yield from self._told(platform, (start, end), (rests[0], rests[-1]))
         during: list[Mapping[str, Passage]] = []

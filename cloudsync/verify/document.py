@@ -143,7 +143,7 @@ def parse(content: str) -> Document:
     """Return a plan file taken apart. Raises NoPlanError for what is none."""
     try:
         top = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NoPlanError("BAD-PLAN", f"is no JSON: {error}") from error
     if not isinstance(top, dict) or top.get("format") != FORMAT:
         raise NoPlanError("BAD-PLAN", "is no plan file of cloudsync")
@@ -153,7 +153,7 @@ def parse(content: str) -> Document:
         raise NoPlanError("NO-EVIDENCE", "carries nothing to check it by: it was made by an older version")
     try:
         return _taken_apart(top)
-    except (UnreadableError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (UnreadableError, RecursionError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NoPlanError("BAD-PLAN", f"does not hold a plan: {error}") from error
 
 
