@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from cloudsync.model.address import NOWHERE, AddressSet, Family
-from cloudsync.model.service import WITH_PORTS, ServiceSet
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.service import ANY_SERVICE, WITH_PORTS, ServiceSet
 from cloudsync.model.workload import Forward
 from cloudsync_f5 import words
 from cloudsync_f5.parse import ParseError, Raw, items, path_of
@@ -45,6 +45,8 @@ class Behind:
     selves: tuple[Span, ...] = ()
     translations: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    unread: bool = False
+    """Whether pools could not be read: then whoever forwards may forward to anybody."""
 
 
 def pool(raw: Raw) -> Pool:
@@ -79,7 +81,10 @@ def _port(name: str) -> str:
 
 
 def forwards(virtual: Virtual, behind: Behind) -> tuple[Forward, ...]:
-    """Return where flows that arrive at a virtual server go on to; empty when nowhere, or when that is not known."""
+    """Return where flows that arrive at a virtual server go on to; empty when nowhere. Anywhere, on any service, when it is not known."""
+    if behind.unread and virtual.pool.path and virtual.addresses:
+        known = _translated(virtual, behind) or ANYWHERE
+        return (Forward(virtual.listener.services, ANYWHERE, ANY_SERVICE, known if virtual.snat else NOWHERE),)
     chosen = behind.pools.get(virtual.pool.path)
     if chosen is None or not virtual.addresses:
         return ()
@@ -97,13 +102,18 @@ def _forwards(
     virtual: Virtual, chosen: Pool, groups: Mapping[tuple[Family, ServiceSet], Iterable[Span]], behind: Behind
 ) -> Iterator[Forward]:
     translated = bool(virtual.snat) and chosen.snats
-    spans = behind.selves if virtual.snat == AUTOMAP else behind.translations.get(virtual.snat, ())
-    every = words.addresses(spans, virtual.domain) if translated else NOWHERE
+    every = _translated(virtual, behind) if translated else NOWHERE
     for (family, services), members in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1].points)):
         sources: AddressSet = every.only(family)
         if translated and not sources:
             continue  # no address to go on from: empty would mean that the client's is kept
         yield Forward(virtual.listener.services, words.addresses(members, virtual.domain), services, sources)
+
+
+def _translated(virtual: Virtual, behind: Behind) -> AddressSet:
+    """Return the addresses from which a virtual server that translates opens connections."""
+    spans = behind.selves if virtual.snat == AUTOMAP else behind.translations.get(virtual.snat, ())
+    return words.addresses(spans, virtual.domain)
 
 
 def onward(arriving: ServiceSet, port: int) -> ServiceSet:

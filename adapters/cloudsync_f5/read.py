@@ -150,7 +150,7 @@ class Reading:
         translations = self._translations(table.virtuals)
         behind, unfollowed = self._pools(table.virtuals)
         table = judged(replace(table, unfollowed=unfollowed), additive=self.settings.additive, virtuals=self.settings.virtuals)
-        return GroupRead(table, workloads(table, Behind(selves, translations, behind)))
+        return GroupRead(table, workloads(table, Behind(selves, translations, behind, unread=bool(unfollowed))))
 
     def _all_there(self, table: F5Table) -> None:
         """A virtual server of the settings that the device has not must not look like one without a policy. Raises AdapterError."""

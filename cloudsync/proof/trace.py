@@ -10,7 +10,7 @@ from cloudsync.adapter import Adapter, Allowed, Entry, Hop, Origin, Snapshot
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.check import decided_by
 from cloudsync.compile.explain import Seat, seats
-from cloudsync.model.address import AddressSet
+from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
 from cloudsync.model.service import ServiceSet
@@ -201,6 +201,9 @@ def _onward(question: Question, compiler: Compiler, grounds: Mapping[str, Ground
             services = common if forward.onward == forward.services else forward.onward
             balancer = question.destination.workload
             source = Party(forward.sources.text(), balancer, forward.sources) if forward.sources else question.source
+            if forward.to == ANYWHERE:
+                yield Onward(None, forward.to, services, forward.sources, Passing.UNREAD, "who its members are could not be read")
+                continue
             unknown = forward.to
             for member in sorted((one for group in compiler.universe.classes for one in group.workloads), key=lambda one: one.id):
                 own = member.reached(interface.domain) & forward.to

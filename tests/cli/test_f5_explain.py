@@ -47,6 +47,11 @@ def test_members_follow_behind_the_virtual_server_each_with_what_its_platform_sa
     [both] = onward(four, "203.0.113.70", "vs_resolver", "udp/53")
     assert (both["workload"], both["target"], both["answer"], both["why"]) == (None, "", "free", "in no inventory")
     assert both["addresses"] == ["10.30.0.31/32", "10.30.1.31/32"]
+    # the member's own port, and only of what arrives
+    [dev] = onward(four, "203.0.113.70", "vs_payments_dev", "tcp/1-1000")
+    assert (dev["addresses"], dev["services"]) == (["10.51.0.11/32"], ["tcp/8080"])
+    [one, _] = onward(four, "203.0.113.70", "vs_ordering_https", "tcp/1-1000")
+    assert one["services"] == ["tcp/443"]
     # another service, and who forwards nothing
     assert onward(four, "203.0.113.70", "vs_ordering_https", "tcp/22") == []
     assert onward(four, "203.0.113.70", "vs_ordering_http", "tcp/80") == []

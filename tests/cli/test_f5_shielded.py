@@ -108,3 +108,17 @@ def test_who_takes_part_in_a_pool_moves_a_plan_only_where_the_order_depends_on_i
     takes(four, "pool_resolver", part=False)
     four.run("apply", plan, "--yes", code=0)
     assert lets_in(four) == (False, True)
+
+
+def test_where_pools_cannot_be_read_the_order_is_made_for_every_way_that_there_could_be(chained: Four) -> None:
+    four = chained
+    four.lab.control.fault("GET ltm/pool", "denied", site="f5", times=0)
+    told = four.run("plan", code=2).out
+    assert "where virtual servers forward to is not known" in told
+    assert "aws and f5 share paths and are written together" in told
+    told = four.run("explain", OFFICE, "vs_ordering_https", "tcp/443", code=0).out
+    assert "goes on to anywhere any service from 10.60." in told
+    assert "unknown, who its members are could not be read" in told
+    four.converge()
+    assert lets_in(four) == (False, True)
+    assert shields(four) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloudsync.adapter import Discovery
-from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.service import ANY_SERVICE, TCP, UDP, ServiceSet
 from cloudsync.model.workload import Forward
 from cloudsync_f5 import parse, pools, words
@@ -137,8 +137,18 @@ def test_without_an_address_to_go_on_from_nothing_is_claimed() -> None:
 def test_nothing_goes_on_without_a_pool_or_an_address() -> None:
     assert forwards(virtual("a"), behind(member())) == ()
     assert forwards(replace(front(), addresses=NOWHERE), behind(member())) == ()
-    assert forwards(front(), Behind(SELVES)) == (), "pools could not be read"
+    assert forwards(front(), Behind(SELVES)) == (), "its pool is gone"
     assert forwards(front(), behind()) == ()
+
+
+@pytest.mark.parametrize(
+    ("snat", "sources"), [(AUTOMAP, OWN | AddressSet.of("2001:db8:60::1/128")), ("/Common/gone", ANYWHERE), ("", NOWHERE)]
+)
+def test_where_pools_could_not_be_read_it_may_be_anybody(snat: str, sources: AddressSet) -> None:
+    """Whoever orders targets by it then takes every way through the virtual server into account."""
+    unread = Behind(SELVES, unread=True)
+    assert forwards(front(snat), unread) == (Forward(HTTPS, ANYWHERE, ANY_SERVICE, sources),)
+    assert forwards(virtual("a"), unread) == (), "it has no pool"
 
 
 @pytest.mark.parametrize("raw", [

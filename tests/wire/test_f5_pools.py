@@ -10,8 +10,8 @@ from cloudsync.adapter import Discovery
 from cloudsync.lab.f5.pytest_plugin import f5_site, f5_site_server
 from cloudsync.lab.f5.site import Site
 from cloudsync.model import intervals
-from cloudsync.model.address import AddressSet, Family, address_text
-from cloudsync.model.service import ServiceSet
+from cloudsync.model.address import ANYWHERE, AddressSet, Family, address_text
+from cloudsync.model.service import ANY_SERVICE, ServiceSet
 from cloudsync.model.workload import Forward
 from cloudsync_f5.table import F5Table
 from tests.wire.test_f5_truth import read
@@ -127,7 +127,8 @@ def test_a_device_that_does_not_show_pools_is_read_whole_all_the_same(f5_site: S
     assert snapshot.complete
     assert table == before
     assert (before.unfollowed, bool(table.unfollowed)) == ("", True)
-    assert not any(forwards(snapshot.discovery).values())
+    for path, known in forwards(snapshot.discovery).items():
+        assert [(one.to, one.onward) for one in known] == ([(ANYWHERE, ANY_SERVICE)] if table.virtuals[path].pool.path else [])
 
 
 def test_without_pools_the_policy_is_enforced_and_a_note_says_what_is_not_known(
