@@ -10,13 +10,10 @@ FLOOR = 95.0
 
 SCOPES: dict[str, tuple[str, ...]] = {
     "guard": ("cloudsync/guard",),
-    "plan": (
-        *("tests/unit/test_plan_*.py", "tests/unit/test_guard_*.py", "tests/unit/test_proof_each.py", "tests/unit/test_terraform_*.py"),
-        *("tests/unit/test_together.py", "tests/unit/test_run_wall.py", "tests/property/test_order.py", "tests/property/test_course.py"),
-    ),
+    "plan": ("tests/unit/test_plan_*.py", "tests/unit/test_guard_*.py", "tests/unit/test_proof_each.py", "tests/unit/test_together.py"),
     "proof": (
         *("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_explain_*.py", "tests/unit/test_drift_*.py"),
-        *("tests/property/test_order.py", "tests/property/test_course.py", "tests/property/test_policy_sides.py"),
+        *("tests/property/test_order.py", "tests/property/test_policy_sides.py"),
     ),
     "apply": ("cloudsync/apply.py",),
     "store": ("cloudsync/store/journal.py", "cloudsync/store/audit.py", "cloudsync/store/lease.py"),
