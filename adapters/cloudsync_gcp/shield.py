@@ -60,7 +60,8 @@ class _Cut:
 
 def _cuts(table: GcpTable, packets: Mapping[PointId, Access]) -> Iterable[_Cut]:
     unknown = {point.id for point in points(table) if point.skipped}
-    asked = {point: access for point, access in packets.items() if point in table.nics and point not in unknown}
+    known = {point for point, nic in table.nics.items() if nic.scope not in table.incomplete and point not in unknown}
+    asked = {point: access for point, access in packets.items() if point in known}
     groups: dict[tuple[str, bool, PacketSet], list[AddressSet]] = {}
     shared = _sharing(table, asked)
     for point in sorted(asked):

@@ -40,7 +40,7 @@ GCP = (
     ),
     _gcp(
         "where-nobody-understands",
-        ("shield", "if point in table.nics and point not in unknown", "if point in table.nics"),
+        ("shield", "nic.scope not in table.incomplete and point not in unknown", "nic.scope not in table.incomplete"),
         "A shield is counted on beneath a rule that nobody can read.",
         _GCP + "test_where_rules_are_not_all_understood_nothing_is_shielded",
     ),

@@ -99,6 +99,8 @@ def test_where_rules_are_not_all_understood_nothing_is_shielded() -> None:
     found = scene(rules=[raw("their-new-kind", 500, newField="x")])
     table = settled(found)
     assert shield(table, {found.point("web-1"): Access(ALL_PACKETS, ALL_PACKETS)}) == table
+    half = replace(settled(scene()), incomplete={"acme-net/prod": "a page is missing"})
+    assert shield(half, {found.point("web-1"): Access(ALL_PACKETS, ALL_PACKETS)}) == half
 
 
 def test_where_the_quota_has_no_room_there_is_no_shield_at_all() -> None:
