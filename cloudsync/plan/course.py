@@ -216,7 +216,7 @@ class _Chart:
 
     def _shields(self) -> Iterator[_Try]:
         """Yield shields at one target, then at all that can deny."""
-        able = [site for site in self.sites if site.adapter.capabilities.denies]
+        able = [site for site in self.sites if Method.SHIELD in site.adapter.capabilities.methods]
         choices = [(site,) for site in able] + ([tuple(able)] if len(able) > 1 else [])
         for chosen in choices:
             for wanted in CHOICES:
@@ -270,7 +270,7 @@ class _Chart:
         ways: list[tuple[Phase, ...]] = [built.plan.phases]
         if Method.MEET in site.adapter.capabilities.methods:
             ways.append(site.adapter.steps(built.actual, built.final, Method.MEET))
-        if site.adapter.capabilities.denies:
+        if Method.SHIELD in site.adapter.capabilities.methods:
             ways.append(self._held_back(site))
         for phases in ways:
             at = waist(site.adapter, built.actual, built.final, phases) if phases else None
@@ -321,7 +321,7 @@ class _Chart:
         split = self._split(site)
         if split is not None:
             return NO_GAP, split
-        for method in site.adapter.capabilities.methods:
+        for method in order.stepped(site.adapter):
             for phases in broken_steps(site.adapter, built.actual, site.adapter.steps(built.actual, built.final, method)):
                 at = waist(site.adapter, built.actual, built.final, phases)
                 if at is not None and site.adapter.simulate(built.actual, *_all(phases)) == built.final:

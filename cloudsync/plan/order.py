@@ -42,8 +42,7 @@ def choose(
     adapter: Adapter, actual: Table, desired: Table, addresses: Mapping[PointId, AddressSet], limits: GuardLimits = DEFAULTS
 ) -> Order:
     """Return the first safe order from actual to desired. Pure and deterministic. What there is room for goes before what there is not."""
-    methods = adapter.capabilities.methods
-    direct = next(filter(None, (adapter.steps(actual, desired, method) for method in methods)), ())
+    direct = next(filter(None, (adapter.steps(actual, desired, method) for method in stepped(adapter))), ())
     if not direct:
         return Order("none", (), Replay(1), actual)
     tables = (actual, desired, final_table(adapter, actual, direct))
@@ -64,6 +63,11 @@ def choose(
     return broken(adapter, tables, addresses) or Order("none safe", direct, Replay(1, failed), tables[2])
 
 
+def stepped(adapter: Adapter) -> tuple[Method, ...]:
+    """Return the methods that a platform has steps for; SHIELD is a way between tables, made of the others."""
+    return tuple(method for method in adapter.capabilities.methods if method is not Method.SHIELD)
+
+
 Tables = tuple[Table, Table, Table]
 """Actual, desired, and what the steps really lead to."""
 
@@ -71,7 +75,7 @@ Tables = tuple[Table, Table, Table]
 def ordinary(adapter: Adapter, tables: Tables, addresses: Mapping[PointId, AddressSet]) -> Order | None:
     """Return the first of a platform's own methods (all but MEET) that is safe at every point alone, else the last that was tried."""
     last: Order | None = None
-    for method in adapter.capabilities.methods:
+    for method in stepped(adapter):
         if method is not Method.MEET:
             found = _tried(adapter, tables, method, addresses)
             if found is not None and found.replay.safe:
@@ -90,7 +94,7 @@ def _merged(adapter: Adapter, tables: Tables, phases: tuple[Phase, ...]) -> str:
 
 def behind_shields(adapter: Adapter, tables: Tables, across: tuple[Crossing, ...], addresses: Mapping[PointId, AddressSet]) -> Order | None:
     """Return the first way behind shields that is safe; None where no shield cuts all of X on its own path."""
-    if not adapter.capabilities.denies:
+    if Method.SHIELD not in adapter.capabilities.methods:
         return None
     actual, desired, final = tables
     places = places_of(addresses)
@@ -231,7 +235,7 @@ def broken(adapter: Adapter, tables: Tables, addresses: Mapping[PointId, Address
     """Return the order that exposes nothing and cuts the least of what both states allow; None when every order exposes."""
     actual, desired, final = tables
     found: list[tuple[tuple[int, int, int], Order]] = []
-    for method in adapter.capabilities.methods:
+    for method in stepped(adapter):
         for phases in broken_steps(adapter, actual, adapter.steps(actual, desired, method)):
             if final_table(adapter, actual, phases) != final:
                 continue

@@ -47,7 +47,7 @@ DENYING = Capabilities(
     icmp_types=True,
     processes=False,
     rule_logging=False,
-    methods=(Method.MERGE,),
+    methods=(Method.MERGE, Method.SHIELD),
     in_place=True,
     container="ledger",
 )
@@ -222,8 +222,9 @@ class OrderedAdapter:
         return ordered_table.encode(intent, snapshot.table, self.quota, denies=self.capabilities.denies)
 
     def steps(self, actual: OrderedTable, desired: OrderedTable, method: Method) -> tuple[Phase, ...]:
-        """Return the writes from actual to desired; nothing for a method that this platform does not have."""
-        return ordered_table.steps(actual, desired, method) if method in self.capabilities.methods else ()
+        """Return the writes from actual to desired; nothing for a method that has no steps here."""
+        known = method in self.capabilities.methods and method is not Method.SHIELD
+        return ordered_table.steps(actual, desired, method) if known else ()
 
     def shield(self, table: OrderedTable, packets: Mapping[PointId, Access]) -> OrderedTable:
         """Return the table with temporary denies on top."""
@@ -263,8 +264,9 @@ class OrderedAdapter:
         return outcome_of(fault, step)
 
     def sizes(self, table: OrderedTable) -> Iterator[Size]:
-        """Yield how many lines of ours there are, beside the quota."""
-        yield Size("ledger", "lines", sum(self.owned(table).values()), self.quota)
+        """Yield how many peers stand in lines of ours, beside the quota."""
+        ours = [line for line in table.lines.values() if line.owner == table.owner]
+        yield Size("ledger", "peers", ordered_table.weight(ours), self.quota)
 
     def dump(self, table: OrderedTable) -> Json:
         """Return a table as JSON values."""

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from cloudsync.adapter import Access, Bounds, Effect, Encoding, Intent, Method, Phase, Problem, Seen, Step, Whose
+from cloudsync.model.address import AddressSet
 from cloudsync.model.codec import Json, canonical, packets_json, packets_of
-from cloudsync.model.mode import Egress, TargetMode
+from cloudsync.model.fidelity import Fidelity, Verdict
+from cloudsync.model.mode import Accept, Egress, TargetMode
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync.testing.memory_table import RejectedError, Spot
 
@@ -110,32 +113,73 @@ def encode(intent: Intent, table: OrderedTable, room: int, *, denies: bool) -> E
             inbound = group.inbound.exact | (point.kept_in or NO_PACKETS)
             outbound = group.outbound.exact | (point.kept_out or NO_PACKETS) if group.egress is Egress.ENFORCE else None
             groups.setdefault((inbound, outbound), []).append(point.point)
+    for points in groups.values():
+        points.sort()
     wanted: list[Line] = []
+    mine = [line for line in table.lines.values() if line.owner == table.owner]
     closed = denies and intent.mode is TargetMode.EXCLUSIVE
-    for (inbound, outbound), points in groups.items():
-        base = Line(0, "", table.owner, deny=False, outbound=False, points=tuple(sorted(points)), packets=inbound)
-        wanted.extend([base] if inbound else [])
+    for (inbound, outbound), points in sorted(groups.items(), key=lambda item: item[1]):
+        base = Line(0, "", table.owner, deny=False, outbound=False, points=tuple(points), packets=inbound)
+        base = replace(base, packets=inbound | _quarantined(mine, points, intent.quarantined))
+        wanted.extend([base] if base.packets else [])
         wanted.extend([replace(base, deny=True, packets=ALL_PACKETS)] if closed else [])
         if outbound is not None:
             wanted.extend([replace(base, outbound=True, packets=outbound)] if outbound else [])
             wanted.extend([replace(base, outbound=True, deny=True, packets=ALL_PACKETS)] if denies else [])
-    left = [line for line in table.lines.values() if line.owner == table.owner and _frozen(line, table, intent)]
-    lines = [*_numbered(wanted, table), *left]
+    left = [line for line in mine if _frozen(line, table, intent)]
+    lines = [*_numbered(wanted, table, missing=bool(intent.quarantined)), *left]
     problems: tuple[Problem, ...] = ()
-    if len(lines) > room:
-        problems = (Problem("G-QUOTA", f"the ledger needs {len(lines)} lines of ours, quota {room}", "say less"),)
+    if (needed := weight(lines)) > room:
+        problems = (Problem("G-QUOTA", f"the ledger needs {needed} peers in lines of ours, quota {room}", "say less"),)
     made = OrderedTable(table.owner, kept, table.spots).with_lines(lines)
-    return Encoding(made, (), problems, {})
+    return Encoding(made, tuple(_fidelity(intent)), problems, {})
+
+
+def weight(lines: Iterable[Line]) -> int:
+    """Return what the quota counts: the prefixes of peers in lines."""
+    return sum(len(line.packets.peers().cidrs()) for line in lines)
 
 
 def _frozen(line: Line, table: OrderedTable, intent: Intent) -> bool:
     """Tell whether a line acts in a scope that was not read whole: it stays."""
-    return any(point not in table.spots or table.spots[point].scope in intent.incomplete for point in line.points)
+    return bool(intent.incomplete) and any(
+        point not in table.spots or table.spots[point].scope in intent.incomplete for point in line.points
+    )
 
 
-def _numbered(wanted: Iterable[Line], table: OrderedTable) -> Iterator[Line]:
-    """Give each wanted line a number of its band: the one it has already, else a free one."""
-    known = {(line.deny, line.outbound, line.points, line.packets): line for line in table.lines.values() if line.owner == table.owner}
+def _quarantined(mine: Iterable[Line], points: Iterable[PointId], quarantined: AddressSet) -> PacketSet:
+    """Return what lines of ours let in for quarantined addresses at these points: it stays as it is."""
+    if not quarantined:
+        return NO_PACKETS
+    theirs, acting = PacketSet.of(quarantined, ANY_SERVICE), set(points)
+    return PacketSet.union_all(
+        line.packets & theirs for line in mine if acting <= set(line.points) and not (line.deny or line.outbound or line.temporary)
+    )
+
+
+def _fidelity(intent: Intent) -> Iterator[Fidelity]:
+    """Yield how exactly each rule can be said, ordered by rule: no process is known."""
+    found: dict[str, Fidelity] = {}
+    for group in intent.classes:
+        for term in (*group.inbound.terms, *group.outbound.terms):
+            for origin in term.origins:
+                found.setdefault(origin.rule, Fidelity(origin.rule, intent.target, Verdict.EXACT))
+                if term.process:
+                    accepted = Accept.PORT_ONLY in term.accept
+                    found[origin.rule] = Fidelity(origin.rule, intent.target, Verdict.LOOSER, "no process is known here", accepted)
+    yield from (found[rule] for rule in sorted(found))
+
+
+def _numbered(wanted: Iterable[Line], table: OrderedTable, *, missing: bool) -> Iterator[Line]:
+    """Give each wanted line a number of its band: the one it has already, else a free one.
+
+    `missing`: machines may be missing for the first time; lines that still name them stay.
+    """
+    known: dict[tuple[bool, bool, tuple[PointId, ...], PacketSet], Line] = {}
+    for line in table.lines.values():
+        if line.owner == table.owner and not line.temporary:
+            there = tuple(point for point in line.points if point in table.spots or not missing)
+            known[line.deny, line.outbound, there, line.packets] = line
     taken = {line.number for line in table.lines.values()}
     for line in wanted:
         old = known.get((line.deny, line.outbound, line.points, line.packets))
@@ -236,8 +280,11 @@ def shield(table: OrderedTable, packets: Mapping[PointId, Access], room: int) ->
                 if cut:
                     groups.setdefault((outbound, cut), []).append(point)
     taken = {line.number for line in table.lines.values()}
+    standing = {(line.outbound, line.packets, line.points) for line in table.lines.values() if line.number in SHIELDS and line.deny}
     lines: list[Line] = []
     for (outbound, cut), points in groups.items():
+        if (outbound, cut, tuple(points)) in standing:
+            continue
         line = Line(0, "", table.owner, deny=True, outbound=outbound, points=tuple(points), packets=cut)
         first = int(named(line).name[-6:], 16) % max(1, room)  # the same shield gets the same number, whatever else stands there
         number = next((one for one in (*SHIELDS[first:room], *SHIELDS[:first]) if one not in taken), None)

@@ -1,8 +1,8 @@
-"""The ordered platform in memory as a stage of the contract: lines that allow and deny, in one list."""
+"""The ordered platform in memory as a stage of the contract: denies, outbound control, lines of others above and below ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -11,22 +11,22 @@ from cloudsync.adapter import Adapter, Clock, Permission, TargetSettings
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import TargetMode
-from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
-from cloudsync.model.service import ServiceSet
+from cloudsync.model.packets import Packet, PacketSet
+from cloudsync.model.service import BLOCK, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync.testing.contract import Facts, Hole, Passes, WriteFault
+from cloudsync.testing.memory_table import Spot
 from cloudsync.testing.ordered import OrderedAdapter, OrderedPlatform
 from cloudsync.testing.ordered_table import Line, named
 from tests.contract.memory_stage import FAULTS, SCOPE
 
-Maker = Callable[[OrderedPlatform, str, str, int], OrderedAdapter]
-THEIRS = 20_000
-"""Where lines of others stand: below ours, where an exclusive target may overrule them."""
+FOREIGN = 9000
+"""Where lines of others begin: below everything of ours."""
 
 
 class OrderedFactory:
-    """Opens one ordered platform; `maker` is the adapter's class."""
+    """Opens one ordered platform in memory."""
 
     name = "ordered"
     permissions: tuple[Permission, ...] = (
@@ -35,16 +35,17 @@ class OrderedFactory:
     )
     example: Mapping[str, str] = MappingProxyType({"account": "111122223333"})
 
-    def __init__(self, stage: OrderedStage, maker: Maker) -> None:
-        self.stage, self.maker = stage, maker
+    def __init__(self, stage: OrderedStage) -> None:
+        self.stage = stage
 
     def check(self, target: TargetSettings) -> tuple[Finding, ...]:
-        known = len(target.options["account"]) == len(self.stage.platform.account)
-        return () if known else (Finding(target.where, "ORDERED-ACCOUNT", "want twelve digits", "look the number up"),)
+        if len(target.options["account"]) == len(self.stage.platform.account):
+            return ()
+        return (Finding(target.where, "ORDERED-ACCOUNT", "want twelve digits", "look the number up"),)
 
     def open(self, target: TargetSettings, owner: str, clock: Clock) -> Adapter:
         assert clock is self.stage.clock
-        adapter = self.maker(self.stage.platform, target.name, owner, self.stage.quota)
+        adapter = OrderedAdapter(self.stage.platform, target.name, owner, self.stage.quota)
         adapter.expected = target.options["account"]
         return adapter
 
@@ -54,23 +55,24 @@ class OrderedFactory:
 
 
 class OrderedStage:
-    """A world in memory. `maker` may be a broken adapter: then the contract has to find it out."""
+    """A world of lines in memory."""
 
-    def __init__(self, maker: Maker = OrderedAdapter) -> None:
-        self.facts = Facts(quota=False)
+    def __init__(self) -> None:
+        self.facts = Facts(additive=True)
         self.clock = SimulatedClock()
         self.platform = OrderedPlatform()
-        self.factory = OrderedFactory(self, maker)
+        self.factory = OrderedFactory(self)
         self.quota = 1000
         self.hosts = 0
+        self.number = FOREIGN
 
     # --- the world before us ---
 
     def add_workload(self, name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
         self.hosts += 1
         addresses = (f"10.0.0.{self.hosts}", f"2001:db8:40::{self.hosts:x}")
-        point = self.platform.add_point(name, addresses[0], scope=SCOPE)
-        self.platform.spots[point] = replace(self.platform.spots[point], addresses=AddressSet.of(*addresses))
+        point = PointId(f"{SCOPE}/{name}")
+        self.platform.spots[point] = Spot(point, SCOPE, "net", AddressSet.of(*addresses))
         self.platform.tags[point] = tuple(sorted(labels.items()))
         return addresses
 
@@ -78,11 +80,11 @@ class OrderedStage:
         del self.platform.spots[self._point(name)]
 
     def add_foreign(self, name: str, workloads: Iterable[str], holes: Iterable[Hole]) -> None:
-        del name  # lines are numbered, not named
+        del name
+        points = tuple(self._point(workload) for workload in workloads)
         for hole in holes:
-            packets = PacketSet.of(AddressSet.of(hole.source), ServiceSet.ports(hole.protocol, hole.port, hole.port))
-            number = THEIRS + len(self.platform.lines)
-            self.platform.add_line(number, packets, [self._point(workload) for workload in workloads])
+            self.number += 1
+            self.platform.add_line(self.number, _packets(hole), points)
 
     def target(self, mode: TargetMode) -> TargetSettings:
         return TargetSettings("mem", "ordered", mode, {"account": self.platform.account}, Where("cloudsync.yaml"))
@@ -99,24 +101,23 @@ class OrderedStage:
         lines = sorted(self.platform.lines.values())
 
         def passes(workload: str, source: str, protocol: int, port: int) -> bool:
-            address = ip_address(source)
-            packet = Packet(Family(address.version), int(address), protocol, port)
-            point = self._point(workload)
-            deciding = (line for line in lines if not line.outbound and point in line.points and packet in line.packets)
-            return not next(deciding, _NOTHING).deny
+            peer = ip_address(source)
+            detail = port * 256 if protocol in (1, 58) else port
+            packet = Packet(Family.V4 if peer.version == 4 else Family.V6, int(peer), protocol, detail)
+            for line in lines:
+                if self._point(workload) in line.points and not line.outbound and packet in line.packets:
+                    return not line.deny
+            return False
 
         return passes
 
     def foreign(self, *workloads: str) -> str:
-        return self._told(lambda owner: not owner, workloads)
+        points = {self._point(name) for name in workloads} or set(self.platform.spots)
+        found = [line for line in self.platform.lines.values() if not line.owner and (points & set(line.points) or not workloads)]
+        return "\n".join(map(repr, sorted(found)))
 
     def ours(self, owner: str) -> str:
-        return self._told(lambda one: one == owner, ())
-
-    def _told(self, chosen: Callable[[str], bool], workloads: tuple[str, ...]) -> str:
-        points = {self._point(name) for name in workloads}
-        lines = [line for line in sorted(self.platform.lines.values()) if chosen(line.owner)]
-        return "\n".join(str(line) for line in lines if not points or points & set(line.points))
+        return "\n".join(repr(line) for line in sorted(self.platform.lines.values()) if line.owner == owner)
 
     def writes(self) -> int:
         return len(self.platform.calls)
@@ -147,24 +148,32 @@ class OrderedStage:
 
     def widen(self, workload: str, hole: Hole) -> None:
         line = self._our_line(workload)
-        more = PacketSet.of(AddressSet.of(hole.source), ServiceSet.ports(hole.protocol, hole.port, hole.port))
-        self.platform.lines[line.name] = replace(line, packets=line.packets | more)
+        self._edited(line, line.packets | _packets(hole))
 
     def narrow(self, workload: str) -> None:
         line = self._our_line(workload)
-        self.platform.lines[line.name] = replace(line, packets=NO_PACKETS)
+        peers, services = next(line.packets.products())
+        self._edited(line, line.packets - PacketSet.of(peers, services))
 
     def unmark(self, owner: str) -> None:
         for name, line in self.platform.lines.items():
             if line.owner == owner:
                 self.platform.lines[name] = replace(line, owner="")
 
+    def _edited(self, line: Line, packets: PacketSet) -> None:
+        del self.platform.lines[line.name]
+        edited = named(replace(line, packets=packets))
+        self.platform.lines[edited.name] = edited
+
     def _point(self, workload: str) -> PointId:
         return PointId(f"{SCOPE}/{workload}")
 
     def _our_line(self, workload: str) -> Line:
-        point = self._point(workload)
-        return next(line for line in sorted(self.platform.lines.values()) if line.owner and not line.deny and point in line.points)
+        found = (line for line in self.platform.lines.values() if self._point(workload) in line.points)
+        return next(line for line in found if line.owner and not line.deny and not line.outbound)
 
 
-_NOTHING = named(Line(0, "", "", deny=True, outbound=False, points=(), packets=NO_PACKETS))
+def _packets(hole: Hole) -> PacketSet:
+    first = hole.port * 256 if hole.protocol in (1, 58) else hole.port
+    last = first + 255 if hole.protocol in (1, 58) else first
+    return PacketSet.of(AddressSet.of(hole.source), ServiceSet((hole.protocol * BLOCK + first, hole.protocol * BLOCK + last + 1)))
