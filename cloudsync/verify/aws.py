@@ -40,6 +40,7 @@ _SOURCES = (
     ("PrefixListIds", "PrefixListId", "list"),
 )
 _MANAGED = {"cloudsync:managed": "true"}
+_DESCRIPTION = "Managed by cloudsync. Changes made by hand are undone."
 CHANGES_MOST = 100
 
 
@@ -250,6 +251,8 @@ class Aws:
 
     def _new_group(self, args: Mapping[str, Json], scope: str) -> Group:
         vpc, name = text(args.get("VpcId"), "VpcId"), text(args.get("GroupName"), "GroupName")
+        if args.get("Description") != _DESCRIPTION:
+            raise UnreadableError(f"security group {name} is described by somebody else's words")
         tags = _tags(args, "security-group")
         shard = tags.get("cloudsync:shard", "")
         ours = _MANAGED.items() <= tags.items() and tags.get("cloudsync:owner") == self.owner and bool(tags.get("cloudsync:class"))
@@ -309,7 +312,8 @@ class Aws:
         joined: dict[tuple[str, ...], Passage] = {}
         found: dict[str, Passage] = {}
         for key, card in state.cards.items():
-            names = tuple(one for one in card.groups if one in state.groups and (whose is Whose.ALL or state.groups[one].ours))
+            known = [one for one in card.groups if one in state.groups]
+            names = tuple(one for one in known if whose is Whose.ALL or state.groups[one].ours is (whose is Whose.OURS))
             if names not in joined:
                 sides = [0, 0]
                 for name in names:

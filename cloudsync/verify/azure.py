@@ -40,6 +40,7 @@ LINK_LOCAL = networks(("169.254.0.0/16",))
 FIRST, LAST = 100, 4096
 EVERY_PORT = ((0, BLOCK - 1),)
 _TIERS = "snpadmkz"
+_REPEATS = ("m", "k")
 _CASELESS = frozenset({"protocol", "access", "direction", "sourceAddressPrefix", "destinationAddressPrefix"})
 _PROTOCOLS = {"*": 0, "any": 0, "all": 0, "tcp": TCP, "udp": UDP, "icmp": ICMP, "esp": ESP, "ah": AH}
 
@@ -348,7 +349,7 @@ class Look:
 
     def side(self, card: Card, *, egress: bool) -> Packets:
         """Return what an interface lets through in one direction."""
-        series = [one for one in card.series if self.whose is Whose.ALL or self.state.nsgs[one].managed]
+        series = [one for one in card.series if self.whose is not Whose.OURS or self.state.nsgs[one].managed]
         if self.whose is Whose.OURS and not series:
             return 0
         found = 0
@@ -398,12 +399,18 @@ class Look:
         """Return the rules of one direction of an NSG in their order: own addresses, whether it denies, packets."""
         key = (nsg, vnet, egress)
         if key not in self._lines:
-            rules = [one for one in self.state.nsgs[nsg].rules if one.egress is egress and (self.whose is Whose.ALL or one.ours)]
+            rules = [one for one in self.state.nsgs[nsg].rules if one.egress is egress and self._counts(one)]
             found = [self._resolved(one, vnet) for one in sorted(rules, key=lambda one: one.priority)]
-            if self.whose is Whose.ALL:
+            if self.whose is not Whose.OURS:
                 found.extend(self._defaults(vnet, egress=egress))
             self._lines[key] = tuple(one for one in found if one is not None)
         return self._lines[key]
+
+    def _counts(self, rule: Rule) -> bool:
+        """Tell whether a rule is looked at; those of ours that only repeat what foreign ones said count as foreign."""
+        if self.whose is Whose.FOREIGN:
+            return not rule.ours or rule.name.removeprefix(f"cs-{self.azure.owner}-")[:1] in _REPEATS
+        return self.whose is Whose.ALL or rule.ours
 
     def _resolved(self, rule: Rule, vnet: str) -> tuple[int, bool, Packets] | None:
         own, peer = self._addresses(rule.own, vnet), self._addresses(rule.peer, vnet)

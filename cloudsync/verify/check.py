@@ -142,6 +142,7 @@ class Case:
             return
         yield from self._wanted(platform, end, rests[-1])
         yield from self._told(platform, (start, end), (rests[0], rests[-1]))
+        yield from self._adopted(rests[0], platform.passages(start, Whose.FOREIGN))
         during: list[Mapping[str, Passage]] = []
         for (name, acts), state in zip(self.phases, states, strict=False):
             corners = platform.corners(state, acts)
@@ -169,6 +170,8 @@ class Case:
         numbers = {at for held in items(self.target.evidence["points"], "points") for at in files.numbers(held)}
         for one in self.target.plan.get("points", []):
             numbers.update(at for key in TOLD for at in one.get(key, {}).values())
+        for one in self.target.plan.get("adoptions", []):
+            numbers.update(one[key] for key in ("inbound", "outbound") if key in one)
         for at in sorted(numbers):
             self.pool.tell(self.space, at)
         self.space.addresses(addresses_of(self.target.evidence["quarantined"]))
@@ -232,6 +235,17 @@ class Case:
                     if wrong:
                         message = f"the plan tells otherwise of this packet ({key})"
                         yield self._no(Kind.TOLD, message, point, self.said(direction, wrong))
+
+    def _adopted(self, everything: Mapping[str, Passage], foreign: Mapping[str, Passage]) -> Iterator[Objection]:
+        """Hold what is recorded of points that are taken over now to what they let through."""
+        for one in self.target.plan.get("adoptions", []):
+            point = str(one["point"])
+            now, before = everything.get(point, SHUT), foreign.get(point, SHUT)
+            inbound, outbound = (self.pool.packets(self.space, one[key]) if key in one else 0 for key in ("inbound", "outbound"))
+            wrong = inbound ^ before.inbound if inbound != now.inbound else 0
+            for direction, packets in (("inbound", wrong), ("outbound", outbound ^ now.outbound)):
+                if packets:
+                    yield self._no(Kind.TOLD, "is recorded otherwise for the day it is given back", point, self.said(direction, packets))
 
     # --- on the way ----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class Pool:
 
     raw: list[Json]
     rows: list[Rows] = field(default_factory=list)
+    made: dict[int, Packets] = field(default_factory=dict)
 
     def tell(self, space: Space, at: int) -> None:
         """Note what one set mentions."""
@@ -75,9 +76,12 @@ class Pool:
 
     def packets(self, space: Space, at: Json) -> Packets:
         """Return one set in a space that was told of it."""
-        found = 0
-        for family, runs, spans in self.of(at):
-            found |= space.packets(spans, runs) & space.packets(((family, 0, (1 << (32 if family == 4 else 128)) - 1),), runs)
+        found = self.made.get(at) if isinstance(at, int) else None
+        if found is None:
+            found = 0
+            for _, runs, spans in self.of(at):
+                found |= space.packets(spans, runs)
+            self.made[at] = found
         return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from cloudsync.verify.f5_words import Ends, Rule, dumped_rule, from_body, span_in, spans_of
 from cloudsync.verify.ground import Beyond, Corners, Json, Passage, Place, Whose, items, mapping, number, text, texts
@@ -94,6 +95,14 @@ class Act:
     whole: bool
     """All calls are committed together."""
     expect: tuple[tuple[str, str], ...] = ()
+
+
+class Part(Enum):
+    """Which rules of a policy are asked: ours on a route domain holds those that it took over from somebody else's."""
+
+    ALL = "all"
+    OWN = "own"
+    INHERITED = "inherited"
 
 
 class F5:
@@ -274,18 +283,21 @@ class F5:
             if whose is Whose.OURS:
                 found[f"{self.scope}{path}"] = Passage(self._ours(inner, path, virtual, taken))
             else:
-                found[f"{self.scope}{path}"] = Passage(self._all(inner, outer, (path, virtual), taken), self.space.everything)
+                alone = whose is Whose.FOREIGN
+                found[f"{self.scope}{path}"] = Passage(self._all(inner, outer, (path, virtual), taken, alone=alone), self.space.everything)
         return found
 
-    def _all(self, inner: Look, outer: Look, at: tuple[str, Virtual], taken: Packets) -> Packets:
+    def _all(self, inner: Look, outer: Look, at: tuple[str, Virtual], taken: Packets, *, alone: bool) -> Packets:
+        """Return what gets in; `alone`: without our policies, and of those on route domains only what they took over."""
         path, virtual = at
         on, done = taken, 0
         for policy in (self.running.get(GLOBAL, self.enforced), outer.of_domain(virtual.domain)):
             if policy:
-                passed, ended = outer.judge(policy, virtual, on)
+                part = Part.INHERITED if alone and outer.ours(policy) else Part.ALL
+                passed, ended = outer.judge(policy, virtual, on, part=part)
                 on, done = passed, done | ended
         policy = self.running.get(path, inner.state.virtuals[path].enforced)
-        if not policy:
+        if not policy or (alone and inner.ours(policy)):
             return done | (on if self.opens else 0)
         passed, ended = inner.judge(policy, virtual, on, unmatched=self.opens)
         return done | passed | ended
@@ -293,12 +305,12 @@ class F5:
     def _ours(self, look: Look, path: str, virtual: Virtual, taken: Packets) -> Packets:
         """Return what our policies let in by their own rules; of two in series what both do."""
         own, domain = self.running.get(path, virtual.enforced), look.of_domain(virtual.domain)
-        asked = [(own, False)] if look.ours(own) else []
+        asked = [(own, Part.ALL)] if look.ours(own) else []
         if look.ours(domain) and look.speaks(domain, virtual):
-            asked.append((domain, True))
+            asked.append((domain, Part.OWN))
         left = taken if asked else 0
-        for policy, alone in asked:
-            passed, ended = look.judge(policy, virtual, left, unmatched=False, alone=alone)
+        for policy, part in asked:
+            passed, ended = look.judge(policy, virtual, left, unmatched=False, part=part)
             left = passed | ended
         return left
 
@@ -349,7 +361,7 @@ class Look:
 
     def __init__(self, f5: F5, state: State) -> None:
         self.f5, self.space, self.state = f5, f5.space, state
-        self._flats: dict[tuple[str, int, bool], list[tuple[str, int | None, Packets]]] = {}
+        self._flats: dict[tuple[str, int, Part], list[tuple[str, int | None, Packets]]] = {}
         self._judged: dict[tuple[object, ...], tuple[Packets, Packets]] = {}
 
     def ours(self, policy: str) -> bool:
@@ -369,12 +381,12 @@ class Look:
         return any(self.end(one.destination, virtual.domain) & own for one in rules if not one.inherited and one.destination.said)
 
     def judge(
-        self, policy: str, virtual: Virtual, packets: Packets, *, unmatched: bool = True, alone: bool = False
+        self, policy: str, virtual: Virtual, packets: Packets, *, unmatched: bool = True, part: Part = Part.ALL
     ) -> tuple[Packets, Packets]:
-        """Return what a policy lets on, and what it lets in for good; `alone`: without the rules it took over from somebody else's."""
-        key = (policy, virtual.domain, alone)
+        """Return what a policy lets on, and what it lets in for good; `part`: which of its rules are asked."""
+        key = (policy, virtual.domain, part)
         if key not in self._flats:
-            self._flats[key] = list(self._resolved(policy, virtual.domain, alone=alone))
+            self._flats[key] = list(self._resolved(policy, virtual.domain, part))
         own = self.space.mask(virtual.addresses)
         flats = self._flats[key]
         met = tuple(at for at, (_, to, _) in enumerate(flats) if to is None or to & own)
@@ -391,9 +403,9 @@ class Look:
             self._judged[memo] = (on | (left if unmatched else 0), done)
         return self._judged[memo]
 
-    def _resolved(self, policy: str, domain: int, *, alone: bool) -> Iterator[tuple[str, int | None, Packets]]:
+    def _resolved(self, policy: str, domain: int, part: Part) -> Iterator[tuple[str, int | None, Packets]]:
         held = self.state.policies.get(policy)
-        rules = [one for one in (held.rules if held else ()) if not (alone and one.inherited)]
+        rules = [one for one in (held.rules if held else ()) if part is Part.ALL or one.inherited is (part is Part.INHERITED)]
         for rule in self._expanded(rules, frozenset()):
             opens = rule.action in ("accept", "accept-decisively")
             listed = (*rule.source.lists, *rule.destination.lists)

@@ -268,7 +268,7 @@ class Gcp:
         lines: dict[tuple[str, bool], Line] = {}
         members = self._members(state)
         for rule in sorted(state.rules.values(), key=lambda one: (one.priority, one.action == "allow", one.name)):
-            if rule.on and (whose is Whose.ALL or rule.ours):
+            if self._counts(rule, whose):
                 own = self.space.mask(rule.own) if rule.own else -1
                 packets = self.space.box(self._peers(rule, members), self.space.row(rule.services))
                 lines.setdefault((rule.network, rule.egress), []).append((rule, own, packets))
@@ -278,6 +278,13 @@ class Gcp:
             sides = [self._side(card, lines.get((card.network, egress), []), memo, whose, egress=egress) for egress in (False, True)]
             found[point] = Passage(*sides)
         return found
+
+    def _counts(self, rule: Rule, whose: Whose) -> bool:
+        """Tell whether a rule is looked at; among foreign ones those that we switched off are on."""
+        if whose is Whose.FOREIGN:
+            word = f" [cloudsync:v1 off owner={self.owner}]"
+            return not rule.ours and (rule.on or str(json.loads(rule.said)[0]).endswith(word))
+        return rule.on and (whose is Whose.ALL or rule.ours)
 
     def _members(self, state: State) -> Mapping[tuple[str, str, str], int]:
         found: dict[tuple[str, str, str], int] = {}
@@ -303,7 +310,7 @@ class Gcp:
         passed = 0
         for atom in self.space.atoms(self.space.mask(card.inside)):
             mine = tuple(at for at in meant if line[at][1] & atom)
-            near = self._near(network, card, atom, egress=egress) if whose is Whose.ALL else ()
+            near = self._near(network, card, atom, egress=egress) if whose is not Whose.OURS else ()
             key = (card.network, egress, atom < self.space.families[1] & -self.space.families[1], mine, near)
             if key not in memo:
                 rules = [(line[at][0].action, line[at][2]) for at in mine]

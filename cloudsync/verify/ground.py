@@ -18,6 +18,8 @@ class Whose(Enum):
 
     ALL = "all"
     OURS = "ours"
+    FOREIGN = "foreign"
+    """As if we had never been here."""
 
 
 @dataclass(frozen=True, slots=True)

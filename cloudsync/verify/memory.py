@@ -139,7 +139,7 @@ class Memory:
         for key, spot in state.spots.items():
             inbound = 0
             for name in spot.groups:
-                if name in state.groups and (whose is Whose.ALL or state.groups[name].ours):
+                if name in state.groups and (whose is Whose.ALL or state.groups[name].ours is (whose is Whose.OURS)):
                     inbound |= said[name]
             found[key] = Passage(inbound)
         return found

@@ -6,7 +6,7 @@ selectors of both ends, `outside` frees a source; an end that resolves to nobody
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -271,6 +271,10 @@ def _carries(machine: Machine, clauses: Clauses) -> bool:
     return all(machine.labels.get(key) in values for key, values in clauses)
 
 
+Bits = int
+"""A set of workloads: bit n is the n-th of the book."""
+
+
 @dataclass(slots=True)
 class Meaning:
     """A book asked in one space."""
@@ -278,10 +282,13 @@ class Meaning:
     book: Book
     space: Space
     _routed: int | None = None
-    _seen: dict[tuple[str, str, bool], int] = field(default_factory=dict)
+    _postings: dict[tuple[str, str], Bits] | None = None
+    _picked: dict[Selector, Bits] = field(default_factory=dict)
+    _addresses: dict[tuple[int, str, bool], int] = field(default_factory=dict)
     _everybody: dict[str, int] = field(default_factory=dict)
-    _ends: dict[tuple[int, bool, int, str], int] = field(default_factory=dict)
-    _picked: dict[tuple[int, bool, int], frozenset[str]] = field(default_factory=dict)
+    _ends: dict[tuple[int, int, str, bool], int] = field(default_factory=dict)
+    _concerned: dict[bool, list[list[tuple[int, int]]]] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
     _rulings: dict[tuple[object, ...], Ruling] = field(default_factory=dict)
 
     @property
@@ -291,49 +298,86 @@ class Meaning:
             self._routed = (self.space.mask(_ROUTED) & ~self.space.mask(_LOCAL)) | self.space.mask(_ROUTED_AFTER_ALL)
         return self._routed
 
-    def addresses(self, machine: Machine, domain: str, *, arriving: bool) -> int:
+    # --- who -----------------------------------------------------------------------------------------------------
+
+    def picks(self, selector: Selector) -> Bits:
+        """Return the workloads that a workload selector picks, whatever the scope; nobody for addresses."""
+        found = self._picked.get(selector)
+        if found is None:
+            match selector.kind:
+                case "labels":
+                    found = self._carrying(selector.clauses)
+                case "workload":
+                    found = self._where(lambda one: selector.name in (one.name, one.ref))
+                case "all workloads":
+                    found = self._where(lambda _: True)
+                case "unlabeled workloads":
+                    found = self._where(lambda one: not one.labels)
+                case _:
+                    found = 0
+            self._picked[selector] = found
+        return found
+
+    def _where(self, meant: Callable[[Machine], bool]) -> Bits:
+        return sum(1 << at for at, one in enumerate(self.book.machines) if meant(one))
+
+    def _carrying(self, clauses: Clauses) -> Bits:
+        if self._postings is None:
+            self._postings = {}
+            for at, machine in enumerate(self.book.machines):
+                for pair in machine.labels.items():
+                    self._postings[pair] = self._postings.get(pair, 0) | 1 << at
+        found = (1 << len(self.book.machines)) - 1
+        for key, values in clauses:
+            either = 0
+            for value in values:
+                either |= self._postings.get((key, value), 0)
+            found &= either
+        return found
+
+    def _whom(self, ends: tuple[End, ...], scope: Clauses | None) -> Bits:
+        """Return the workloads on one side of a rule under one scope; exceptions are restricted as their base is."""
+        found = 0
+        for end in ends:
+            if end.base.machines:
+                picked = self.picks(end.base)
+                if scope is not None and not end.outside:
+                    picked &= self._carrying(scope)
+                for less in end.without:
+                    picked &= ~self.picks(less)
+                found |= picked
+        return found
+
+    def _about(self, *, inbound: bool) -> list[list[tuple[int, int]]]:
+        """Return, by workload, the rules that are about it, by number and scope: inbound as a destination, outbound as a source."""
+        found = self._concerned.get(inbound)
+        if found is None:
+            found = self._concerned[inbound] = [[] for _ in self.book.machines]
+            for at, one in enumerate(self.book.sentences):
+                for scope_at, scope in enumerate(one.scopes):
+                    for bit in _members(self._whom(one.destinations if inbound else one.sources, scope)):
+                        found[bit].append((at, scope_at))
+        return found
+
+    # --- addresses -----------------------------------------------------------------------------------------------
+
+    def addresses(self, at: int, domain: str, *, arriving: bool) -> int:
         """Return a workload's addresses as seen from a routing domain; `arriving`: only those at which it is reached."""
-        key = (machine.id, domain, arriving)
-        if key not in self._seen:
+        key = (at, domain, arriving)
+        found = self._addresses.get(key)
+        if found is None:
             found = 0
-            for card in machine.cards:
+            for card in self.book.machines[at].cards:
                 if not (arriving and card.source_only):
                     mask = self.space.mask(card.addresses)
                     found |= mask if card.domain == domain else mask & self.routed
-            self._seen[key] = found
-        return self._seen[key]
+            self._addresses[key] = found
+        return found
 
-    def picks(self, selector: Selector, machine: Machine) -> bool:
-        """Tell whether a workload selector picks a workload, whatever the scope."""
-        match selector.kind:
-            case "labels":
-                return _carries(machine, selector.clauses)
-            case "workload":
-                return selector.name in (machine.name, machine.ref)
-            case "all workloads":
-                return True
-            case "unlabeled workloads":
-                return not machine.labels
-            case _:
-                return False
-
-    def _within(self, end: End, scope: Clauses | None, machine: Machine) -> bool:
-        """Tell whether an end picks a workload under a scope; exceptions are restricted as their base is."""
-        if not end.base.machines or not self.picks(end.base, machine):
-            return False
-        if scope is not None and not end.outside and not _carries(machine, scope):
-            return False
-        return not any(self.picks(one, machine) for one in end.without)
-
-    def _whom(self, at: int, scope_at: int, *, source: bool) -> frozenset[str]:
-        """Return the ids of the workloads on one side of a rule under one of its scopes."""
-        key = (at, source, scope_at)
-        found = self._picked.get(key)
-        if found is None:
-            one = self.book.sentences[at]
-            ends, scope = one.sources if source else one.destinations, one.scopes[scope_at]
-            found = frozenset(each.id for each in self.book.machines if any(self._within(end, scope, each) for end in ends))
-            self._picked[key] = found
+    def _of(self, bits: Bits, domain: str, *, arriving: bool) -> int:
+        found = 0
+        for at in _members(bits):
+            found |= self.addresses(at, domain, arriving=arriving)
         return found
 
     def _named(self, selector: Selector, domain: str) -> int:
@@ -344,24 +388,19 @@ class Meaning:
             case "anywhere":
                 return self.space.mask(EVERYWHERE)
         if domain not in self._everybody:
-            found = 0
-            for machine in self.book.machines:
-                found |= self.addresses(machine, domain, arriving=False)
-            self._everybody[domain] = found
+            self._everybody[domain] = self._of((1 << len(self.book.machines)) - 1, domain, arriving=False)
         strangers = self.space.mask(EVERYWHERE) & ~self._everybody[domain]
         return strangers if selector.kind == "strangers" else strangers & self.routed
 
-    def _peers(self, at: int, scope_at: int, domain: str, *, source: bool) -> int:
+    def _peers(self, at: int, scope_at: int, domain: str, *, inbound: bool) -> int:
         """Return the addresses on the other side of a rule: sources of what comes in, or destinations of what goes out."""
-        key = (at, source, scope_at, domain)
+        key = (at, scope_at, domain, inbound)
         found = self._ends.get(key)
         if found is None:
-            one, found = self.book.sentences[at], 0
-            whom = self._whom(at, scope_at, source=source)
-            for machine in self.book.machines:
-                if machine.id in whom:
-                    found |= self.addresses(machine, domain, arriving=not source)
-            for end in one.sources if source else one.destinations:
+            one = self.book.sentences[at]
+            ends = one.sources if inbound else one.destinations
+            found = self._of(self._whom(ends, one.scopes[scope_at]), domain, arriving=not inbound)
+            for end in ends:
                 if not end.base.machines:
                     found |= self._address_end(end, domain)
             self._ends[key] = found
@@ -370,24 +409,16 @@ class Meaning:
     def _address_end(self, end: End, domain: str) -> int:
         found = self._named(end.base, domain)
         for less in end.without:
-            if less.machines:
-                for machine in self.book.machines:
-                    if self.picks(less, machine):
-                        found &= ~self.addresses(machine, domain, arriving=False)
-            else:
-                found &= ~self._named(less, domain)
+            found &= ~(self._of(self.picks(less), domain, arriving=False) if less.machines else self._named(less, domain))
         return found
 
-    def _concerned(self, machine: Machine, *, inbound: bool) -> Iterator[tuple[int, int]]:
-        """Yield the rules, by number and scope, that are about a workload: inbound as a destination, outbound as a source."""
-        for at, one in enumerate(self.book.sentences):
-            for scope_at in range(len(one.scopes)):
-                if machine.id in self._whom(at, scope_at, source=not inbound):
-                    yield at, scope_at
+    # --- rulings -------------------------------------------------------------------------------------------------
 
     def ruling(self, machine: Machine, domain: str, *, inbound: bool) -> Ruling:
         """Return what the rules say of a workload, as seen from a domain."""
-        mine = tuple(self._concerned(machine, inbound=inbound))
+        if not self._places:
+            self._places = {one.id: at for at, one in enumerate(self.book.machines)}
+        mine = tuple(self._about(inbound=inbound)[self._places[machine.id]])
         line = self.book.line(machine)
         key = (mine, domain, inbound, line.services)
         found = self._rulings.get(key)
@@ -395,12 +426,12 @@ class Meaning:
             allow = loose = deny = never = 0
             for at, scope_at in mine:
                 one = self.book.sentences[at]
-                peers = self._peers(at, scope_at, domain, source=inbound)
+                peers = self._peers(at, scope_at, domain, inbound=inbound)
                 packets = self.space.box(peers, self.space.row(one.services))
                 match one.action:
                     case "allow":
                         allow |= packets
-                        loose |= self._loosest(one, at, scope_at, domain, inbound=inbound)
+                        loose |= self._loosest(one, peers, inbound=inbound)
                     case "deny":
                         deny |= packets
                     case _:
@@ -409,10 +440,16 @@ class Meaning:
             found = self._rulings[key] = Ruling(allow & ~never, (allow | loose) & ~never, never, deny)
         return found
 
-    def _loosest(self, one: Sentence, at: int, scope_at: int, domain: str, *, inbound: bool) -> Packets:
+    def _loosest(self, one: Sentence, peers: int, *, inbound: bool) -> Packets:
         """Return the most that a rule accepts by name: whole protocols for ports or types, every address for the internet."""
-        peers = self._peers(at, scope_at, domain, source=inbound)
         ends = one.sources if inbound else one.destinations
         if one.anywhere_ok and any(end.base.kind == "internet" for end in ends):
             peers = self.space.mask(EVERYWHERE)
         return self.space.box(peers, self.space.row(one.wide))
+
+
+def _members(bits: Bits) -> Iterator[int]:
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low

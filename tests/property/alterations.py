@@ -33,7 +33,7 @@ _PAIRS = (
 )
 _FLIPS = (
     {one: other for pair in _PAIRS for one, other in (pair.split(), pair.split()[::-1])}
-    | dict([("*", "10.9.8.7"), ("any", "tcp"), ("Icmp", "Tcp"), ("-1", "tcp"), ("icmp", "tcp"), ("icmpv6", "icmp"), ("all", "tcp")])
+    | {"*": "10.9.8.7", "any": "tcp", "Icmp": "Tcp", "-1": "tcp", "icmp": "tcp", "icmpv6": "icmp", "all": "tcp"}
     | {
         "first": "none",
         "none": "/Common/other",
@@ -276,6 +276,8 @@ class Altered:
             for point in target.get("points", []):
                 for key in ("before", "after", "ours_before", "ours_after"):
                     found.update(point.get(key, {}).values())
+            for one in target.get("adoptions", []):
+                found.update(one[key] for key in ("inbound", "outbound") if key in one)
         return found
 
     def state(self) -> Iterator[Alteration]:
