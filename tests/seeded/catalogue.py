@@ -3,6 +3,7 @@
 from tests.seeded import (
     in_adapter,
     in_apply,
+    in_course,
     in_guards,
     in_planner,
     in_platforms,
@@ -15,5 +16,5 @@ from tests.seeded import (
 
 DEFECTS = (
     *(*in_guards.DEFECTS, *in_planner.DEFECTS, *in_apply.DEFECTS, *in_adapter.DEFECTS, *in_policy.DEFECTS),
-    *(*in_platforms.DEFECTS, *in_service.DEFECTS, *in_store.DEFECTS, *in_terraform.DEFECTS, *in_shields.DEFECTS),
+    *(*in_platforms.DEFECTS, *in_service.DEFECTS, *in_store.DEFECTS, *in_terraform.DEFECTS, *in_shields.DEFECTS, *in_course.DEFECTS),
 )

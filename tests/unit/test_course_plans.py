@@ -6,23 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync.adapter import Capabilities
+from cloudsync.adapter import Capabilities, Method
 from cloudsync.guard import proof, quota
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import ALL_PACKETS, PacketSet
 from cloudsync.model.service import TCP, ServiceSet
 from cloudsync.model.workload import Forward, PointId
 from cloudsync.plan.build import Built
-from cloudsync.plan.course import Site, chart
+from cloudsync.plan.course import Site, chart, waist
 from cloudsync.plan.document import dump, load, target_digest
 from cloudsync.plan.order import choose
+from cloudsync.plan.peaks import of_order
 from cloudsync.plan.values import Component, CourseMethod, Plan
 from cloudsync.proof.values import PathReplay, PathViolation
 from cloudsync.report.document import _component, _gap
 from cloudsync.report.together import paragraphs
 from cloudsync.testing.memory_table import Spot
 from cloudsync.testing.ordered import ALLOWING, DENYING, MEETING, OrderedAdapter, OrderedPlatform
-from cloudsync.testing.ordered_table import Line, OrderedTable, named
+from cloudsync.testing.ordered_table import Line, OrderedTable, named, weight
 from tests.oracle.courses import FLOOR, Host, World
 from tests.oracle.interleave import judge
 
@@ -278,3 +279,28 @@ def test_an_exposure_on_a_shared_path_is_refused_and_nobody_can_approve_it() -> 
         assert "together with beta" in refusal.message
         assert refusal.approve == ""
     assert list(proof.check(built[0].plan, built[0].plan.limits)) == []
+
+
+# --- parts alone -----------------------------------------------------------------------------------------------------
+
+
+def test_the_waist_is_where_everything_old_has_gone() -> None:
+    there = circle(MEETING, shared=True)
+    adapter, old, new = there.adapters["alpha"], there.old["alpha"], there.new["alpha"]
+    held = adapter.steps(old, new, Method.MEET)
+    at = waist(adapter, old, new, held)
+    assert at is not None
+    assert [phase.name for phase in held[:at]] == ["insert allows", "delete allows"]
+    joined = adapter.steps(old, new, Method.JOIN)
+    assert waist(adapter, old, new, joined) is None
+    assert waist(adapter, old, new, tuple(reversed(joined))) == 1
+
+
+def test_temporary_lines_are_counted() -> None:
+    there = circle(MEETING, shared=True)
+    adapter, old, new = there.adapters["alpha"], there.old["alpha"], there.new["alpha"]
+    (peak,) = of_order(adapter, old, "meet", adapter.steps(old, new, Method.MEET))
+    before, after = (weight(line for line in table.lines.values() if line.owner) for table in (old, new))
+    assert peak.peak > max(before, after)
+    assert (peak.object, peak.what, peak.quota) == ("ledger", "peers", 1000)
+    assert of_order(adapter, old, "join", adapter.steps(old, new, Method.JOIN)) == ()
