@@ -33,6 +33,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
+from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_aws import parse
@@ -44,6 +45,7 @@ from cloudsync_aws.dump import dump
 from cloudsync_aws.encode import encode
 from cloudsync_aws.limits import CAPABILITIES, FILTER_VALUES_MAX, LOOK_CODES, WRITE_CALLS
 from cloudsync_aws.prints import digest
+from cloudsync_aws.quota import sizes
 from cloudsync_aws.request import Json, Request, UnboundError, key_of
 from cloudsync_aws.settings import AwsSettings
 from cloudsync_aws.simulate import created, seen, simulate_all
@@ -251,6 +253,10 @@ class AwsAdapter:
         """Return the key and native id of what a creating step made, found by its mark; empty when the table does not show it."""
         native = created(table, step)
         return () if native is None else ((key_of(step.object), native),)
+
+    def sizes(self, table: AwsTable) -> Iterable[Size]:
+        """Return how full groups and interfaces are."""
+        return sizes(table)
 
     def dump(self, table: AwsTable) -> Json:
         """Return a table as JSON values, for plan files."""

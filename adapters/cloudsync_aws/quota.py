@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from cloudsync.model.size import Size
 from cloudsync_aws.table import AwsTable, PeerKind, PrefixList, Quotas, RuleKey
 
 RULES_CODE, SLOTS_CODE, GROUPS_CODE = "L-0EA8095F", "L-2AFB9258", "L-E79EC296"
@@ -105,3 +106,12 @@ def peaks(actual: AwsTable, desired: AwsTable) -> tuple[Peak, ...]:
         limit = quotas(desired, group.scope).rules_per_group
         found.append(Peak(key, group.name, sums(before, actual.lists), peak, sums(group.rules, desired.lists), limit))
     return tuple(found)
+
+
+def sizes(table: AwsTable) -> Iterator[Size]:
+    """Yield how full every group and every interface is, beside its quota."""
+    for key, group in sorted(table.groups.items()):
+        limit = quotas(table, group.scope).rules_per_group
+        yield Size(key, "rules of one direction and family", sums(group.rules, table.lists).most, limit)
+    for key, eni in sorted(table.enis.items()):
+        yield Size(key, "groups", len(eni.groups), quotas(table, eni.scope).groups_per_eni)

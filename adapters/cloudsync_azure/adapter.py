@@ -28,6 +28,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
+from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_azure import read as reading
@@ -38,6 +39,7 @@ from cloudsync_azure.dump import digest, dump
 from cloudsync_azure.encode import encode
 from cloudsync_azure.limits import CHILD, SUBSCRIPTION_VERSION, WHOLE
 from cloudsync_azure.parse import MALFORMED, reason
+from cloudsync_azure.quota import sizes
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.shield import shield
 from cloudsync_azure.simulate import seen, simulate
@@ -177,6 +179,10 @@ class AzureAdapter:
         """Return nothing: no step creates an object whose id is the platform's."""
         del table, step
         return ()
+
+    def sizes(self, table: AzureTable) -> Iterable[Size]:
+        """Return how full every NSG is."""
+        return sizes(table, self.settings)
 
     def dump(self, table: AzureTable) -> object:
         """Return a table as JSON values, for plan files."""

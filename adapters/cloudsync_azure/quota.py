@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cloudsync.adapter import Problem
+from cloudsync.model.size import Size
 from cloudsync_azure.payload import prefixes
 from cloudsync_azure.settings import AzureSettings
 from cloudsync_azure.table import AzureTable, Nsg, Rule
@@ -56,6 +57,14 @@ def quota_problems(actual: AzureTable, desired: AzureTable, settings: AzureSetti
             yield Problem(
                 "G-QUOTA", text, "spread the machines over more subnets with NSGs of their own, or use wider prefixes", _worst(nsg)
             )
+
+
+def sizes(table: AzureTable, settings: AzureSettings) -> Iterator[Size]:
+    """Yield how full every NSG is, beside what Azure takes."""
+    for key, nsg in sorted(table.nsgs.items()):
+        held = load(nsg.rules)
+        yield Size(key, "rules", held.rules, settings.quotas.rules_per_nsg)
+        yield Size(key, "addresses of one side", held.addresses, settings.quotas.addresses_per_nsg)
 
 
 def _hint(settings: AzureSettings) -> str:

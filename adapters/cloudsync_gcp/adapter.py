@@ -31,6 +31,7 @@ from cloudsync.adapter import (
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import Packet
+from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
 from cloudsync_gcp import payload as wire
@@ -205,6 +206,11 @@ class GcpAdapter:
         """Return nothing: a rule's name is known before it is created."""
         del table, step
         return ()
+
+    def sizes(self, table: GcpTable) -> Iterable[Size]:
+        """Return how many rules the project holds; nothing where its limit is not known."""
+        room = table.room
+        return () if room.limit is None else (Size(table.project, "firewall rules", len(table.rules) + room.elsewhere, room.limit),)
 
     def dump(self, table: GcpTable) -> Json:
         """Return a table as JSON values, for plan files."""
