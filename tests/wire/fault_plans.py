@@ -1,0 +1,423 @@
+"""Fault plans: one life of a platform and of the product with faults at chosen calls, and everything that must hold all the same.
+
+Each plan is lived in a process of its own, forked at the start of a transition: lab, product and state begin alike, and nothing of one
+plan is left for the next. What is judged, with the invariants of the safety design: I1 the next clean run converges, I2 the one after it
+writes nothing, I4 and I5 no state on the way exposes or cuts, I6 what is not ours is as it was, I10 writes and journal match, I12 no run
+calls itself good that is not, and no run ends with an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import re
+import shutil
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import combinations
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cloudsync.lab.aws.faults import of_json
+from cloudsync.model.errors import AdapterError, BusyError, RefusedError
+from cloudsync.report.values import TargetReport
+from cloudsync.store.place import locate
+from cloudsync.store.state import State
+from tests.oracle import four_campaign
+from tests.oracle.four_aws import AwsGround
+from tests.oracle.four_campaign import World
+from tests.oracle.four_ground import Estate, Json
+from tests.wire.fault_stage import EVERY_S, Sent, Stage, Theatre
+from tests.wire.fault_tap import INSIDE, LIES, PAGED, Call, Kind, Tap
+
+PATIENCE_S = 120
+"""A plan that is not lived through by then hangs."""
+RUNS = 4
+"""Clean runs that are waited for; one is enough but after a list that lost workloads, which takes two more to be believed otherwise."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run without faults: its calls, the world at its end, and every state it passed."""
+
+    calls: list[Call]
+    end: World
+    known: dict[str, list[str]]
+    rows: dict[Any, Any]
+    good: str
+
+
+@dataclass
+class Verdict:
+    """What one plan came to."""
+
+    wrong: list[str] = field(default_factory=list)
+    fired: int = 0
+    calls: int = 0
+    runs: int = 0
+    """Clean runs until it had converged."""
+    states: int = 0
+    """States on the way that were looked at."""
+
+
+@dataclass
+class Campaign:
+    """All plans of one stage."""
+
+    theatre: Theatre
+    stage: Stage
+    tap: Tap
+    record: Record
+
+    def live(self, plan: dict[int, Kind]) -> Verdict:
+        """Live one plan in a process of its own."""
+        found = forked(lambda: _Life(self.stage, self.theatre, self.tap, self.record, plan).verdict())
+        return Verdict([found]) if isinstance(found, str) else found
+
+
+def prepare(theatre: Theatre, tap: Tap, stage: Stage) -> Campaign:
+    """Record the run without faults. AssertionError when already that is no good run."""
+    nothing = Record([], {}, {}, {}, "")
+
+    def record() -> Record:
+        life = _Life(stage, theatre, tap, nothing, {})
+        return life.clean()
+
+    found = forked(record)
+    assert isinstance(found, Record), f"the run without faults: {found}"
+    stage.look.rows.update(found.rows)
+    return Campaign(theatre, stage, tap, found)
+
+
+def forked(work: Callable[[], T]) -> T | str:
+    """Do something in a forked process and return its result; a text when it raises, or when the process dies."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        result: object = "the process died"
+        try:
+            signal.alarm(PATIENCE_S)
+            os.close(reading)
+            result = work()
+        finally:
+            if sys.exc_info()[0] is not None:
+                result = traceback.format_exc()
+            with os.fdopen(writing, "wb") as line:
+                pickle.dump(result, line)
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as line:
+        data = line.read()
+    os.waitpid(child, 0)
+    if not data:
+        return f"the process died, or had not ended after {PATIENCE_S} s"
+    found: T | str = pickle.loads(data)  # noqa: S301  (from our own child)
+    return found
+
+
+Texts = tuple[tuple[bool, str, str], ...]
+_NOISE = re.compile(r'"(?:creationTimestamp|id|etag|provisioningState|fingerprint|selfLink|generation|lastUpdateMicros)": "?[^",}]*"?')
+"""What a platform says of an object and decides no packet: when it was made, and under which number."""
+
+
+def texts(stage: Stage, estate: Estate) -> Texts:
+    """Return all that decides about packets, per interface and direction: readings with equal texts let the same through."""
+    reach = four_campaign.REACHES[stage.name](estate, stage.look.services)
+    refs = (*(card.ref for _, card in stage.look.cards()), *stage.look.bystanders)
+    return tuple((inbound, ref, _NOISE.sub("", reach.rules(ref, inbound=inbound))) for ref in refs for inbound in (True, False))
+
+
+def world_of(stage: Stage, estate: Estate, said: Texts) -> World:
+    """Return what every packet fares, remembering answers for interfaces whose rules are the same as before."""
+    reach, look = four_campaign.REACHES[stage.name](estate, stage.look.services), stage.look
+    found: World = {}
+    for key in said:
+        inbound, ref, _ = key
+        if key not in look.rows:
+            look.rows[key] = [reach.row(ref, address, inbound=inbound) for address in look.addresses]
+        found.update(zip(((ref, inbound, address) for address in look.addresses), look.rows[key], strict=True))
+    return found
+
+
+# --- one life ---------------------------------------------------------------------------------------------------------
+
+
+_LATER = Call(0, Sent("the end of a run", writes=False), "", b"")
+
+
+class _Life:
+    """The runs of one plan, from the start of a transition until it has converged."""
+
+    def __init__(self, stage: Stage, theatre: Theatre, tap: Tap, record: Record, plan: dict[int, Kind]) -> None:
+        self.stage, self.theatre, self.tap, self.record, self.plan = stage, theatre, tap, record, plan
+        self.known = dict(record.known)
+        self.root = stage.folder(theatre.folder / f"life-{os.getpid()}")
+        self.shape = ""
+        self.chain = sha256(b"start")
+        self.worlds: list[tuple[str, World]] = []
+        self.effects: Counter[int] = Counter()
+        self.found = Verdict()
+        self.states = 0
+        self.why = ""
+        """What the last run said for itself."""
+        random.seed(7)
+        tap.plan, tap.changed, tap.inject = dict(plan), self.changed, self.inject
+        tap.remember = bool({Kind.STALE, Kind.STALER} & set(plan.values()))
+        self.seen: Any = None
+        self.said: Texts = ()
+        self.shape = self.look(None)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def look(self, call: Call | None) -> str:
+        """Return the shape of the world: equal shapes let the same packets through."""
+        if not isinstance(self.stage.ground, AwsGround):
+            self.seen = self.stage.ground.peek()
+            self.said = texts(self.stage, self.seen)
+            return sha256(repr(self.said).encode()).hexdigest()
+        # Reading this one takes long; it changes by calls that took effect, and by nothing else.
+        shim: Any = vars(self.stage.ground)["shim"]
+        entry = shim.journal.entries[-1] if shim.journal.entries else None
+        if call is not None and entry is not None and entry.mutating and entry.applied:
+            self.chain.update(repr((entry.action, sorted(entry.params.items()))).encode())
+        return self.chain.hexdigest()
+
+    def world(self) -> World:
+        """Return what every packet fares in the world that was looked at last."""
+        if isinstance(self.stage.ground, AwsGround):
+            self.seen = self.stage.ground.peek()
+            self.said = texts(self.stage, self.seen)
+        return world_of(self.stage, self.seen, self.said)
+
+    def changed(self, call: Call) -> bool:
+        """Look at the world after a call; judge it if it is another one."""
+        shape = self.look(call)
+        if shape == self.shape:
+            return False
+        self.shape, self.states = shape, self.states + 1
+        if call.op:
+            self.effects[call.op] += 1
+        if not self.record.end:
+            self.worlds.append((shape, self.world()))
+            return True
+        if shape not in self.known:
+            self.known[shape] = self.judged(call.sent.operation, self.world())
+        self.found.wrong += self.known[shape]
+        return True
+
+    def judged(self, operation: str, world: World) -> list[str]:
+        """Return what is exposed or cut in a state on the way."""
+        return four_campaign.moments(self.stage.look, self.stage.start, self.record.end, [(operation, world)])[:3]
+
+    def inject(self, faults: list[Json]) -> None:
+        """Put the lab's own faults in place."""
+        shim: Any = vars(self.stage.ground).get("shim")
+        if shim is None:
+            self.theatre.ask("faults", faults)
+        else:
+            shim.faults.plan = [of_json({**one, "action": "*"}) for one in faults]
+
+    # --- living ------------------------------------------------------------------------------------------------------
+
+    def clean(self) -> Record:
+        """Live without faults and return what was seen."""
+        self.tap.armed = True
+        self.tap.root = self.root
+        ran = self.stage.run(self.root)
+        self.tap.armed = False
+        assert ran.code == 0, ran.report.targets
+        assert not self.tap.wrong, self.tap.wrong
+        end = self.world()
+        wrong = self.differing(end)
+        assert not wrong, wrong
+        moments = four_campaign.moments(self.stage.look, self.stage.start, end, self.worlds)
+        assert not moments, moments
+        known: dict[str, list[str]] = {shape: [] for shape, _ in self.worlds}
+        calls, self.tap.calls = self.tap.calls, []
+        shutil.rmtree(self.root)
+        return Record(calls, end, known, self.stage.look.rows, self.shape)
+
+    def differing(self, world: World) -> list[str]:
+        """Return packets that are not treated as the policy says."""
+        look = self.stage.look
+        found = four_campaign.differences(look, world, self.stage.origin, {self.stage.name: self.stage.mode})
+        return [one.text(look) for one in found[:3]]
+
+    def converged(self) -> bool:
+        """Tell whether every packet is treated as the policy says."""
+        return self.shape == self.record.good or not self.differing(self.world())
+
+    def verdict(self) -> Verdict:
+        """Live the plan and judge it."""
+        found, tap = self.found, self.tap
+        tap.armed = True
+        tap.root = self.root
+        for _ in range(1 + len(self.plan)):
+            self.one()
+            if all(number in tap.fired or number <= tap.number for number in self.plan):
+                break
+        tap.plan = {}
+        if set(self.plan.values()) & INSIDE and self.stage.name in ("gcp", "azure"):
+            self.theatre.ask("finish", {"stuck": True})
+        code = 0
+        for number in range(1, RUNS + 1):
+            code = self.one(clean=True)
+            if code == 0 and self.converged():
+                found.runs = number
+                break
+        if not found.runs:
+            found.wrong.append(
+                f"not converged after {RUNS} clean runs, the last ended with {code}: {self.why} {self.differing(self.world())}"
+            )
+        self.still()
+        self.alike()
+        self.paper()
+        found.wrong += tap.wrong
+        found.fired, found.calls, found.states = len(tap.fired), tap.number, self.states
+        tap.forget_pasts()
+        shutil.rmtree(self.root)
+        return found
+
+    def one(self, *, clean: bool = False) -> int:
+        """Make one run and judge how it says it ended."""
+        tap, found = self.tap, self.found
+        writes = sum(call.sent.writes for call in tap.calls)
+        why = ""
+        try:
+            ran = self.stage.run(self.root)
+            code = int(ran.code)
+            why = "; ".join(_why(one) for one in ran.report.targets)
+        except (RefusedError, BusyError) as error:
+            code, why = 4, str(error)
+        except AdapterError as error:
+            code, why = 5, str(error)
+        self.why = why
+        tap.end_run()
+        tap.hurry()
+        self.stage.clock.sleep(EVERY_S)
+        armed, tap.armed = tap.armed, False
+        self.changed(_LATER)  # what took its time has happened by now
+        tap.armed = armed
+        wrote = sum(call.sent.writes for call in tap.calls) - writes
+        if code not in (0, 4, 5):
+            found.wrong.append(f"a run ended with {code}: {why}")
+        if code == 4 and wrote:
+            found.wrong.append(f"a run that was refused made {wrote} writes: {why}")
+        if code == 4 and clean and not set(self.plan.values()) & LIES:
+            found.wrong.append(f"a clean run was refused: {why}")
+        if code == 0 and not clean and not set(self.plan.values()) & LIES and not self.converged():
+            found.wrong.append("a run called itself good that was not")
+        return code
+
+    def still(self) -> None:
+        """A further run writes nothing."""
+        before = sum(call.sent.writes for call in self.tap.calls)
+        code = self.one(clean=True)
+        more = [call.sent.operation for call in self.tap.calls if call.sent.writes][before:]
+        if code or more:
+            self.found.wrong.append(f"one run further ended with {code} and wrote {more}")
+
+    def alike(self) -> None:
+        """What is not ours is as it was; in exclusive mode all but rules at enforced points."""
+        self.tap.armed = False
+        was, now = self.stage.foreign, self.stage.ground.peek().foreign()
+        names = {one for one in {*was, *now} if self.stage.mode != "exclusive" or not one.startswith("rule ")}
+        changed = sorted(one for one in names if was.get(one) != now.get(one))
+        if changed:
+            self.found.wrong.append(f"changed though not ours: {changed[:4]}")
+
+    def paper(self) -> None:
+        """Writes and journal match: every op is settled, what it calls done was sent, what it calls void had no effect; the chain holds."""
+        with State(locate("sqlite:///.cloudsync/state.db", self.root), self.stage.clock) as state:
+            ops = [op for op, _ in state.journal.ops()]
+            state.audit.check()
+        sent = {call.op for call in self.tap.calls}
+        first = min((op for op in sent if op), default=0)
+        for op in ops:
+            if op.id < first:
+                continue
+            told = f"op {op.id} {op.op.step.action} {op.op.step.title}"
+            if op.state.value in ("intent", "unknown"):
+                self.found.wrong.append(f"{told} was left open")
+            elif op.state.value == "done" and op.id not in sent:
+                self.found.wrong.append(f"{told} is called done and was never sent")
+            elif op.state.value in ("void", "failed") and self.effects[op.id]:
+                self.found.wrong.append(f"{told} is called {op.state.value} and took effect")
+
+
+def _why(target: TargetReport) -> str:
+    """Return what a run says of a target that did not end well."""
+    refused = ", ".join(f"{one.guard} {one.message}" for one in target.refusals)
+    return target.error or refused or (target.applied.message if target.applied else "")
+
+
+# --- which plans there are --------------------------------------------------------------------------------------------
+
+_ALWAYS = (
+    *(Kind.RESET_BEFORE, Kind.TIMEOUT_BEFORE, Kind.ERROR_500, Kind.UNAVAILABLE, Kind.BAD_GATEWAY, Kind.THROTTLE, Kind.DENIED),
+    *(Kind.EXPIRED, Kind.LOGIN_PAGE, Kind.RESET_AFTER, Kind.TIMEOUT_AFTER, Kind.LOST, Kind.BAD_GATEWAY_AFTER, Kind.CUT_SHORT),
+    *(Kind.GARBLED, Kind.EMPTY, Kind.EXPIRED_FROM_HERE, Kind.DOWN_FROM_HERE, Kind.THROTTLED_FROM_HERE),
+)
+_IDENTITIES = ("GetCallerIdentity", "GET ", "GET subscriptions", "GET tm/cm/device")
+
+
+def kinds(name: str, record: Record, number: int) -> Iterator[Kind]:
+    """Yield every kind of fault that can happen at a call of the recorded run."""
+    call = record.calls[number - 1]
+    yield from _ALWAYS
+    if call.sent.writes:
+        yield from (Kind.LATE, Kind.QUOTA, Kind.DENIED_FROM_HERE)
+        if name != "aws":
+            yield from INSIDE
+        return
+    yield Kind.UNKNOWN_FIELD
+    if any(one.sent.writes for one in record.calls[: number - 1]):
+        yield from (Kind.STALE, Kind.STALER)
+    if call.several:
+        yield from PAGED
+    if call.sent.operation in _IDENTITIES:
+        yield Kind.IDENTITY
+
+
+def singles(name: str, record: Record) -> list[dict[int, Kind]]:
+    """Return every plan of one fault."""
+    return [{number: kind} for number in range(1, len(record.calls) + 1) for kind in sorted(kinds(name, record, number), key=_order)]
+
+
+def pairs(name: str, record: Record, rng: random.Random) -> Iterator[dict[int, Kind]]:
+    """Yield plans of two faults, each once, in an order drawn from `rng`. The second may come in the run after the first."""
+    every = [(number, kind) for plan in singles(name, record) for number, kind in plan.items()]
+    seen: set[tuple[int, int]] = set()
+    most = len(list(combinations(range(min(len(every), 3000)), 2)))
+    while len(seen) < most:
+        first, second = sorted((rng.randrange(len(every)), rng.randrange(len(every))))
+        if (first, second) in seen or every[first][0] == every[second][0]:
+            continue
+        seen.add((first, second))
+        yield dict((every[first], every[second]))
+
+
+def _order(kind: Kind) -> str:
+    return kind.value
+
+
+def sample(plans: Iterable[dict[int, Kind]], many: int, seed: int) -> list[dict[int, Kind]]:
+    """Return so many plans of all, drawn from a seed, in their order."""
+    listed = list(plans)
+    if many >= len(listed):
+        return listed
+    return [listed[at] for at in sorted(random.Random(seed).sample(range(len(listed)), many))]
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Make a folder for a platform."""
+    made = root / name
+    made.mkdir(exist_ok=True)
+    return made
