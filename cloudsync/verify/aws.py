@@ -157,6 +157,8 @@ class Aws:
     def read(self, dump: Json) -> State:
         """Return the state of a dump."""
         top = mapping(dump, "the table")
+        if top.get("owner") != self.owner:
+            raise UnreadableError("the table was read for another owner than the plan's")
         for row in items(top.get("vpcs"), "vpcs"):
             self.vpcs[text(row[0], "a VPC")] = row[3] is True
         self.peered = {(text(one, "a peering"), text(two, "a peering")) for one, two in items(top.get("peered"), "peered")}

@@ -134,6 +134,8 @@ class Azure:
     def read(self, dump: Json) -> State:
         """Return the state of a dump."""
         top = mapping(dump, "the table")
+        if top.get("owner") != self.owner:
+            raise UnreadableError("the table was read for another owner than the plan's")
         self.spaces = {text(vnet, "a VNet"): self._noted(blocks) for vnet, blocks in items(top.get("spaces"), "spaces")}
         nsgs = {
             text(one["id"], "an NSG"): Nsg(one["managed"] is True, one["flush"], self._rules(one["rules"]))

@@ -126,6 +126,8 @@ class F5:
     def read(self, dump: Json) -> State:
         """Return the state of a dump."""
         top = mapping(dump, "the table")
+        if top.get("owner") != self.owner:
+            raise UnreadableError("the table was read for another owner than the plan's")
         self.scope, self.active = text(top.get("scope"), "scope"), text(top.get("active"), "active")
         self.enforced, self.opens = text(top["global"][0], "a policy"), top.get("open_by_default") is True
         self.group, self.saves = text(top.get("group"), "a group"), top.get("saves") is True

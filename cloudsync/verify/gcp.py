@@ -114,6 +114,8 @@ class Gcp:
     def read(self, dump: Json) -> State:
         """Return the state of a dump."""
         top = mapping(dump, "the table")
+        if top.get("owner") != self.owner:
+            raise UnreadableError("the table was read for another owner than the plan's")
         self.project = text(top.get("project"), "project")
         for one in items(top.get("networks"), "networks"):
             sides = [tuple(self._policy(each) for each in items(one[key], "policies")) for key in ("before", "after")]

@@ -5,6 +5,9 @@ What is accepted is judged once more by the product's own tables and proof, whic
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import random
 from collections import Counter
 from collections.abc import Iterator
 
@@ -22,7 +25,7 @@ from cloudsync.verify.check import verify
 from cloudsync.verify.document import NoPlanError
 from cloudsync.verify.values import Kind
 from tests.oracle.four_rig import FourRig
-from tests.property.alterations import Alteration, Altered, leaves, text
+from tests.property.alterations import Alteration, Altered, Json, leaves, put, signed, text
 from tests.property.plan_files import PLATFORMS, Saved, grounds, plans
 from tests.trust.budget import budget, seed
 from tests.trust.figures import record
@@ -125,3 +128,30 @@ def test_a_changed_file_is_told_by_its_digests_alone(rig: FourRig, name: str) ->
             except NoPlanError:
                 continue
             assert Kind.DIGEST in {each.kind for each in verdict.objections}, one.told
+
+
+def test_nothing_but_a_verdict_comes_of_a_broken_file(rig: FourRig) -> None:
+    """Values of wrong sorts anywhere in a file, in its tables and in its payloads: refused, or no plan, never an error of another kind."""
+    dice, tried = random.Random(seed()), 0
+    for name in PLATFORMS:
+        document = Altered(next(plans(rig, 3, {name: "exclusive"})).content).document
+        places = [path for path, _ in leaves(document)]
+        for _ in range(budget(change=25, night=2000, release=10_000)):
+            broken = copy.deepcopy(document)
+            path = dice.choice(places)
+            put(broken, path[: dice.randint(1, len(path))], dice.choice(WRONG_SORTS))
+            tried += 1
+            with contextlib.suppress(NoPlanError):
+                verify(again(broken))
+    record("T verify broken", {"files": tried, "errors": 0})
+
+
+def again(broken: Json) -> str:
+    """Return a file with its digests made again, as it is where that cannot be done any more."""
+    try:
+        return signed(broken)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        return text(broken)
+
+
+WRONG_SORTS: tuple[object, ...] = (None, [], {}, -1, 10**40, "x", "", True, [None], {"a": 1}, 3.5, "10.0.0.0/99", 65536, ["10.0.0.1"])
