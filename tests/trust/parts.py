@@ -21,7 +21,7 @@ class Part:
     """Files and folders below the root; a `*` stands for any text. What does not exist is left out."""
     program: str = ""
     """A module that a night and a release run instead of the tests: it does all of what a change only tries."""
-    minutes: tuple[int, int, int] = (5, 240, 1_200)
+    minutes: tuple[int, int, int] = (20, 240, 1_200)
     """After which a part counts as hanging, by budget."""
 
     def found(self) -> tuple[str, ...]:
