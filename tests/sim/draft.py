@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Protocol
 
 ROLES, ENVS = ("web", "app", "db", "lb"), ("prod", "dev")
 LISTS = {"office": "192.0.2.0/24", "partners": "198.51.100.0/24", "admin": "192.0.2.0/28"}
@@ -12,12 +13,24 @@ KEPT = "allow iplist admin to all workloads on any service"
 """How the operators get in: it stands in every policy."""
 
 
+class Written(Protocol):
+    """A policy that a world can be held to."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the labels that it speaks of."""
+
+    def text(self) -> str:
+        """Return the policy file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One policy. `modes`: scope, mode, egress."""
 
     rules: tuple[str, ...]
     modes: tuple[tuple[str, str, str], ...]
+    keys: tuple[str, ...] = ("role", "env")
 
     def text(self) -> str:
         """Return the policy file."""

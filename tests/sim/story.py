@@ -11,7 +11,7 @@ from cloudsync.app.ledger import where
 from cloudsync.app.reconcile import Ran
 from cloudsync.store.records import Hold
 from cloudsync.store.state import State
-from tests.sim.draft import draft, edited
+from tests.sim.draft import Draft, draft, edited
 from tests.sim.lens import Address
 from tests.sim.wire import Read, Wire, Write
 from tests.sim.world import LOOSE, STRICT, World, connect, labels
@@ -57,7 +57,7 @@ class Story:
             self._turn()
             if not self.world.wrong:
                 self._gap()
-        self._calm()
+        self.calms()
         self.world.audited()
         self.world.counts["seconds"] += int(self.world.clock.monotonic())
         return self.world
@@ -74,7 +74,7 @@ class Story:
         )
         match word:
             case "policy":
-                assert world.draft is not None
+                assert isinstance(world.draft, Draft)
                 world.write(edited(rng, world.draft), guards=rng.choice((LOOSE, LOOSE, LOOSE, STRICT)))
             case "more":
                 wire.site.add(rng, labels(rng, wire.site.kind))
@@ -91,14 +91,14 @@ class Story:
             case "jump":
                 world.clock.jump(rng.choice((-7200.0, -40.0, 40.0, 7200.0)))
             case "hold":
-                self._hold(wire.name)
+                self.hold(wire.name)
             case _:
                 word = "nothing"
         if word != "nothing":
             self.calm = 0
         return f"{wire.name} {word}"
 
-    def _hold(self, name: str) -> None:
+    def hold(self, name: str) -> None:
         """Put a hold on a target, or lift the one that is there."""
         assert self.world.loaded is not None
         with State(where(self.world.root, self.world.loaded.settings), self.world.clock) as state:
@@ -218,13 +218,13 @@ class Story:
                 self.world.blame(f"I2: a quiet run wrote {self.world.writes()}")
         self.world.counts["runs skipped"] += max(0, skipped - 1)
 
-    def _calm(self) -> None:
+    def calms(self) -> None:
         """Take back every fault and every hold; soon there must be nothing left to do: I1, I2."""
         world = self.world
         for wire in world.wires.values():
             wire.heal()
             wire.arrive(everything=True)
-            self._lift(wire.name)
+            self.lift(wire.name)
         assert world.draft is not None
         world.write(world.draft, guards=LOOSE)
         final: frozenset[str] = frozenset()
@@ -253,7 +253,7 @@ class Story:
             world.blame(f"I2: a second run wrote {world.writes()}")
         world.counts["targets that stay refused"] += len(final)
 
-    def _lift(self, name: str) -> None:
+    def lift(self, name: str) -> None:
         assert self.world.loaded is not None
         with State(where(self.world.root, self.world.loaded.settings), self.world.clock) as state:
             if any(one.target == name for one in state.records.holds()):

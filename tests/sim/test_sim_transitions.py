@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def transitions(ground: Path, seeds: range) -> Iterator[Transition]:
 
 def test_no_state_on_the_way_exposes_or_cuts(ground: Path, sim_seed: int | None) -> None:
     first = sim_seed if sim_seed is not None else 0
-    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=9, night=6000, release=900)
+    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=6, night=6000, release=900)
     how: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for transition in transitions(ground, range(first, first + count)):
@@ -58,14 +58,14 @@ def test_no_state_on_the_way_exposes_or_cuts(ground: Path, sim_seed: int | None)
     assert told["states"] or sim_seed is not None
 
 
-FOUND: Mapping[str, tuple[int, ...]] = {}
-"""Seeds whose plans take the way that a control spoils."""
+FOUND = (200, 204, 205, 209, 212)
+"""Seeds whose plans take, between them, every way that a control spoils."""
 
 
 def test_wrong_ways_are_seen(ground: Path) -> None:
     """Each control spoils the plans of the same transitions in its own way: the judge must see every kind of it."""
     drawn = range(400, 400 + budget(change=0, night=600, release=200))
-    chosen = dict.fromkeys((*(seed for seeds in FOUND.values() for seed in seeds), *drawn))
+    chosen = dict.fromkeys((*FOUND, *drawn))
     tried: Counter[str] = Counter()
     caught: Counter[str] = Counter()
     states: Counter[str] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -25,11 +25,11 @@ from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import OpState
 from cloudsync.store.state import State
 from cloudsync.testing.clock import SimulatedClock
-from tests.sim.draft import Draft
+from tests.sim.draft import Written
 from tests.sim.judges import JUDGES
 from tests.sim.lens import Address
 from tests.sim.paths import Paths, Pools, through
-from tests.sim.sites import AwsSite, GcpSite, Site, addresses
+from tests.sim.sites import AwsSite, GcpSite, Site, Tags, addresses
 from tests.sim.sites_more import AzureSite, F5Site
 from tests.sim.wire import CrashError, Wire, factory
 
@@ -74,21 +74,21 @@ class World:
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     guards: str = LOOSE
-    draft: Draft | None = None
+    draft: Written | None = None
     saved: Path | None = None
     sent: dict[str, int] = field(default_factory=dict)
 
     # --- what stands there ---
 
     @classmethod
-    def draw(cls, root: Path, rng: Random, modes: Mapping[str, str]) -> World:
-        """Draw the platforms that `modes` names, with a few machines each."""
+    def draw(cls, root: Path, rng: Random, modes: Mapping[str, str], fleet: Mapping[str, Iterable[Tags]] | None = None) -> World:
+        """Draw the platforms that `modes` names, with a few machines each, or with those of a fleet, told by their tags."""
         clock = SimulatedClock()
         world = cls(root, {}, clock)
         for name, mode in modes.items():
             world.wires[name] = Wire(name, DRAW[name](rng, mode), clock, note=world.note)
-            for _ in range(rng.randint(2, 4)):
-                world.wires[name].site.add(rng, labels(rng, name))
+            for tags in fleet[name] if fleet is not None else [labels(rng, name) for _ in range(rng.randint(2, 4))]:
+                world.wires[name].site.add(rng, tags)
         deal(world.wires)
         for wire in world.wires.values():
             wire.on_change = world.changed
@@ -182,27 +182,29 @@ class World:
 
     # --- the product ---
 
-    def write(self, draft: Draft, *, guards: str | None = None) -> None:
+    def write(self, draft: Written, *, guards: str | None = None) -> None:
         """Write the config repository and load it."""
         self.draft, self.guards = draft, guards if guards is not None else self.guards
+        labels = "\n".join(f"  - {{label: {key}, tag: {key}}}" for key in draft.keys)
         targets = "\n".join(f"  - {{name: {name}, adapter: sim, mode: {wire.site.mode}}}" for name, wire in self.wires.items())
         (self.root / "policy").mkdir(parents=True, exist_ok=True)
         (self.root / "cloudsync.yaml").write_text(
-            f"owner: sim\ntargets:\n{targets}\nlabels_from:\n  - {{label: role, tag: role}}\n  - {{label: env, tag: env}}\n"
+            f"owner: sim\ntargets:\n{targets}\nlabels_from:\n{labels}\n"
             f"schedule: {{every: 5m}}\nguards: {{{self.guards}, management: [192.0.2.0/28]}}\n",
             encoding="utf-8",
         )
         (self.root / "policy" / "drawn.yaml").write_text(draft.text(), encoding="utf-8")
         self.loaded = replace(load(self.root), version="simulated")
 
-    def run(self, *, verify: bool = True) -> Ran | None:
-        """Make one unattended run; None when the process died or was refused before it began."""
+    def run(self, how: Start | None = None, *, verify: bool = True) -> Ran | None:
+        """Make one unattended run; None when the process died or was refused before it began. `how`: with other than today's policy."""
         assert self.loaded is not None, "write a policy first"
+        start = replace(how or Start("reconcile", loaded=self.loaded), clock=self.clock)
         self.begin()
         self.counts["runs"] += 1
         before, masks = self.counts["violations"], dict(self.masks)
         try:
-            ran = reconcile(self.root, (), Start("reconcile", clock=self.clock, loaded=self.loaded), lambda *_: None)
+            ran = reconcile(self.root, (), start, lambda *_: None)
             self.locked_out(ran, masks)
         except CrashError:
             self.counts["crashes"] += 1
