@@ -31,6 +31,8 @@ from cloudsync.proof.ends import party
 from cloudsync.registry import options_schema
 from cloudsync.settings import cron, load_settings, packaged_schema
 from cloudsync.store.place import locate
+from cloudsync.verify.check import verify
+from cloudsync.verify.document import NoPlanError
 from cloudsync_aws import parse as aws
 from cloudsync_azure import parse as azure
 from cloudsync_f5 import parse as f5
@@ -162,6 +164,19 @@ def plan_tree(content: bytes) -> None:
     after = edited(json.loads(before), choices)
     with suppress(InputError):
         document.load(json.dumps(after), "plan.json")
+
+
+def verify_tree(content: bytes) -> None:
+    """A plan file, whole as JSON and wrong inside, before the independent checker: a verdict, and never a yes."""
+    choices = Choices(content)
+    before = seeds.plan()
+    after = edited(json.loads(before), choices)
+    try:
+        verdict = verify(json.dumps(after))
+    except NoPlanError:
+        return
+    if verdict.accepted and json.dumps(after, sort_keys=True) != json.dumps(json.loads(before), sort_keys=True):
+        raise BrokenError("an altered plan was accepted")
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -306,6 +321,7 @@ _ALL = (
     Target("terraform", terraform, seeds.files("tests/bad/terraform/*.tfstate"), seeds.KEYS),
     Target("terraform-tree", terraform_tree, seeds.choices, seeds.BYTES),
     Target("plan", plan, seeds.plans, seeds.KEYS),
+    Target("verify-tree", verify_tree, seeds.choices, seeds.BYTES),
     Target("plan-tree", plan_tree, seeds.choices, seeds.BYTES),
     Target("sentence", sentence, seeds.sentences, seeds.SYNTAX),
     Target("scope-and-test", scope_and_test, seeds.several(*_QUESTIONS), seeds.SYNTAX),

@@ -16,7 +16,7 @@ from tests.trust.budget import budget, seed
 from tests.trust.figures import record
 
 FOUND = Path(__file__).parent / "found"
-SLOW = {"policy", "settings", "urls", "plan-tree", "inventory", "acknowledged", "azure", "yaml", "rows"}
+SLOW = {"verify-tree", "policy", "settings", "urls", "plan-tree", "inventory", "acknowledged", "azure", "yaml", "rows"}
 """Targets of less than ten thousand executions a second."""
 
 
