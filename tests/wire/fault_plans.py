@@ -78,7 +78,7 @@ class Campaign:
 
     def live(self, plan: dict[int, Kind]) -> Verdict:
         """Live one plan in a process of its own."""
-        found = forked(lambda: _Life(self.stage, self.theatre, self.tap, self.record, plan).verdict())
+        found = forked(lambda: Life(self.stage, self.theatre, self.tap, self.record, plan).verdict())
         return Verdict([found]) if isinstance(found, str) else found
 
 
@@ -87,7 +87,7 @@ def prepare(theatre: Theatre, tap: Tap, stage: Stage) -> Campaign:
     nothing = Record([], {}, {}, {}, "")
 
     def record() -> Record:
-        life = _Life(stage, theatre, tap, nothing, {})
+        life = Life(stage, theatre, tap, nothing, {})
         return life.clean()
 
     found = forked(record)
@@ -152,7 +152,7 @@ def world_of(stage: Stage, estate: Estate, said: Texts) -> World:
 _LATER = Call(0, Sent("the end of a run", writes=False), "", b"")
 
 
-class _Life:
+class Life:
     """The runs of one plan, from the start of a transition until it has converged."""
 
     def __init__(self, stage: Stage, theatre: Theatre, tap: Tap, record: Record, plan: dict[int, Kind]) -> None:
@@ -256,16 +256,20 @@ class _Life:
 
     def verdict(self) -> Verdict:
         """Live the plan and judge it."""
-        found, tap = self.found, self.tap
-        tap.armed = True
-        tap.root = self.root
+        tap = self.tap
+        tap.armed, tap.root = True, self.root
         for _ in range(1 + len(self.plan)):
             self.one()
-            if all(number in tap.fired or number <= tap.number for number in self.plan):
+            if all(number <= tap.number for number in self.plan):
                 break
         tap.plan = {}
         if set(self.plan.values()) & INSIDE and self.stage.name in ("gcp", "azure"):
             self.theatre.ask("finish", {"stuck": True})
+        return self.arrive()
+
+    def arrive(self) -> Verdict:
+        """Make clean runs until it has converged, and judge everything there is to judge then."""
+        found, tap = self.found, self.tap
         code = 0
         for number in range(1, RUNS + 1):
             code = self.one(clean=True)
@@ -273,9 +277,8 @@ class _Life:
                 found.runs = number
                 break
         if not found.runs:
-            found.wrong.append(
-                f"not converged after {RUNS} clean runs, the last ended with {code}: {self.why} {self.differing(self.world())}"
-            )
+            wrong = self.differing(self.world())
+            found.wrong.append(f"not converged after {RUNS} clean runs, the last ended with {code}: {self.why} {wrong}")
         self.still()
         self.alike()
         self.paper()

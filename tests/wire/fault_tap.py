@@ -128,12 +128,24 @@ class Tap:
     journal: sqlite3.Connection | None = None
     late: list[tuple[int, App, Request, Call]] = field(default_factory=list)
     pasts: list[_Past] = field(default_factory=list)
+    apps: list[App] = field(default_factory=list)
+    """The servers it stands before."""
+    away: Callable[[int, Request], Answer] | None = None
+    """Takes every call to the process that has the labs, where they are in another one."""
     remember: bool = False
     """Keep the world of before each write, for answers from the past."""
 
     def wrap(self, app: App) -> App:
         """Stand before one server."""
-        return lambda request: self._take(app, request) if self.armed else app(request)
+        self.apps.append(app)
+        number = len(self.apps) - 1
+        return lambda request: self.take(number, request)
+
+    def take(self, number: int, request: Request) -> Answer:
+        """Take one call to a server."""
+        if self.away is not None:
+            return self.away(number, request)
+        return self._take(self.apps[number], request) if self.armed else self.apps[number](request)
 
     def end_run(self) -> None:
         """A run is over: what lasted is over too."""

@@ -1,0 +1,140 @@
+"""T4: SIGKILL at any bytecode of the executor and the store, in a run of the product over each simulated platform, with the real SDKs.
+
+The platform lives in another process than the product and so outlives it, as a real one does. Then a clean run converges, the run after it
+writes nothing, the journal matches the wire, the audit chain holds, and no state on the way exposed or cut anything.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import cloudsync
+from cloudsync.lab.http import Answer, Request
+from tests.trust.budget import budget
+from tests.trust.figures import record
+from tests.wire import fault_plans
+from tests.wire.fault_plans import Campaign, Life, Verdict, forked
+from tests.wire.fault_stage import NAMES, theatre
+from tests.wire.fault_tap import Tap
+
+SEED = 2
+HERE = Path(cloudsync.__file__).resolve().parent
+KILLED_IN = (str(HERE / "apply.py"), str(HERE / "store"))
+POINTS = budget(3, 400, 10_000)
+"""Per platform; all of them where a run has fewer bytecodes."""
+
+
+class Counter:
+    """Counts bytecodes in the code under test and kills the process at one of them; at none when that is 0."""
+
+    def __init__(self, kill_at: int) -> None:
+        self.kill_at, self.count = kill_at, 0
+
+    def trace(self, frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
+        """Follow only the code under test."""
+        if not frame.f_code.co_filename.startswith(KILLED_IN):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.count += 1
+            if self.count == self.kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.trace
+
+
+class Mortal(Life):
+    """A life whose first run is made by a process that is killed; the platform is here."""
+
+    def killed(self, at: int) -> tuple[Verdict, int]:
+        """Let the run die at a bytecode, then judge; the second number says how many bytecodes a run has that was not killed."""
+        ours, theirs = socket.socketpair()
+        self.tap.armed, self.tap.root = True, self.root
+        child = os.fork()
+        if child == 0:
+            ours.close()
+            self._die(theirs, at)
+        theirs.close()
+        count = self._serve(ours)
+        _, status = os.waitpid(child, 0)
+        if at and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+            self.found.wrong.append(f"it was not killed at bytecode {at}: {status}")
+        return self.arrive(), count
+
+    def _die(self, line: socket.socket, at: int) -> None:
+        """Make the run, in the process that will not outlive it; every call and every wait goes to the platform's process."""
+        file, counter = line.makefile("rwb"), Counter(at)
+
+        def ask(what: object) -> Any:
+            pickle.dump(what, file)
+            file.flush()
+            return pickle.load(file)  # noqa: S301  (between our own processes)
+
+        def away(number: int, request: Request) -> Answer:
+            answer = ask((number, request))
+            assert isinstance(answer, Answer)
+            return answer
+
+        self.tap.away = away
+        self.stage.clock.on_sleep = lambda seconds: ask(("sleep", seconds))
+        try:
+            sys.settrace(counter.trace)
+            self.stage.run(self.root)
+            sys.settrace(None)
+            ask(("count", counter.count))
+        finally:
+            os._exit(0)
+
+    def _serve(self, line: socket.socket) -> int:
+        """Be the platform until the other process is gone."""
+        count = 0
+        with line, line.makefile("rwb") as file:
+            while True:
+                try:
+                    what, given = pickle.load(file)  # noqa: S301  (from our own child)
+                except EOFError:
+                    return count
+                answer: object = None
+                if what == "sleep":
+                    self.stage.clock.sleep(given)
+                elif what == "count":
+                    count = given
+                else:
+                    answer = self.tap.take(what, given)
+                try:
+                    pickle.dump(answer, file)
+                    file.flush()
+                except BrokenPipeError:
+                    return count
+
+
+def die(opened: Campaign, at: int) -> tuple[Verdict, int]:
+    """Die at a bytecode in a life of its own."""
+    found = forked(lambda: Mortal(opened.stage, opened.theatre, opened.tap, opened.record, {}).killed(at))
+    return (Verdict([found]), 0) if isinstance(found, str) else found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_any_bytecode_the_next_run_arrives(tmp_path: Path, name: str) -> None:
+    tap = Tap(name)
+    with theatre(name, tmp_path, tap.wrap) as opened:
+        campaign = fault_plans.prepare(opened, tap, opened.stage(SEED, machines=4))
+        whole, total = die(campaign, 0)
+        assert not whole.wrong, whole.wrong
+        assert total > 3000
+        points = sorted({1 + number * total // POINTS for number in range(POINTS)}) if total > POINTS else range(1, total + 1)
+        wrong = {at: found.wrong for at in points if (found := die(campaign, at)[0]).wrong}
+        gaps = sum(any("op " in said or "intent" in said for said in many) for many in wrong.values())
+        late = sum(any("converged" in said for said in many) for many in wrong.values())
+        figures = {"points": len(points), "bytecodes": total, "not_converged": late, "audit_gaps": gaps, "violations": len(wrong)}
+        record(f"T4 {name}", figures)
+        assert not wrong, dict(list(wrong.items())[:5])
