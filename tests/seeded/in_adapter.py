@@ -99,7 +99,20 @@ EDGE = (
     ),
 )
 
+_NATIVE = "tests/unit/test_native_answers.py::"
 PURE = (
+    _aws(
+        "wrong-direction",
+        ("parse", '((False, "IpPermissions"), (True, "IpPermissionsEgress"))', '((True, "IpPermissions"), (False, "IpPermissionsEgress"))'),
+        "What goes out is taken for what comes in.",
+        _NATIVE + "test_what_comes_in_is_not_what_goes_out",
+    ),
+    _aws(
+        "last-port-left-out",
+        ("parse", "last == -1 else int(last))\n        if not 0", "last == -1 else int(last) - (last != first))\n        if not 0"),
+        "The last port of a range is believed to be closed.",
+        _NATIVE + "test_a_range_of_ports_has_both_its_ends_and_no_more",
+    ),
     _aws(
         "ipv6-entries-dropped",
         (

@@ -59,6 +59,16 @@ def test_what_another_deployment_marked_is_not_ours(theirs: str) -> None:
     assert gcp_mark(name, gcp_text, theirs) is not None
 
 
+def test_what_comes_in_is_not_what_goes_out() -> None:
+    peer = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    groups = [aws.group({"GroupId": "sg-1", key: [peer]}, "a/r", "acme") for key in ("IpPermissions", "IpPermissionsEgress")]
+    assert [[rule.egress for rule in group.rules] for group in groups] == [[False], [True]]
+    allowed = {**GCP_RULE, "allowed": [{"IPProtocol": "tcp"}], "sourceRanges": []}
+    assert [gcp.rule({**allowed, "direction": way}, "acme").egress for way in ("INGRESS", "EGRESS")] == [False, True]
+    rules = [{"name": "x", "properties": {**AZURE_RULE, "destinationPortRange": "*", "direction": way}} for way in ("Inbound", "Outbound")]
+    assert [azure.rule(raw, "acme").egress for raw in rules] == [False, True]
+
+
 def test_what_is_switched_off_is_read_as_off() -> None:
     allowed = {**GCP_RULE, "allowed": [{"IPProtocol": "tcp"}]}
     assert [gcp.rule({**allowed, "disabled": off}, "acme").disabled for off in (True, False)] == [True, False]
