@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -21,12 +21,13 @@ from cloudsync.testing.ordered import OrderedAdapter, OrderedPlatform
 from cloudsync.testing.ordered_table import Line, named
 from tests.contract.memory_stage import FAULTS, SCOPE
 
+Maker = Callable[[OrderedPlatform, str, str, int], OrderedAdapter]
 FOREIGN = 9000
 """Where lines of others begin: below everything of ours."""
 
 
 class OrderedFactory:
-    """Opens one ordered platform in memory."""
+    """Opens one ordered platform in memory; `maker` is the adapter's class."""
 
     name = "ordered"
     permissions: tuple[Permission, ...] = (
@@ -35,8 +36,8 @@ class OrderedFactory:
     )
     example: Mapping[str, str] = MappingProxyType({"account": "111122223333"})
 
-    def __init__(self, stage: OrderedStage) -> None:
-        self.stage = stage
+    def __init__(self, stage: OrderedStage, maker: Maker) -> None:
+        self.stage, self.maker = stage, maker
 
     def check(self, target: TargetSettings) -> tuple[Finding, ...]:
         if len(target.options["account"]) == len(self.stage.platform.account):
@@ -45,7 +46,7 @@ class OrderedFactory:
 
     def open(self, target: TargetSettings, owner: str, clock: Clock) -> Adapter:
         assert clock is self.stage.clock
-        adapter = OrderedAdapter(self.stage.platform, target.name, owner, self.stage.quota)
+        adapter = self.maker(self.stage.platform, target.name, owner, self.stage.quota)
         adapter.expected = target.options["account"]
         return adapter
 
@@ -55,13 +56,13 @@ class OrderedFactory:
 
 
 class OrderedStage:
-    """A world of lines in memory."""
+    """A world of lines in memory. `maker` may be a broken adapter: then the contract has to find it out."""
 
-    def __init__(self) -> None:
+    def __init__(self, maker: Maker = OrderedAdapter) -> None:
         self.facts = Facts(additive=True)
         self.clock = SimulatedClock()
         self.platform = OrderedPlatform()
-        self.factory = OrderedFactory(self)
+        self.factory = OrderedFactory(self, maker)
         self.quota = 1000
         self.hosts = 0
         self.number = FOREIGN
