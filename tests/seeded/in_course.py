@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.seeded.planting import Defect
 
 _PLANS = "tests/unit/test_course_plans.py::"
-_COURSE = "tests/property/test_course.py::"
-_TOGETHER = "tests/unit/test_together.py::"
 _FLOWS, _WHOLE, _CHART = "cloudsync/proof/flows.py", "cloudsync/proof/whole.py", "cloudsync/plan/course.py"
 
 DEFECTS = (
@@ -48,7 +46,7 @@ DEFECTS = (
         old="for closing, opening in ((source, destination), (destination, source)):",
         new="for closing, opening in ((source, destination),):",
         breaks="A flow that closes at its destination and opens at its source is not seen.",
-        tests=(_PLANS + "test_in_a_circle_shields_keep_it_out", _COURSE + "test_replay_says_what_brute_force_says_of_any_course"),
+        tests=(_PLANS + "test_what_closes_at_the_destination_and_opens_at_the_source_is_seen_too",),
     ),
     Defect(
         name="whole-replay-looks-between-phases",
@@ -56,7 +54,7 @@ DEFECTS = (
         old="        yield track.during(number, points), track.places\n",
         new="        yield track.rest(number, points), track.places\n",
         breaks="What happens while a phase takes effect is not looked at.",
-        tests=(_COURSE + "test_replay_says_what_brute_force_says_of_any_course",),
+        tests=(_PLANS + "test_the_replay_over_whole_paths_looks_inside_phases_and_knows_who_rests",),
     ),
     Defect(
         name="whole-replay-starts-over",
@@ -64,7 +62,7 @@ DEFECTS = (
         old="        at |= {leg.target: leg.end for leg in stage.legs}\n",
         new="",
         breaks="Who rests is taken for where it began.",
-        tests=(_COURSE + "test_replay_says_what_brute_force_says_of_any_course",),
+        tests=(_PLANS + "test_the_replay_over_whole_paths_looks_inside_phases_and_knows_who_rests",),
     ),
     Defect(
         name="shields-for-both-tables-are-one",
@@ -72,7 +70,7 @@ DEFECTS = (
         old='(("shield", start), ("", goal), ("unshield", desired))',
         new='(("shield", start), ("", desired))',
         breaks="The shields go together with the change that they are there for.",
-        tests=(_PLANS + "test_inside_one_target_a_shield_does_and_is_named", _COURSE + "test_controls_expose"),
+        tests=(_PLANS + "test_inside_one_target_a_shield_does_and_is_named",),
     ),
     Defect(
         name="left-shields-put-in-again",
@@ -80,7 +78,7 @@ DEFECTS = (
         old="adapter.shield(table, wishes) if _passes(adapter, table, wishes) else table",
         new="adapter.shield(table, wishes)",
         breaks="Each run that is cut behind its shields leaves more of them.",
-        tests=(_TOGETHER + "test_a_target_that_may_not_be_written_is_waited_for_and_nothing_is_exposed",),
+        tests=(_PLANS + "test_what_a_table_does_not_let_through_is_not_shielded_there",),
     ),
     Defect(
         name="stage-after-a-failed-one",
@@ -88,7 +86,7 @@ DEFECTS = (
         old="        if held:\n            break\n",
         new="",
         breaks="The next stage begins although somebody did not come through this one.",
-        tests=(_TOGETHER + "test_a_target_that_may_not_be_written_is_waited_for_and_nothing_is_exposed",),
+        tests=(_PLANS + "test_no_stage_begins_behind_one_that_failed",),
     ),
     Defect(
         name="no-settling-between-targets",
@@ -96,7 +94,7 @@ DEFECTS = (
         old="            settle([leg.target for leg in stage.legs])\n",
         new="",
         breaks="The next target begins before the data plane of the one before it has changed.",
-        tests=(_TOGETHER + "test_a_course_arrives_and_every_real_state_keeps_the_promises",),
+        tests=(_PLANS + "test_a_stage_begins_when_the_one_before_has_settled",),
     ),
     Defect(
         name="order-not-in-the-digest",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
-from cloudsync.adapter import Capabilities, Method
+from cloudsync.adapter import Access, Capabilities, Method, Phase
+from cloudsync.app import together
+from cloudsync.apply import ApplyResult, ApplyStatus, Execution
 from cloudsync.guard import proof, quota
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import ALL_PACKETS, PacketSet
@@ -17,8 +20,11 @@ from cloudsync.plan.course import Site, chart, waist
 from cloudsync.plan.document import dump, load, target_digest
 from cloudsync.plan.order import choose
 from cloudsync.plan.peaks import of_order
+from cloudsync.plan.shield import shielded
 from cloudsync.plan.values import Component, CourseMethod, Plan
-from cloudsync.proof.values import PathReplay, PathViolation
+from cloudsync.proof.flows import Ground, Place, crossings
+from cloudsync.proof.values import Leg, PathReplay, PathViolation, Stage
+from cloudsync.proof.whole import Track, replay_whole
 from cloudsync.report.document import _component, _gap
 from cloudsync.report.together import paragraphs
 from cloudsync.testing.memory_table import Spot
@@ -133,7 +139,7 @@ def circle(capabilities: Capabilities, *, shared: bool = False) -> World:
 def test_in_a_circle_shields_keep_it_out() -> None:
     _, component = checked(circle(DENYING))
     assert component.method is CourseMethod.SHIELD
-    assert {stage.name for stage in component.stages} <= {"shield", "change", "unshield"}
+    assert [stage.name for stage in component.stages] == ["shield", "change", "unshield"], "one target shields both ways"
     lines = [text for text, _ in paragraphs(one.plan for one in circle(DENYING).charted())]
     assert any("temporary denies at" in text for text in lines)
 
@@ -304,3 +310,102 @@ def test_temporary_lines_are_counted() -> None:
     assert peak.peak > max(before, after)
     assert (peak.object, peak.what, peak.quota) == ("ledger", "peers", 1000)
     assert of_order(adapter, old, "join", adapter.steps(old, new, Method.JOIN)) == ()
+
+
+def test_what_closes_at_the_destination_and_opens_at_the_source_is_seen_too() -> None:
+    there = world(DENYING, (A, B), (line(1001, B, A, SSH),), (line(1000, A, B, SSH, out=True),))
+    _, component = checked(there)
+    assert [[leg.target for leg in stage.legs] for stage in component.stages] == [["beta"], ["alpha"]]
+
+
+def test_the_replay_over_whole_paths_looks_inside_phases_and_knows_who_rests() -> None:
+    there = ordered_case()
+    places = {host.target: {host.point: Place(host.addresses)} for host in there.hosts}
+    built = {one.plan.target: one for one in there.built()}
+    tracks = {name: Track(there.adapters[name], one.actual, one.plan.phases, places[name]) for name, one in built.items()}
+    grounds = [
+        Ground(name, there.adapters[name].decode(one.actual), there.adapters[name].decode(one.final), places[name])
+        for name, one in built.items()
+    ]
+    across = tuple(crossings(grounds))
+    alpha, beta = Leg("alpha", 0, 1), Leg("beta", 0, 1)
+    assert replay_whole(tracks, (Stage("1", (alpha,)), Stage("2", (beta,))), across).safe
+    for stages in ((Stage("1", (alpha, beta)),), (Stage("1", (beta,)), Stage("2", (alpha,)))):
+        found = replay_whole(tracks, stages, across)
+        violation = found.violations[0]
+        assert (violation.stage, violation.target, violation.number, violation.flow) == ("1", "beta", 1, "10.0.0.1 -> 10.1.0.1 tcp/22")
+        assert [(stop.target, stop.point, stop.direction) for stop in violation.stops] == [
+            ("alpha", "a", "outbound"),
+            ("beta", "b", "inbound"),
+        ]
+    with pytest.raises(AssertionError, match="does not reach the end"):
+        replay_whole(tracks, (Stage("1", (alpha,)),), across)
+
+
+def test_what_a_table_does_not_let_through_is_not_shielded_there() -> None:
+    there = ordered_case()
+    wishes = {PointId("b"): Access(PacketSet.of(A.addresses, SSH))}
+    for reverse, cuts in ((False, (0, 2)), (True, (1, 3))):
+        tables = (there.old["beta"], there.new["beta"])
+        way = shielded(there.adapters["beta"], tables[::-1] if reverse else tables, wishes, _merged(there.adapters["beta"]))
+        assert way is not None
+        assert (way.up, way.down) == cuts
+
+
+def _merged(adapter: OrderedAdapter) -> Callable[[OrderedTable, OrderedTable], tuple[Phase, ...]]:
+    return lambda start, goal: adapter.steps(start, goal, Method.MERGE)
+
+
+# --- carried out -----------------------------------------------------------------------------------------------------
+
+
+class Scripted(Execution):
+    """An execution that ends each leg as it is told."""
+
+    def __init__(self, log: list[str], name: str, ends: ApplyStatus) -> None:
+        self.log, self.name, self.ends = log, name, ends
+
+    def leg(self, first: int, end: int) -> ApplyResult:
+        self.log.append(f"{self.name} {first}-{end}")
+        return ApplyResult(self.ends)
+
+    def rested(self) -> None:
+        self.log.append(f"{self.name} rested")
+
+    def waits(self, message: str) -> ApplyResult:
+        return ApplyResult(ApplyStatus.WAITING, message)
+
+
+def carried_out(
+    ends: Mapping[str, ApplyStatus], unable: Mapping[str, str], method: CourseMethod = CourseMethod.ORDER
+) -> tuple[list[str], dict[str, ApplyResult]]:
+    stages = (Stage("a", (Leg("a", 0, 1), Leg("b", 0, 2))), Stage("c", (Leg("c", 0, 1), Leg("b", 2, 3))))
+    log: list[str] = []
+    running: dict[str, Execution] = {name: Scripted(log, name, end) for name, end in ends.items()}
+    component = Component(("a", "b", "c"), method, stages)
+    return log, together.run(component, running, unable, lambda names: log.append(f"settle {' '.join(names)}"))
+
+
+DONE, FAILED, WAITING = ApplyStatus.DONE, ApplyStatus.FAILED, ApplyStatus.WAITING
+
+
+def test_a_stage_begins_when_the_one_before_has_settled() -> None:
+    log, results = carried_out(dict.fromkeys("abc", DONE), {})
+    assert log == ["a 0-1", "b 0-2", "settle a b", "a rested", "b rested", "c rested", "c 0-1", "b 2-3"]
+    assert {name: result.status for name, result in results.items()} == dict.fromkeys("abc", DONE)
+
+
+def test_no_stage_begins_behind_one_that_failed() -> None:
+    log, results = carried_out({"a": FAILED, "b": DONE, "c": DONE}, {})
+    assert log == ["a 0-1", "b 0-2"]
+    assert {name: result.status for name, result in results.items()} == {"a": FAILED, "b": WAITING, "c": WAITING}
+    words = "waits for a, which ended failed: what opens here must not open before what closes there has closed"
+    assert results["c"].message == results["b"].message == words
+
+
+def test_no_stage_begins_behind_a_target_that_is_not_written() -> None:
+    log, results = carried_out({"b": DONE, "c": DONE}, {"a": "which was refused (G-CAP)"}, CourseMethod.SHIELD)
+    assert log == ["b 0-2"]
+    assert results["c"].message.startswith("waits for a, which was refused (G-CAP): the temporary denies stay")
+    log, results = carried_out({"a": DONE, "b": DONE}, {"c": "which was refused (G-CAP)"})
+    assert [result.status for result in results.values()] == [DONE, DONE]
