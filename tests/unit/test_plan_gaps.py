@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from cloudsync.adapter import Access, Bounds, Effect, Patience, Phase, Step, Whose
+from cloudsync.adapter import Access, Effect, Patience, Phase, Step
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import TCP, ServiceSet
@@ -17,9 +16,7 @@ from cloudsync.plan.gap import broken_steps, cut, seconds
 from cloudsync.plan.shield import CHOICES, Shielded, everywhere, inbound, outbound, shielded, wish
 from cloudsync.plan.values import Gap
 from cloudsync.proof.flows import Crossing, End, Flow, Kind, Place
-from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
-
-P, Q = PointId("p"), PointId("q")
+from tests.acting.staged import P, Q, Staged
 
 
 def some(count: int, first: int = 1) -> PacketSet:
@@ -29,45 +26,6 @@ def some(count: int, first: int = 1) -> PacketSet:
 
 def step(name: str, effect: Effect, *points: PointId) -> Step:
     return Step(name, "Act", "mem/one", name, name, effect, "{}", points=points, mark="m")
-
-
-class Staged(MemoryAdapter):
-    """Tables are numbers: each phase leads to the next one. What they let through and at least let through is said."""
-
-    patience = Patience(settle_s=5.0, visible_s=1.0, call_s=1.0)
-
-    def __init__(self, *states: dict[PointId, Access], lower: Mapping[int, tuple[int, ...]] | None = None) -> None:
-        super().__init__(MemoryPlatform())
-        self.states = states
-        self.lower = lower or {}
-        self.refuses: tuple[str, ...] = ()
-        self.error: type[Exception] = ValueError
-        self.shields: dict[int, int] = {}
-
-    def decode(self, table: object, whose: Whose = Whose.ALL, points: Iterable[PointId] | None = None) -> dict[PointId, Access]:
-        del whose
-        assert isinstance(table, int)
-        return {key: one for key, one in self.states[table].items() if points is None or key in set(points)}
-
-    def affected(self, table: object, steps: tuple[Step, ...]) -> frozenset[PointId]:
-        del table
-        return frozenset(point for one in steps for point in (one.points or (P, Q)))
-
-    def bounds(self, table: object, steps: tuple[Step, ...]) -> Bounds:
-        del steps
-        assert isinstance(table, int)
-        return Bounds(self.lower.get(table, (table,)), (table,))
-
-    def simulate(self, table: object, *steps: Step) -> Any:
-        assert isinstance(table, int)
-        if any(one.key in self.refuses for one in steps):
-            raise self.error("refused")
-        return table + (1 if steps else 0)
-
-    def shield(self, table: object, packets: Mapping[PointId, Access]) -> Any:
-        del packets
-        assert isinstance(table, int)
-        return self.shields.get(table, table)
 
 
 # --- rearranging -----------------------------------------------------------------------------------------------------
