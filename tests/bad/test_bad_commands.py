@@ -34,7 +34,7 @@ def test_a_bad_command_says_exactly_this_and_touches_nothing(path: Path, tmp_pat
     case = load(path)
     said, contacts, writes = _said(case, tmp_path)
     record("T9 bad commands", {"cases": 1, "wrong": int(said != path.with_suffix(".txt").read_text(encoding="utf-8"))})
-    assert said == path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert said == path.with_suffix(".txt").read_text(encoding="utf-8"), f"if it should: python -m tests.bad.test_bad_commands {path.stem}"
     assert said.startswith(f"exit {case.exit}\n")
     assert writes == 0
     assert case.contacts or contacts == 0

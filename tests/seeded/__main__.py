@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from subprocess import SubprocessError
 
 from tests.seeded.catalogue import DEFECTS
-from tests.seeded.planting import Defect, Outcome, make_copy, run_tests, try_defect
+from tests.seeded.planting import CONTROL_S, Defect, Outcome, make_copy, run_tests, try_defect
 from tests.trust.figures import record
 
 WORKERS = 2
@@ -27,7 +27,7 @@ def main(names: list[str]) -> int:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(WORKERS):
             copies.put(make_copy(Path(folder) / str(number)))
-        control = run_tests(copies.get(), sorted({test for defect in chosen for test in defect.tests}))
+        control = run_tests(copies.get(), sorted({test for defect in chosen for test in defect.tests}), CONTROL_S)
         copies.put(Path(folder) / "0")
         print(f"control: the copy without a defect {'passes' if control.passed else 'FAILS'} in {control.seconds:.0f} s", flush=True)
         if not control.passed:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("cloudsync", "adapters", "tests", "config")
 PATIENCE_S = 240.0
 """A run that takes longer hangs; a hang is not a catch."""
+CONTROL_S = 3_600.0
+"""What all tests of the catalogue together may take on a copy without a defect."""
 _FAILED = re.compile(r"^FAILED (\S+?\.py::\w+(?:\[.*?\])?)(?= - |$)", re.MULTILINE)
 _BROKEN = re.compile(r"^ERROR (\S+)", re.MULTILINE)
 _WITNESS = re.compile(r"^witness: (\d+) modules of this copy, (\d+) from elsewhere$", re.MULTILINE)
@@ -92,7 +94,7 @@ def planted(copy: Path, defect: Defect) -> Iterator[None]:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def run_tests(copy: Path, tests: Iterable[str]) -> Outcome:
+def run_tests(copy: Path, tests: Iterable[str], patience_s: float = PATIENCE_S) -> Outcome:
     """Run tests inside a copy, up to the first failure. Raises AssertionError when not the copy was tested, or the run hung."""
     words = [
         sys.executable,
@@ -112,7 +114,7 @@ def run_tests(copy: Path, tests: Iterable[str]) -> Outcome:
     environment |= {"PYTHONPATH": f"{copy}{os.pathsep}{copy / 'adapters'}", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"}
     started = time.monotonic()
     done = subprocess.run(
-        [*words, f"--rootdir={copy}", *tests], cwd=copy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [*words, f"--rootdir={copy}", *tests], cwd=copy, env=environment, capture_output=True, text=True, timeout=patience_s, check=False
     )
     seconds = time.monotonic() - started
     output = done.stdout + done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.seeded.catalogue import DEFECTS
-from tests.seeded.planting import ROOT, Defect, make_copy, planted, run_tests, try_defect
+from tests.seeded.planting import CONTROL_S, ROOT, Defect, make_copy, planted, run_tests, try_defect
 from tests.trust.figures import record
 
 FEW = 6
@@ -51,7 +51,7 @@ def test_a_few_defects_are_caught(copy: Path) -> None:
 
 @pytest.mark.slow
 def test_without_a_defect_every_test_passes(copy: Path) -> None:
-    control = run_tests(copy, sorted({test for defect in DEFECTS for test in defect.tests}))
+    control = run_tests(copy, sorted({test for defect in DEFECTS for test in defect.tests}), CONTROL_S)
     assert control.passed, control.output
 
 
