@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cloudsync.adapter import Adapter, Table
-from cloudsync.app.session import start
+from cloudsync.app.session import Session, start
 from tests.oracle import four_aws, four_case
 from tests.oracle.campaign import environment
 from tests.oracle.four_grounds import AzureGround, F5Ground, GcpGround, Ground
@@ -50,11 +51,18 @@ def plans(rig: FourRig, seed: int, modes: Mapping[str, str], more: Mapping[str, 
         yield _plan(rig)
 
 
+@contextmanager
+def opened(rig: FourRig) -> Iterator[Session]:
+    """Open a run of the product over the rig's repository and labs, in this process."""
+    wanted = {key: value for name in rig.modes for key, value in rig.grounds[name].environment().items()}
+    with environment(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **wanted), start(rig.root, (), verb="plan") as session:
+        yield session
+
+
 def _plan(rig: FourRig) -> Saved:
     file = rig.root / "saved-plan.json"
     file.unlink(missing_ok=True)
-    wanted = {key: value for name in rig.modes for key, value in rig.grounds[name].environment().items()}
-    with environment(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1", **wanted), start(rig.root, (), verb="plan") as session:
+    with opened(rig) as session:
         found = session.plan("plan")
         found.save(file)
     tables = {
