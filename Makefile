@@ -14,7 +14,7 @@ CODE := cloudsync adapters tests $(wildcard bench)
 .PHONY: help install demo test test-all trust trust-night trust-release trust-table fuzz evidence seeded mutation check format bench schema sim sbom audit lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## .venv with cloudsync, every extra and the tools, from the hash-pinned lock
 
