@@ -145,7 +145,7 @@ def later(world: World) -> Ran | None:
 
 
 def test_ordinary_changes_pass_on_four_platforms(ground: Path) -> None:
-    """The same through everything: real adapters plan real native tables, the store knows the last good run; two platforms at a time."""
+    """The same through everything: real adapters plan real native tables, the store knows the last good run."""
     changes = 0
     kinds: Counter[str] = Counter()
     refused: Counter[str] = Counter()

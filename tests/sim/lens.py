@@ -48,9 +48,15 @@ class Lens:
     _products: dict[tuple[int, int], int] = field(default_factory=dict)
     _family: dict[int, int] = field(default_factory=dict)
     _families: dict[frozenset[int], int] = field(default_factory=dict)
+    _peers: dict[tuple[tuple[int, int, int], ...], int] = field(default_factory=dict)
+    _values: tuple[tuple[int, int], ...] = ()
+    width: int = 0
+    """How many services there are."""
 
     def __post_init__(self) -> None:
         self.place = {one: at for at, one in enumerate(self.addresses)}
+        self.width = len(self.services)
+        self._values = tuple((one.version, int(one)) for one in self.addresses)
         for version, foreign in ((4, ICMPV6), (6, ICMP)):
             self._family[version] = sum(1 << at for at, (protocol, _) in enumerate(self.services) if protocol != foreign)
 
@@ -60,22 +66,22 @@ class Lens:
         return cls((*sorted(set(own), key=lambda one: (one.version, int(one))), *map(ip_address, OUTSIDERS)))
 
     @property
-    def width(self) -> int:
-        """How many services there are."""
-        return len(self.services)
-
-    @property
     def whole(self) -> int:
         """Every packet."""
         return (1 << len(self.addresses) * self.width) - 1
 
     def peers(self, networks: Sequence[tuple[int, int, int]]) -> int:
         """Return the addresses, as bits by place, that lie in ranges `(version, first, last)`."""
+        key = tuple(networks)
+        known = self._peers.get(key)
+        if known is not None:
+            return known
         found = 0
-        for at, address in enumerate(self.addresses):
-            value = int(address)
-            if any(version == address.version and first <= value <= last for version, first, last in networks):
-                found |= 1 << at
+        for version, first, last in key:
+            for at, (family, value) in enumerate(self._values):
+                if family == version and first <= value <= last:
+                    found |= 1 << at
+        self._peers[key] = found
         return found
 
     def served(self, protocol: int, ranges: Sequence[tuple[int, int]] | None) -> int:

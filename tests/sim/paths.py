@@ -52,13 +52,14 @@ class Paths:
     def _joined(self, into: Mapping[Address, int], out: Mapping[Address, int]) -> int:
         lens, whole, at = self.lens, 0, 0
         services = (1 << lens.width) - 1
-        for goal in lens.addresses:
-            block = into.get(goal, -1) & lens.of(frozenset({goal.version}))
-            block &= ~(services << lens.place[goal] * lens.width)  # nobody meets a wall on the way to itself
-            for start, open_out in out.items():
-                if start.version == goal.version:
-                    shift = lens.place[start] * lens.width
-                    block &= ~(services << shift) | lens.row(open_out, goal) << shift
+        starts = [(start.version, lens.place[start] * lens.width, open_out) for start, open_out in out.items()]
+        for place, goal in enumerate(lens.addresses):
+            version, own = goal.version, place * lens.width
+            block = into.get(goal, -1) & lens.of(frozenset({version}))
+            block &= ~(services << own)  # nobody meets a wall on the way to itself
+            for family, shift, open_out in starts:
+                if family == version:
+                    block &= ~(services << shift) | (open_out >> own & services) << shift
             whole |= block << at
             at += self._block
         for server, member in self.pools:

@@ -67,6 +67,8 @@ class World:
     paths: Paths = field(default_factory=lambda: Paths.over({}))
     masks: dict[str, int] = field(default_factory=dict)
     moments: dict[str, Moment] = field(default_factory=dict)
+    watched: bool = True
+    """Whether somebody looks after every effect; without, a world is only a place where runs are made."""
     joint: bool = True
     """Ways across platforms are looked at as a whole: old and new of all of them at once."""
     loaded: Loaded | None = None
@@ -82,9 +84,9 @@ class World:
 
     @classmethod
     def draw(cls, root: Path, rng: Random, modes: Mapping[str, str], fleet: Mapping[str, Iterable[Tags]] | None = None) -> World:
-        """Draw the platforms that `modes` names, with a few machines each, or with those of a fleet, told by their tags."""
+        """Draw the platforms that `modes` names, with a few machines each, or unwatched with those of a fleet, told by their tags."""
         clock = SimulatedClock()
-        world = cls(root, {}, clock)
+        world = cls(root, {}, clock, watched=fleet is None)
         for name, mode in modes.items():
             world.wires[name] = Wire(name, DRAW[name](rng, mode), clock, note=world.note)
             for tags in fleet[name] if fleet is not None else [labels(rng, name) for _ in range(rng.randint(2, 4))]:
@@ -94,7 +96,8 @@ class World:
             wire.on_change = world.changed
             wire.on_crash = world.crashed
         clock.on_sleep = lambda _seconds: world.passed()
-        world.look()
+        if world.watched:
+            world.look()
         return world
 
     def note(self, words: str) -> None:
@@ -116,9 +119,11 @@ class World:
 
     def begin(self) -> None:
         """Remember what is there before a run."""
-        self.look()
         self.moments.clear()
         self.sent = {name: len(wire.sent) for name, wire in self.wires.items()}
+        if not self.watched:
+            return
+        self.look()
         for name, wire in self.wires.items():
             wire.wanted = None
             self.moments[name] = Moment(self.masks[name], 0, wire.site.foreign())
@@ -126,6 +131,8 @@ class World:
     def changed(self, wire: Wire) -> None:
         """Look after an effect of ours: I4, I5, I6, I7."""
         name = wire.name
+        if not self.watched:
+            return
         self.masks[name] = self.mask(name)
         moment = self.moments.get(name)
         if moment is None:
@@ -304,7 +311,7 @@ class World:
     def locked_out(self, ran: Ran, before: Mapping[str, int]) -> None:
         """Look whether operators lost a way in that nobody approved the loss of: I7."""
         admin = self.paths.coming_from(ADMIN)
-        for target in ran.report.targets:
+        for target in ran.report.targets if self.watched else ():
             moment = self.moments[target.name]
             asked = any(refusal.guard == "G-MGMT" for refusal, _ in target.overridden)
             lost = before[target.name] & ~self.masks[target.name] & admin
