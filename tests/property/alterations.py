@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from ipaddress import ip_network
 from typing import Any
@@ -47,7 +48,15 @@ class Alteration:
 
     kind: str
     told: str
-    content: str
+    of: Json
+    change: Callable[[Json], None]
+
+    @cached_property
+    def content(self) -> str:
+        """The text of the file, made when it is asked for."""
+        document = copy.deepcopy(self.of)
+        self.change(document)
+        return signed(document)
 
 
 def digest(value: Json) -> str:
@@ -153,9 +162,7 @@ class Altered:
         self.document = json.loads(content)
 
     def _file(self, kind: str, told: str, change: Callable[[Json], None]) -> Alteration:
-        document = copy.deepcopy(self.document)
-        change(document)
-        return Alteration(kind, told, signed(document))
+        return Alteration(kind, told, self.document, change)
 
     def _steps(self) -> Iterator[tuple[int, int, int]]:
         for at, target in enumerate(self.document["plan"]["targets"]):
