@@ -10,6 +10,7 @@ from cloudsync.compile.universe import Universe
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family, globally_routable
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.workload import Domain, Interface, Workload
+from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.words import did_you_mean, listed
 
 PLAIN = ("internet", "anywhere", "strangers")
@@ -105,5 +106,10 @@ def _unknown(word: str, workloads: Sequence[Workload], where: Where) -> Finding:
             where, "UNKNOWN-WORKLOAD", f"'{word}' is no workload and no single address", "give one address, without a prefix length"
         )
     otherwise = "give a name, a native id, an address, or internet"
+    if ("." in word or ":" in word) and set(word.lower()) <= set("0123456789abcdef.:"):
+        _, wrong = read_entries([(word, where)])
+        if wrong:
+            hint = wrong[0].hint if wrong[0].hint.startswith("did you mean") else otherwise
+            return Finding(where, "BAD-ADDRESS", f"'{word}' is no address, and no workload is called so", hint)
     hint = did_you_mean(word, (name for one in workloads for name in (one.name, one.ref) if name), otherwise)
     return Finding(where, "UNKNOWN-WORKLOAD", f"no workload '{word}' among the {len(workloads)} of the inventory", hint)

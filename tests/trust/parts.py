@@ -21,6 +21,8 @@ class Part:
     """Files and folders below the root; a `*` stands for any text. What does not exist is left out."""
     program: str = ""
     """A module that a night and a release run instead of the tests: it does all of what a change only tries."""
+    night: tuple[str, ...] = ()
+    """More words for it in a night."""
     minutes: tuple[int, int, int] = (20, 240, 1_200)
     """After which a part counts as hanging, by budget."""
 
@@ -31,7 +33,8 @@ class Part:
     def words(self, size: Budget) -> tuple[str, ...]:
         """Return the words behind `python -m`; none when there is nothing to run."""
         if self.program and size is not Budget.CHANGE:
-            return (self.program,) if (ROOT / self.program.replace(".", "/") / "__main__.py").is_file() else ()
+            more = self.night if size is Budget.NIGHT else ()
+            return (self.program, *more) if (ROOT / self.program.replace(".", "/") / "__main__.py").is_file() else ()
         tests = self.found()
         quick = ("-m", "not slow") if size is Budget.CHANGE else ()
         return ("pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", *quick, *tests) if tests else ()
@@ -55,7 +58,7 @@ PARTS = (
     Part("states", ("T3",), ("tests/sim/test_sim_[tj]*.py", f"{_PROPERTY}course.py", f"{_PROPERTY}*_bands.py", f"{_PROPERTY}*_series.py")),
     Part("verify", ("T verify",), (f"{_PROPERTY}verify*.py",)),
     Part("seeded", ("T5",), ("tests/seeded/test_seeded_defects.py",), program="tests.seeded"),
-    Part("mutation", ("T5",), ("tests/mutation",), program="tests.mutation"),
+    Part("mutation", ("T5",), ("tests/mutation",), program="tests.mutation", night=("--sample", "100")),
 )
 
 
