@@ -56,7 +56,9 @@ def choose(
     found = _safe(tried)
     if found:
         # The first of equals: behind shields, new access does not wait for old access to go.
-        return min(found, key=lambda one: (_cramped(adapter, actual, one, limits), _writes(one)))
+        best = min(found, key=lambda one: (_cramped(adapter, actual, one, limits), _writes(one)))
+        # What is certified is where these very steps lead, not where another method's would.
+        return best if best.phases == direct else replace(best, final=final_table(adapter, actual, best.phases))
     failed = next((one.replay.violations for one in reversed(tried) if one is not None and one.replay.violations), ())
     if across and not failed:
         failed = (_exposed(across[0]),)
