@@ -17,9 +17,13 @@ from cloudsync.model.codec import packets_json, packets_of
 from cloudsync.model.mode import Mode
 from cloudsync.model.workload import PointId, Workload, WorkloadId
 from cloudsync.plan.build import Before
+from cloudsync.plan.limits import at_most
 from cloudsync.plan.values import InventoryScope
 from cloudsync.policy.values import LabelSelector, Policy
 from cloudsync.store.records import Records, VerifiedScope
+
+FEW_PERCENT = 1
+"""Up to such a share of all machines (at least one) may move from class to class as if they left and others came."""
 
 
 def recall(records: Records, targets: Iterable[TargetSettings]) -> Inventory | None:
@@ -76,16 +80,22 @@ def _absent(inventory: Inventory) -> frozenset[WorkloadId]:
 
 
 def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners: Mapping[str, str]) -> Before:
-    """Return what the guards compare with: who was verified last, and whose addresses came or went since. owners: scope -> target."""
+    """Return what the guards compare with: who was verified last, and whose addresses came or went since. owners: scope -> target.
+
+    A few machines whose labels changed count as gone from one class and come to another, as if they were others (decision 137).
+    """
     remembered = {one.id: one for one in known.workloads} if known is not None else {}
     waiting = frozenset(one.id for one in inventory.held)
     now = {one.id: one for one in inventory.workloads if one.id not in waiting}
     scopes = tuple(_scope(inventory, known, policy, scope, owners.get(scope.scope, "")) for scope in inventory.scopes)
     moved = [one for key, one in now.items() if key not in remembered or _addresses(remembered[key]) != _addresses(one)]
     left = [one for key, one in remembered.items() if key not in now or _addresses(now[key]) != _addresses(one)]
+    relabelled = frozenset(key for key, one in now.items() if key not in remembered or remembered[key].labels != one.labels)
+    moves = [now[key] for key in sorted(relabelled & remembered.keys())]
+    if len(moves) <= at_most(FEW_PERCENT, len(remembered)):
+        moved += moves
     churn = AddressSet.union_all(map(_addresses, (*moved, *left))) if known is not None else NOWHERE
     unseen = AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in waiting and one.id not in _absent(inventory))
-    relabelled = frozenset(key for key, one in now.items() if key not in remembered or remembered[key].labels != one.labels)
     return Before(frozenset(remembered) if known is not None else None, churn, unseen, scopes, {}, relabelled)
 
 
