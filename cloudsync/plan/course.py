@@ -408,8 +408,6 @@ def waist(adapter: Adapter, actual: Table, final: Table, phases: tuple[Phase, ..
         uppers = [adapter.decode(one, Whose.ALL, points) for one in adapter.bounds(table, phase.steps).upper]
         if at == len(phases) and not all(_inside(one, old) for one in uppers):
             at = number
-            if not _inside(adapter.decode(table, Whose.ALL, points), new):
-                return None
         if at < len(phases) and not all(_inside(one, new) for one in uppers):
             return None
         table = adapter.simulate(table, *phase.steps)

@@ -99,8 +99,8 @@ DEFECTS = (
     Defect(
         name="order-not-in-the-digest",
         file="cloudsync/plan/document.py",
-        old="    if plan.component is not None:",
-        new="    if plan.component is None:",
+        old='named["component"] = to_json(plan.component)',
+        new='named["component"] = len(plan.component.targets)',
         breaks="A plan is approved in one order and written in another.",
         tests=(_PLANS + "test_an_order_is_part_of_the_digest_and_of_the_plan_file",),
     ),
@@ -123,7 +123,7 @@ DEFECTS = (
     Defect(
         name="barrier-of-meet-forgotten",
         file=_CHART,
-        old="            if not _inside(adapter.decode(table, Whose.ALL, points), new):\n                return None\n",
+        old="        if at < len(phases) and not all(_inside(one, new) for one in uppers):\n            return None\n",
         new="",
         breaks="Everybody grows although somebody is still wide; only the replay still stands in the way.",
         tests=(_PLANS + "test_the_waist_is_where_everything_old_has_gone",),

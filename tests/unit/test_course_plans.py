@@ -118,6 +118,9 @@ def test_an_order_is_part_of_the_digest_and_of_the_plan_file() -> None:
     plan = Plan(tuple(one.plan for one in built))
     alone = replace(built[0].plan, component=None)
     assert target_digest(alone) != target_digest(built[0].plan)
+    component = component_of(built)
+    turned = replace(built[0].plan, component=replace(component, stages=component.stages[::-1]))
+    assert target_digest(turned) != target_digest(built[0].plan)
     again = load(dump(plan))
     assert again.course == plan.course
     assert again.course.components == (component_of(built),)
@@ -247,6 +250,7 @@ def test_inside_one_target_a_shield_does_and_is_named() -> None:
     assert order.replay.safe
     steps = [step for phase in order.phases for step in phase.steps]
     assert [step.temporary for step in steps].count(True) == 2
+    assert order.phases[-1].name.startswith("unshield")
     assert adapter.simulate(old, *steps) == new
 
 
