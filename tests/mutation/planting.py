@@ -97,7 +97,8 @@ def _reload(loaded: ModuleType, code: CodeType) -> None:
     beside = ModuleType(loaded.__name__)
     beside.__dict__.update({"__file__": loaded.__file__, "__package__": loaded.__package__})
     _Changed(loaded.__name__, code).exec_module(beside)
-    for name, new in list(beside.__dict__.items()):
+    for name, made in list(beside.__dict__.items()):
+        new = made if isinstance(made, (FunctionType, type)) else _as_loaded(made, loaded)
         old = loaded.__dict__.get(name)
         if name.startswith("__") or old is None:
             continue
@@ -108,6 +109,17 @@ def _reload(loaded: ModuleType, code: CodeType) -> None:
                 _carry(old, new)
         elif not isinstance(new, ModuleType) and not _same(old, new):
             _spread(name, old, new)
+
+
+def _as_loaded(value: object, loaded: ModuleType) -> object:
+    """Return a table of functions and classes with those of the loaded module in the place of those that were made beside it."""
+    if isinstance(value, (FunctionType, type)) and value.__module__ == loaded.__name__:
+        return getattr(loaded, value.__name__, value)
+    if type(value) is tuple:
+        return tuple(_as_loaded(one, loaded) for one in value)
+    if type(value) is dict:
+        return {_as_loaded(key, loaded): _as_loaded(one, loaded) for key, one in value.items()}
+    return value
 
 
 def _carry(old: type, new: type) -> None:

@@ -18,7 +18,10 @@ SCOPES: dict[str, tuple[str, ...]] = {
 
 TESTS: dict[str, tuple[str, ...]] = {
     "guard": ("tests/unit/test_guard_*.py", "tests/unit/test_plan_document.py"),
-    "plan": ("tests/unit/test_plan_*.py", "tests/unit/test_course_*.py", "tests/unit/test_guard_each.py", "tests/unit/test_proof_each.py"),
+    "plan": (
+        *("tests/unit/test_plan_*.py", "tests/unit/test_course_*.py", "tests/unit/test_guard_each.py", "tests/unit/test_proof_each.py"),
+        *("tests/unit/test_proof_replay.py", "tests/unit/test_together.py"),
+    ),
     "proof": (
         *("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_explain_*.py", "tests/unit/test_drift_*.py"),
         *("tests/property/test_order.py", "tests/property/test_policy_sides.py"),

@@ -117,6 +117,15 @@ def test_a_plan_file_that_was_touched_is_refused_in_one_sentence(text: str, word
     assert refused(text) == f"plan.json:1:1 BAD-PLAN {words}; make it again with `cloudsync plan -o FILE`"
 
 
+def test_a_plan_file_whose_digests_were_changed_is_refused_although_it_was_sealed_again() -> None:
+    def reseal(found: dict[str, object]) -> None:
+        found.pop("content_digest")
+        found["digests"] = {"mem": "f" * 64}
+        found["content_digest"] = digest(json.loads(json.dumps(found)))
+
+    assert WRONG in refused(sealed(reseal))
+
+
 def test_a_plan_file_without_a_plan_says_what_is_missing() -> None:
     assert refused(sealed(lambda found: found.pop("plan"))).startswith("plan.json:1:1 BAD-PLAN does not hold a plan: ")
 

@@ -157,14 +157,20 @@ def test_enforcement_and_workloads_stand_there_whole() -> None:
 
 
 def test_a_target_stands_there_as_it_was_read_and_by_what_differs_at_the_end() -> None:
-    before: dict[str, Json] = {"rules": [1, {"b": 2}, 3], "groups": {"x": 1, "y": 2}, "same": [1], "mode": "a", "gone": 7}
+    before: dict[str, Json] = {
+        "rules": [1, {"b": 2}, 3],
+        "groups": {"x": 1, "y": 2, **dict.fromkeys("hgfedc", 0)},
+        "same": [1],
+        "mode": "a",
+        "gone": 7,
+    }
     after: dict[str, Json] = {"rules": [{"b": 2}, 4, 1], "groups": {"y": 3, "z": 4}, "same": [1], "mode": "b", "new": [5]}
     found, _ = told(before, after)
     target = found["targets"]["mem"]
     assert (target["platform"], target["table"], target["incomplete"]) == ("memory", before, ["a", "b"])
     assert target["end"] == {
         "gone": {"whole": None},
-        "groups": {"gone": ["x"], "new": {"y": 3, "z": 4}},
+        "groups": {"gone": ["c", "d", "e", "f", "g", "h", "x"], "new": {"y": 3, "z": 4}},
         "mode": {"whole": "b"},
         "new": {"whole": [5]},
         "rules": {"gone": [2], "new": [4]},

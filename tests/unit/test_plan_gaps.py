@@ -53,6 +53,13 @@ def test_what_takes_away_goes_before_what_moves_and_what_gives() -> None:
     ]
 
 
+def test_what_is_needed_before_the_first_removal_comes_first_and_what_follows_it_last() -> None:
+    second = replace(CREATE, key="second")
+    phases = (Phase("a", (FILL,)), Phase("b", (second,)), Phase("c", (TAKE,)), Phase("d", (DROP,)))
+    _, turned = broken_steps(Staged(), 0, phases)
+    assert [one.key for phase in turned for one in phase.steps] == ["second", "take", "fill", "drop"]
+
+
 def test_an_order_that_is_turned_already_is_told_once_and_none_not_at_all() -> None:
     already = (Phase("take", (TAKE,)), Phase("fill", (FILL,)))
     assert list(broken_steps(Staged(), 0, already)) == [already]
@@ -91,6 +98,16 @@ def test_what_only_one_state_allows_is_not_cut_and_an_order_that_cuts_nothing_ha
     assert cut(Staged(old, {P: Access(some(4))}, new, new, new), 0, 4, PHASES) == Gap()
     less = cut(Staged(old, {P: Access(some(3))}, new, new, new), 0, 4, PHASES)
     assert less == Gap(packets=1, points=1, steps=2, seconds=2.0)
+
+
+def test_points_that_only_the_old_or_only_the_new_table_has_are_looked_at() -> None:
+    class Moving(Staged):
+        def affected(self, table: object, steps: tuple[Step, ...]) -> frozenset[PointId]:
+            del steps
+            return frozenset({P if table == 0 else Q})
+
+    states = (WHOLE, {P: Access(some(7), some(4)), Q: Access(some(5))}, WHOLE, WHOLE, WHOLE)
+    assert (cut(Moving(*states), 0, 4, PHASES).packets, cut(Moving(*states), 0, 4, PHASES).points) == (1 + 3, 2)
 
 
 def test_every_lower_bound_of_a_phase_counts() -> None:

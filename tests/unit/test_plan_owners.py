@@ -104,7 +104,8 @@ def test_touches_come_by_address_then_by_what_would_be_done() -> None:
 
 def test_taking_an_object_off_a_point_touches_its_owner_and_who_attached_it() -> None:
     adapter = Told()
-    adapter.carried = {"before": (("sg-1",), ("SG-3", "sg-5")), "after": ((), ("sg-5",))}
+    adapter.carried = {"before": (("sg-5", "sg-1"), ("SG-3",)), "after": ((), ("sg-5",))}
+    assert touched(adapter, GROUP, steps=()) == [], "a plan without steps does nothing"
     other_card = replace(CARD, address="aws_nic.two", at="eni-2")
     part = replace(RULE, objects=("sg-3",))
     keeps = replace(GROUP, address="aws_group.stays", objects=("sg-5",))

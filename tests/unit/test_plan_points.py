@@ -11,6 +11,7 @@ from cloudsync.adapter import Access, Effect, Encoding, Intent, Phase, Point, Pr
 from cloudsync.compile import intent as intents
 from cloudsync.compile.intent import Actual, Recorded, TargetScope, Wanted
 from cloudsync.diff import point_changes
+from cloudsync.inventory.terraform_kinds import Owned
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import TargetMode
@@ -21,7 +22,7 @@ from cloudsync.plan import build
 from cloudsync.plan.build import Before, Case
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.order import Order
-from cloudsync.plan.values import SHUT, Adoption, ScopeRules, TouchedPoint
+from cloudsync.plan.values import SHUT, Adoption, Gap, InventoryScope, ScopeRules, TouchedPoint
 from cloudsync.proof.certificate import Beyond
 from cloudsync.proof.values import Replay
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
@@ -342,3 +343,54 @@ def test_the_digest_of_a_document_does_not_depend_on_the_order_of_its_names() ->
     assert build.digest_of({"a": 1, "b": "é"}) == build.digest_of({"b": "é", "a": 1})
     assert build.digest_of({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
     assert build.digest_of(["é", 1]) != build.digest_of([1, "é"])
+
+
+# --- the whole plan --------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_carries_everything_that_it_was_made_from() -> None:
+    platform = MemoryPlatform()
+    legacy = platform.add_group("legacy", [("0.0.0.0/0", "6/443-443")], scope="mem/db-3")
+    platform.add_point("nic0", "10.0.0.3", [legacy], scope="mem/db-3")
+    adapter = MemoryAdapter(platform, "mem")
+    snapshot = adapter.read()
+    points = {one.id: one for one in adapter.points(snapshot.table)}
+    assert set(points) == {at(DB)}
+    everything = adapter.decode(snapshot.table)
+    scopes = (InventoryScope("mem/db-3", "mem", verified=1, now=1),)
+    before = Before(frozenset({DB.id}), AddressSet.of("10.0.0.8"), AddressSet.of("10.0.0.9"), scopes)
+    actual = Actual(points, everything, everything)
+    wanted = intents.build(WORLD.compiler, TargetScope("mem", "acme", TargetMode.EXCLUSIVE), actual, {})
+    limits = GuardLimits(management=AddressSet.of("192.0.2.0/24"))
+    owned = Owned("aws_sg.x", "aws_security_group", "memory", platform.account, (legacy,))
+    made = Case(
+        adapter, HARMLESS.identity, snapshot, wanted, WORLD.compiler.universe, actual, {}, limits, before, "policy", (owned,)
+    )  # fmt: skip
+    built = build.build(made)
+    plan = built.plan
+    assert (plan.target, plan.mode, plan.owner, plan.identity, plan.limits) == (
+        "mem",
+        TargetMode.EXCLUSIVE,
+        "acme",
+        HARMLESS.identity,
+        limits,
+    )
+    assert (plan.snapshot_digest, plan.policy_digest, plan.scopes) == (snapshot.digest, "policy", ("mem/db-3",))
+    assert plan.desired_digest == build.digest_of(adapter.dump(built.final)) != snapshot.digest
+    assert (plan.churn, plan.unseen, plan.inventory, plan.workloads) == (before.churn, before.unseen, scopes, len(EVERYONE))
+    assert (plan.method, bool(plan.phases), plan.empty) == ("swap", True, False)
+    assert [one.point for one in plan.points] == [at(DB)]
+    assert [one.original for one in plan.adoptions] == [(legacy,)]
+    assert {change.direction for change in plan.changes} == {"inbound"}
+    assert plan.rules
+    assert plan.certificate is not None
+    assert plan.replay is not None
+    assert (plan.certificate.holds, plan.replay.safe) == (True, True)
+    assert (plan.problems, plan.management_losses, plan.gap, plan.peaks, plan.component) == ((), (), Gap(), (), None)
+    assert [touch.address for touch in plan.terraform] == ["aws_sg.x"]
+    assert (built.case, built.actual, built.intent) == (made, snapshot.table, wanted)
+    assert built.after == adapter.decode(built.final)
+    assert set(built.wanted) == set(intents.wanted(wanted))
+    second = build.build(replace(made, snapshot=replace(snapshot, table=built.final), actual=replace(actual, everything=built.after)))
+    assert (second.plan.empty, second.plan.method) == (True, "none")
+    assert second.plan.desired_digest == snapshot.digest
