@@ -101,20 +101,18 @@ def test_what_is_called_equivalent_exists_has_a_reason_and_is_rare() -> None:
 
 
 def test_a_mutant_that_a_test_notices_is_told_from_one_that_none_does(tmp_path: Path) -> None:
-    file = "cloudsync/guard/quota.py"
-    noticed = f"{file} | check | peak.peak > room -> peak.peak <= room"
-    unseen = f"{file} | usable | return quota - quota * reserve // 100 -> return None"
+    file = "cloudsync/guard/identity.py"
+    noticed = f"{file} | check | identity.got is None -> identity.got is not None"
     again, figures = tmp_path / "again", tmp_path / "figures"
     again.write_text(f"{noticed}\n", encoding="utf-8")
     command = [sys.executable, "-m", "tests.mutation", file, "--again", str(again), "--tests"]
     environment = {**os.environ, "CLOUDSYNC_FIGURES": str(figures)}
-    quota = "tests/unit/test_guard_each.py::test_a_peak_has_to_leave_the_reserve"
-    done = subprocess.run([*command, quota], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    own = "tests/unit/test_guard_each.py::test_identity_that_cannot_be_read_is_refused"
+    done = subprocess.run([*command, own], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    again.write_text(f"{unseen}\n", encoding="utf-8")
-    other = "tests/unit/test_guard_each.py::test_identity_that_cannot_be_read_is_refused"
+    other = "tests/unit/test_guard_each.py::test_a_peak_has_to_leave_the_reserve"
     done = subprocess.run([*command, other], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert f"untested: {unseen}" in done.stdout
+    assert f"untested: {noticed}" in done.stdout
     first, second = (json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines())
     assert (first["mutants"], first["killed"], second["killed"], second["survived"]) == (1, 1, 0, 1)
