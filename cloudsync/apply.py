@@ -116,6 +116,8 @@ class _Run:
     phases: int = 0
     fresh: bool = False
     """Whether the table already covers what the next phase touches."""
+    relied: dict[tuple[str, str], Step] = field(default_factory=dict)
+    """What was put in place since something was last taken away, the latest by object and action."""
     unsettled: set[Effect] = field(default_factory=set)
     """What the phases since the last settle time did."""
     sent: int = 0
@@ -196,6 +198,7 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
     _settle(run, phase)
     if not run.fresh:
         _unmoved(run, phase)
+    _standing(run, phase)
     before, looked = run.table, run.ports.clock.monotonic()
     for at, step in enumerate(phase.steps):
         if run.ports.clock.monotonic() - looked > FRESH_S:
@@ -241,6 +244,24 @@ def _unmoved(run: _Run, phase: Phase) -> None:
 
     if not _poll(run, same, limit):
         raise _Halt(ApplyStatus.MOVED, f"reality moved before phase {phase.name}: somebody changed what the plan was made for")
+
+
+def _standing(run: _Run, phase: Phase) -> None:
+    """Before something is taken away: read again what was put in its place by earlier phases, however long ago they were confirmed."""
+    if run.relied and any(step.effect in _TAKING for step in phase.steps):
+        steps = _bound(run, run.relied.values())
+
+        def stands() -> bool:
+            table = _refresh(run, steps)
+            return all(run.adapter.seen(table, step, run.bindings) is Seen.YES for step in steps)
+
+        if not _poll(run, stands, run.options.visible_s):
+            raise _Halt(ApplyStatus.MOVED, f"reality moved before phase {phase.name}: somebody changed what this run has written")
+        run.relied.clear()
+    run.relied.update({(step.object, step.action): step for step in phase.steps if step.effect is not Effect.SHRINKS})
+
+
+_TAKING = frozenset({Effect.SHRINKS, Effect.SWAPS})
 
 
 def _still_to_do(run: _Run, steps: tuple[Step, ...]) -> None:

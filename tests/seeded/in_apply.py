@@ -74,7 +74,7 @@ DEFECTS = (
     Defect(
         name="intent-not-fenced",
         file="cloudsync/store/journal.py",
-        old="            _fence(connection, op.generation)\n",
+        old="            _fence(connection, _Claim(op.target, op.generation))\n",
         new="",
         breaks="An older writer gets an intent past a newer one between two looks at the lease.",
         tests=(_STORE + "test_an_intent_of_an_older_writer_is_refused_by_the_journal_itself",),
@@ -110,6 +110,14 @@ DEFECTS = (
         new="",
         breaks="A plan is written on top of writes whose outcome nobody knows.",
         tests=(_RULES + "test_no_write_while_an_earlier_one_is_not_settled",),
+    ),
+    Defect(
+        name="takeover-not-looked-at-again",
+        file="cloudsync/apply.py",
+        old="    _standing(run, phase)\n",
+        new="",
+        breaks="Old access goes although somebody has deleted what was put in its place a phase ago.",
+        tests=("tests/unit/test_apply_standing.py::test_somebody_deletes_what_was_just_put_in_place_and_the_old_stays",),
     ),
     Defect(
         name="freshness-not-checked",
