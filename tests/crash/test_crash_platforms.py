@@ -7,11 +7,12 @@ writes nothing, the journal matches the wire, the audit chain holds, and no stat
 from __future__ import annotations
 
 import os
-import pickle
 import signal
-import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,7 +58,7 @@ class Mortal(Life):
 
     def killed(self, at: int) -> tuple[Verdict, int]:
         """Let the run die at a bytecode, then judge; the second number says how many bytecodes a run has that was not killed."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = Pipe()
         self.tap.armed, self.tap.root = True, self.root
         child = os.fork()
         if child == 0:
@@ -70,39 +71,35 @@ class Mortal(Life):
             self.found.wrong.append(f"it was not killed at bytecode {at}: {status}")
         return self.arrive(), count
 
-    def _die(self, line: socket.socket, at: int) -> None:
+    def _die(self, line: Connection, at: int) -> None:
         """Make the run, in the process that will not outlive it; every call and every wait goes to the platform's process."""
-        file, counter = line.makefile("rwb"), Counter(at)
+        counter = Counter(at)
 
-        def ask(what: object) -> Any:
-            pickle.dump(what, file)
-            file.flush()
-            return pickle.load(file)  # noqa: S301  (between our own processes)
+        def ask(what: object, given: object) -> Any:
+            line.send((what, given))
+            return line.recv()
 
         def away(number: int, request: Request) -> Answer:
-            answer = ask((number, request))
+            answer = ask(number, request)
             assert isinstance(answer, Answer)
             return answer
 
         self.tap.away = away
-        self.stage.clock.on_sleep = lambda seconds: ask(("sleep", seconds))
+        self.stage.clock.on_sleep = lambda seconds: ask("sleep", seconds)
         try:
             sys.settrace(counter.trace)
             self.stage.run(self.root)
             sys.settrace(None)
-            ask(("count", counter.count))
+            ask("count", counter.count)
         finally:
             os._exit(0)
 
-    def _serve(self, line: socket.socket) -> int:
+    def _serve(self, line: Connection) -> int:
         """Be the platform until the other process is gone."""
         count = 0
-        with line, line.makefile("rwb") as file:
+        with line, suppress(EOFError, BrokenPipeError, ConnectionResetError):
             while True:
-                try:
-                    what, given = pickle.load(file)  # noqa: S301  (from our own child)
-                except EOFError:
-                    return count
+                what, given = line.recv()
                 answer: object = None
                 if what == "sleep":
                     self.stage.clock.sleep(given)
@@ -110,11 +107,8 @@ class Mortal(Life):
                     count = given
                 else:
                     answer = self.tap.take(what, given)
-                try:
-                    pickle.dump(answer, file)
-                    file.flush()
-                except BrokenPipeError:
-                    return count
+                line.send(answer)
+        return count
 
 
 def die(opened: Campaign, at: int) -> tuple[Verdict, int]:

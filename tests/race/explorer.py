@@ -7,8 +7,10 @@ has been followed already.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -67,12 +69,10 @@ class Actor:
 
     def _run(self) -> None:
         try:
-            self._life(self)
-        except AbandonedError:
-            pass
-        except Exception as error:  # noqa: BLE001  (told by whoever made it)
-            self.failure = error
+            with suppress(AbandonedError):
+                self._life(self)
         finally:
+            self.failure = sys.exc_info()[1]
             self.over = True
             self._idle.release()
 

@@ -220,7 +220,7 @@ class Fight:
 
     def state(self) -> bytes:
         """Return a digest of what all share: the platform, the lease, the journal, the time."""
-        said = [self._table("lease", "holder", "generation", "expires"), self._table("op", "run", "number", "attempt", "state", "deadline")]
+        said = [self._leases(), self._ops()]
         world = (sorted(self.platform.groups.items()), sorted(self.platform.spots.items()), self.platform._ids)
         return sha256(repr((said, world, self.clock.monotonic(), self.takings, self.sent)).encode()).digest()
 
@@ -235,15 +235,18 @@ class Fight:
         table = self.platform.table("test")
         if want(table, RULES[last]) != table:
             self.tally.wrong_end += 1
-        left = [one for one in self._table("op", "run", "number", "state") if one[2] in ("intent", "unknown")]
+        left = [one for one in self._ops() if one[3] in ("intent", "unknown")]
         here = sha256(repr((sorted(self.platform.groups.items()), sorted(self.platform.spots.items()), left)).encode()).digest()
         if here not in self.tally.mended:
             self.tally.mended.add(here)
             self._mend()
 
-    def _table(self, name: str, *columns: str) -> list[tuple[object, ...]]:
-        found = self._look.rows(f"SELECT {', '.join(columns)} FROM {name} ORDER BY {', '.join(columns)}")  # noqa: S608  (our own words)
-        return [tuple(row[column] for column in columns) for row in found]
+    def _leases(self) -> list[tuple[object, ...]]:
+        return [(one["holder"], one["generation"], one["expires"]) for one in self._look.rows("SELECT * FROM lease")]
+
+    def _ops(self) -> list[tuple[object, ...]]:
+        rows = self._look.rows("SELECT * FROM op ORDER BY run, number, attempt")
+        return [(one["run"], one["number"], one["attempt"], one["state"], one["deadline"]) for one in rows]
 
     def _mend(self) -> None:
         adapter = MemoryAdapter(self.platform)

@@ -23,7 +23,7 @@ from cloudsync.lab.http import Answer, Cut, Request, Server
 App = Callable[[Request], Answer]
 
 
-class Unanswered(Exception):  # noqa: N818 (what a vendor does, not an error of this module)
+class UnansweredError(Exception):
     """The vendor never answers: the client's patience ends."""
 
 
@@ -85,7 +85,7 @@ class _Reading(io.RawIOBase):
             method, request = _request(self._sent)
             try:
                 answer = self._app(request)
-            except Unanswered:
+            except UnansweredError:
                 raise TimeoutError("timed out") from None
             if answer.cut is Cut.RESET:
                 raise ConnectionResetError(104, "Connection reset by peer")

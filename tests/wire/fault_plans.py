@@ -9,7 +9,6 @@ calls itself good that is not, and no run ends with an exception.
 from __future__ import annotations
 
 import os
-import pickle
 import random
 import re
 import shutil
@@ -18,9 +17,11 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import combinations
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,10 +31,9 @@ from cloudsync.report.values import TargetReport
 from cloudsync.store.place import locate
 from cloudsync.store.state import State
 from tests.oracle import four_campaign
-from tests.oracle.four_aws import AwsGround
 from tests.oracle.four_campaign import World
 from tests.oracle.four_ground import Estate, Json
-from tests.wire.fault_stage import EVERY_S, Sent, Stage, Theatre
+from tests.wire.fault_stage import EVERY_S, AwsHere, Sent, Stage, Theatre
 from tests.wire.fault_tap import INSIDE, LIES, PAGED, Call, Kind, Tap
 
 PATIENCE_S = 120
@@ -98,27 +98,24 @@ def prepare(theatre: Theatre, tap: Tap, stage: Stage) -> Campaign:
 
 def forked(work: Callable[[], T]) -> T | str:
     """Do something in a forked process and return its result; a text when it raises, or when the process dies."""
-    reading, writing = os.pipe()
+    reading, writing = Pipe(duplex=False)
     child = os.fork()
     if child == 0:
         result: object = "the process died"
         try:
             signal.alarm(PATIENCE_S)
-            os.close(reading)
+            reading.close()
             result = work()
         finally:
             if sys.exc_info()[0] is not None:
                 result = traceback.format_exc()
-            with os.fdopen(writing, "wb") as line:
-                pickle.dump(result, line)
+            writing.send(result)
             os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as line:
-        data = line.read()
+    writing.close()
+    found: T | str = f"the process died, or had not ended after {PATIENCE_S} s"
+    with reading, suppress(EOFError):
+        found = reading.recv()
     os.waitpid(child, 0)
-    if not data:
-        return f"the process died, or had not ended after {PATIENCE_S} s"
-    found: T | str = pickle.loads(data)  # noqa: S301  (from our own child)
     return found
 
 
@@ -178,12 +175,12 @@ class Life:
 
     def look(self, call: Call | None) -> str:
         """Return the shape of the world: equal shapes let the same packets through."""
-        if not isinstance(self.stage.ground, AwsGround):
+        if not isinstance(self.stage.ground, AwsHere):
             self.seen = self.stage.ground.peek()
             self.said = texts(self.stage, self.seen)
             return sha256(repr(self.said).encode()).hexdigest()
         # Reading this one takes long; it changes by calls that took effect, and by nothing else.
-        shim: Any = vars(self.stage.ground)["shim"]
+        shim = self.stage.ground.shim
         entry = shim.journal.entries[-1] if shim.journal.entries else None
         if call is not None and entry is not None and entry.mutating and entry.applied:
             self.chain.update(repr((entry.action, sorted(entry.params.items()))).encode())
@@ -191,7 +188,7 @@ class Life:
 
     def world(self) -> World:
         """Return what every packet fares in the world that was looked at last."""
-        if isinstance(self.stage.ground, AwsGround):
+        if isinstance(self.stage.ground, AwsHere):
             self.seen = self.stage.ground.peek()
             self.said = texts(self.stage, self.seen)
         return world_of(self.stage, self.seen, self.said)
@@ -218,11 +215,10 @@ class Life:
 
     def inject(self, faults: list[Json]) -> None:
         """Put the lab's own faults in place."""
-        shim: Any = vars(self.stage.ground).get("shim")
-        if shim is None:
-            self.theatre.ask("faults", faults)
+        if isinstance(self.stage.ground, AwsHere):
+            self.stage.ground.shim.faults.plan = [of_json({**one, "action": "*"}) for one in faults]
         else:
-            shim.faults.plan = [of_json({**one, "action": "*"}) for one in faults]
+            self.theatre.ask("faults", faults)
 
     # --- living ------------------------------------------------------------------------------------------------------
 

@@ -168,6 +168,13 @@ _SENT: dict[str, Callable[[Request], Sent]] = {"aws": _sent_aws, "gcp": _sent_gc
 # --- building a stage -------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class AwsHere(AwsGround):
+    """AWS whose lab is in this process."""
+
+    shim: Shim = field(default_factory=Shim)
+
+
 Wrap = Callable[[App], App]
 """Stands between the SDKs and a lab."""
 
@@ -188,7 +195,7 @@ def _open(name: str, folder: Path, loop: Loop, wrap: Wrap) -> Ground:
     return ground
 
 
-def _aws(folder: Path, loop: Loop, wrap: Wrap) -> AwsGround:
+def _aws(folder: Path, loop: Loop, wrap: Wrap) -> AwsHere:
     corrections.install()
     shim = Shim()
     control = Control(shim, Sites(folder, {}), "token", "empty", 1, lambda: None)
@@ -198,9 +205,8 @@ def _aws(folder: Path, loop: Loop, wrap: Wrap) -> AwsGround:
     inner: App = wrap(shim.answer)
     loop.serve(url, lambda request: control.answer(request) if request.path.startswith("/_lab/") else inner(request))
     lab = server.Lab(server._state(shim, url, "token", server.Wanted()), ControlClient(url, "token"), folder)
-    ground = AwsGround(lab)
+    ground = AwsHere(lab, shim=shim)
     ground.stack.callback(listening.server_close)
-    setattr(ground, "shim", shim)  # noqa: B010 (for what only a lab in this process can be asked)
     return ground
 
 

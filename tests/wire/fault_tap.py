@@ -6,19 +6,18 @@ The n-th call of a run is the same call every time (see `fault_inline`), so that
 from __future__ import annotations
 
 import os
-import pickle
-import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 from cloudsync.lab.http import Answer, Cut, Request
 from tests.oracle.four_ground import Json
-from tests.wire.fault_loop import App, Unanswered
+from tests.wire.fault_loop import App, UnansweredError
 from tests.wire.fault_stage import Sent, sent
 
 
@@ -211,10 +210,10 @@ class Tap:
             case Kind.RESET_BEFORE:
                 return Answer(0, b"", cut=Cut.RESET)
             case Kind.TIMEOUT_BEFORE:
-                raise Unanswered
+                raise UnansweredError
             case Kind.LATE:
                 self.late.append((self.number + LATE_AFTER, app, request, call))
-                raise Unanswered
+                raise UnansweredError
             case Kind.BAD_GATEWAY:
                 return Answer(502, _HTML % b"502 Bad Gateway", _TEXT)
             case Kind.LOGIN_PAGE:
@@ -237,7 +236,7 @@ class Tap:
             case Kind.RESET_AFTER:
                 return Answer(0, b"", cut=Cut.RESET)
             case Kind.TIMEOUT_AFTER:
-                raise Unanswered
+                raise UnansweredError
             case Kind.BAD_GATEWAY_AFTER:
                 return Answer(502, _HTML % b"502 Bad Gateway", _TEXT)
             case Kind.CUT_SHORT:
@@ -305,23 +304,21 @@ class _Past:
     """The world as it was before a write, kept by a process of its own that answers reads from it."""
 
     def __init__(self, app: App) -> None:
-        self._ours, theirs = socket.socketpair()
+        self._ours, theirs = Pipe()
         self._pid = os.fork()
         if self._pid == 0:
             _close_all_but(theirs.fileno())  # locks and files of the product are not ours to hold
-            with suppress(BaseException), theirs.makefile("rwb") as line:
+            try:
                 while True:
-                    pickle.dump(app(pickle.load(line)), line)  # noqa: S301 (between this process and its own child)
-                    line.flush()
-            os._exit(0)
+                    theirs.send(app(theirs.recv()))
+            finally:
+                os._exit(0)
         theirs.close()
 
     def ask(self, request: Request) -> Answer:
         """Let the past answer."""
-        with self._ours.makefile("rwb") as line:
-            pickle.dump(request, line)
-            line.flush()
-            answer = pickle.load(line)  # noqa: S301 (from our own child)
+        self._ours.send(request)
+        answer = self._ours.recv()
         assert isinstance(answer, Answer)
         return answer
 
