@@ -168,6 +168,12 @@ def test_who_is_in_no_inventory_or_of_whom_nothing_is_wanted_has_no_drift() -> N
     assert len(find(scene({stranger: BOTH_WAYS, DB: Access(A), WEB: Access(B)}, {DB: exactly(NOTHING), WEB: exactly(NOTHING)}))) == 2
 
 
+def test_points_that_let_the_same_through_are_still_held_to_what_each_of_them_should() -> None:
+    shared = Access(A)
+    found = find(scene({DB: shared, WEB: shared, SEND: shared}, {DB: exactly(Access(A)), WEB: exactly(NOTHING)}, would={SEND: Access(A)}))
+    assert [(one.labels.text(), one.kind) for one in found] == [("role=web", Kind.EXCESS)]
+
+
 def test_real_differences_come_first_then_the_worst_then_by_kind_labels_and_direction() -> None:
     wide = Access(PacketSet.of(ANYWHERE, SSH))
     access = {WEB: Access(B, B), DB: wide, DB2: Access(A), SEND: Access(A)}

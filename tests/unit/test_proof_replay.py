@@ -233,6 +233,16 @@ def test_a_stage_in_which_nobody_of_the_way_moves_is_as_the_one_before() -> None
     assert [one.stage for one in replay_whole({**tracks(), "c": other}, exposed, [ACROSS]).violations] == ["stage 0", "stage 2"]
 
 
+def test_of_points_that_change_alike_the_one_that_meets_the_flow_is_named() -> None:
+    other = PointId("o")
+    both_leave = replace(LEAVES, points=(other, P), addresses=SOURCE_AT | AddressSet.of("10.0.0.77"))
+    known = tracks()
+    known["a"] = replace(known["a"], places={other: Place(AddressSet.of("10.0.0.77")), P: Place(SOURCE_AT)}, _tables=[], _seen={})
+    course = stages((Leg("b", 0, 3),), (Leg("a", 0, 3),))
+    found_ = replay_whole(known, course, [replace(ACROSS, path=(both_leave, ENTERS), closing=both_leave)])
+    assert {one.stops[0] for one in found_.violations} == {Stop("a", P, "outbound")}
+
+
 def test_a_replay_tells_twenty_violations_at_most() -> None:
     result = replay_whole(tracks(), stages((Leg("b", 0, 3),), (Leg("a", 0, 3),)), [ACROSS] * 30)
     assert len(result.violations) == SHOWN == 20
@@ -269,6 +279,12 @@ def test_a_certificate_asks_everything_or_ours_alone_and_holds_what_it_says() ->
     excess = certify(Decoded(everything, ours), all_of_it, Beyond(), reached=True)
     assert [(one.point, one.kind) for one in excess.differences] == [(P, "excess")]
     assert not certify(Decoded(everything, ours), asked, Beyond(), reached=False).holds
+
+
+def test_what_must_pass_but_may_not_is_told_although_it_passes() -> None:
+    want = Wanted(Access(some(1, 2)), Access(some(1)), ours_only=False)
+    result = certify(Decoded({P: Access(some(1, 2))}, {}), {P: want}, Beyond(), reached=True)
+    assert [(one.kind, one.packet.text()) for one in result.differences] == [("excess", "192.0.2.1 tcp/2")]
 
 
 def test_equal_points_are_compared_once_and_told_each() -> None:
