@@ -12,9 +12,11 @@ from tests.seeded import (
     in_shields,
     in_store,
     in_terraform,
+    in_verify,
 )
 
 DEFECTS = (
     *(*in_guards.DEFECTS, *in_planner.DEFECTS, *in_apply.DEFECTS, *in_adapter.DEFECTS, *in_policy.DEFECTS),
     *(*in_platforms.DEFECTS, *in_service.DEFECTS, *in_store.DEFECTS, *in_terraform.DEFECTS, *in_shields.DEFECTS, *in_course.DEFECTS),
+    *in_verify.DEFECTS,
 )
