@@ -6,6 +6,7 @@ import argparse
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -165,6 +166,8 @@ def entry() -> NoReturn:
     Both cost a run with nothing to do a third of its time (decision 013). Everything durable was closed by its own `with`.
     """
     gc.disable()
+    if not sys.warnoptions:  # what a library tells its programmers is not for whoever uses a program
+        warnings.simplefilter("ignore")
     try:
         code = main()
     except SystemExit as leaving:
