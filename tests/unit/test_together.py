@@ -149,7 +149,7 @@ METHODS = (CourseMethod.ORDER, CourseMethod.SHIELD, CourseMethod.MEET)
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_course_arrives_and_every_real_state_keeps_the_promises(method: CourseMethod, tmp_path: Path) -> None:
-    for number, seed in enumerate(of_method(method, 2)):
+    for number, seed in enumerate(of_method(method, budget(1, 3, 3))):
         one = estate(seed, tmp_path / str(number))
         results = one.run()
         assert {result.status for result in results.values()} == {ApplyStatus.DONE}
@@ -184,7 +184,7 @@ def test_a_refused_write_anywhere_stops_the_component_and_the_next_run_finishes(
 
 def _boundaries(reference: Estate) -> range:
     """Return the writes at which something happens: every one of them at night."""
-    step = budget(5, 1, 1)
+    step = budget(8, 1, 1)
     return range(step // 2 + 1, reference.writes + 1, step)
 
 
