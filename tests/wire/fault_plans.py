@@ -199,8 +199,10 @@ class Life:
         if shape == self.shape:
             return False
         self.shape, self.states = shape, self.states + 1
-        if call.op:
-            self.effects[call.op] += 1
+        # What an operation does shows when it is looked at; by then it is that of the write before.
+        op = call.op or next((one.op for one in reversed(self.tap.calls) if one.op), 0)
+        if call is not _LATER:
+            self.effects[op] += 1
         if not self.record.end:
             self.worlds.append((shape, self.world()))
             return True
