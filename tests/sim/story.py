@@ -143,7 +143,16 @@ class Story:
         world.look()
         before = dict(world.masks)
         world.clock.advance(EVERY_S)
+        store = self.rng.random()
+        world.pages = self.rng.randint(1, 12) if store < 0.08 else 0
+        if store > 0.95 and world.copies and world.told() > world.copied:
+            self._backup()
         ran = world.run()
+        if world.pages:
+            world.note(f"the disk was full after {world.pages} pages")
+        world.pages = 0
+        if self.rng.random() < 0.3:
+            world.copy_store()
         if broken is not None:
             self._after_wrong_reading(broken, before, ran)
         if world.guards != guards:
@@ -157,6 +166,18 @@ class Story:
             self.calm = 0
         else:
             self._rested(ran)
+
+    def _backup(self) -> None:
+        """Let a run be made with an old copy of the store: it must write nothing."""
+        world = self.world
+
+        def once() -> None:
+            ran = world.run(verify=False)
+            if ran is not None or any(world.writes().values()):
+                world.blame(f"I11: a run with a store from before wrote {world.writes()}")
+
+        world.old_store(once)
+        world.counts["runs with an old store"] += 1
 
     def _settled(self, broken: Wire) -> None:
         """Let the world come to rest before a reading goes wrong, so that whatever is lost then was lost by that; not always."""

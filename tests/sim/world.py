@@ -23,6 +23,10 @@ from cloudsync.guard.values import Approval
 from cloudsync.model.errors import CloudsyncError
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import OpState
+from cloudsync.store import state as store
+from cloudsync.store.database import Database
+from cloudsync.store.place import Place
+from cloudsync.store.sqlite import SqliteDatabase
 from cloudsync.store.state import State
 from cloudsync.testing.clock import SimulatedClock
 from tests.sim.draft import Written
@@ -78,6 +82,11 @@ class World:
     guards: str = LOOSE
     draft: Written | None = None
     saved: Path | None = None
+    copies: dict[Path, bytes] = field(default_factory=dict)
+    """A backup of the database, and how long the audit trail was then."""
+    copied: int = 0
+    pages: int = 0
+    """By how many pages the store may still grow: then the disk is full. 0: no limit."""
     sent: dict[str, int] = field(default_factory=dict)
 
     # --- what stands there ---
@@ -211,7 +220,8 @@ class World:
         self.counts["runs"] += 1
         before, masks = self.counts["violations"], dict(self.masks)
         try:
-            ran = reconcile(self.root, (), start, lambda *_: None)
+            with self.disk():
+                ran = reconcile(self.root, (), start, lambda *_: None)
             self.locked_out(ran, masks)
         except CrashError:
             self.counts["crashes"] += 1
@@ -220,6 +230,7 @@ class World:
         except CloudsyncError as error:
             self.note(f"stopped: {error}")
             self.counts["stopped"] += 1
+            self.said_first()
             return None
         finally:
             self.moments.clear()
@@ -264,6 +275,57 @@ class World:
         return done
 
     # --- the store ---
+
+    @contextmanager
+    def disk(self) -> Iterator[None]:
+        """Let the disk be as full as it is to be."""
+        real = store.open_database
+
+        def opened(place: Place) -> Database:
+            found = real(place)
+            if self.pages and isinstance(found, SqliteDatabase):
+                (row,) = found.rows("SELECT page_count FROM pragma_page_count")
+                found.limit_pages(int(row["page_count"]) + self.pages)
+            return found
+
+        store.open_database = opened
+        try:
+            yield
+        finally:
+            store.open_database = real
+
+    def said_first(self) -> None:
+        """Look whether every write that left the process in a run that was stopped stands in the journal: I10."""
+        assert self.loaded is not None
+        with State(where(self.root, self.loaded.settings), self.clock) as state:
+            told = {(op.op.target, op.op.step.key) for op, _ in state.journal.ops()}
+        unsaid = [(name, key) for name, wire in self.wires.items() for key, _ in wire.sent[self.sent[name] :] if (name, key) not in told]
+        if unsaid:
+            self.blame(f"I10: sent without a word in the journal: {unsaid[:3]}")
+
+    def old_store(self, run: Callable[[], None]) -> None:
+        """Let somebody put an old copy of the database in the store's place for the time of a run."""
+        files = [path for path in self.state.iterdir() if path.suffix == ".db"]
+        newest = {path: path.read_bytes() for path in files}
+        for path, content in self.copies.items():
+            path.write_bytes(content)
+        try:
+            run()
+        finally:
+            for path, content in newest.items():
+                path.write_bytes(content)
+            for path in self.state.iterdir():
+                if path.name.endswith(("-wal", "-shm")):
+                    path.unlink()
+
+    def told(self) -> int:
+        """Return how long the audit trail is."""
+        return sum(path.read_bytes().count(b"\n") for path in self.state.iterdir() if path.suffix == ".jsonl")
+
+    def copy_store(self) -> None:
+        """Keep a copy of the database, as a backup does."""
+        self.copied = self.told()
+        self.copies = {path: path.read_bytes() for path in self.state.iterdir() if path.suffix == ".db"}
 
     @property
     def state(self) -> Path:
