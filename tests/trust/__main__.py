@@ -83,6 +83,7 @@ def _run(part: Part, size: Budget, seed: int) -> Result | None:
     file = LOGS / f"{part.name}.figures"
     file.unlink(missing_ok=True)
     environment = {**os.environ, "CLOUDSYNC_TRUST": size.value, figures.FILE: str(file), SEED: str(seed), "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"  # this checkout, whatever is installed
     commit, started = results.commit(), time.monotonic()
     outcome, cpu_s = _outcome(part, words, environment, part.patience_s(size))
     seconds = time.monotonic() - started
