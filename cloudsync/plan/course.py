@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, permutations
 
-from cloudsync.adapter import Access, Adapter, Method, Phase, Step, Table, Whose
+from cloudsync.adapter import Access, Adapter, Method, Phase, Table, Whose
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
 from cloudsync.model.workload import PointId
@@ -21,6 +21,7 @@ from cloudsync.plan.order import Order
 from cloudsync.plan.peaks import of_order, over
 from cloudsync.plan.shield import CHOICES, Wanted, shielded, wish
 from cloudsync.plan.values import NO_GAP, Component, CourseMethod, Gap, Witness
+from cloudsync.proof.certificate import final_table
 from cloudsync.proof.flows import SHUT, Crossing, Ground, Place, crossings
 from cloudsync.proof.replay import replay
 from cloudsync.proof.values import Leg, PathReplay, Stage, Stop
@@ -274,7 +275,8 @@ class _Chart:
             ways.append(self._held_back(site))
         for phases in ways:
             at = waist(site.adapter, built.actual, built.final, phases) if phases else None
-            if at is not None and (phases == built.plan.phases or replay(site.adapter, built.actual, built.final, phases).safe):
+            own = phases == built.plan.phases
+            if at is not None and (own or (_arrives(site, phases) and replay(site.adapter, built.actual, built.final, phases).safe)):
                 return _Split(phases, at)
         return None
 
@@ -324,7 +326,7 @@ class _Chart:
         for method in order.stepped(site.adapter):
             for phases in broken_steps(site.adapter, built.actual, site.adapter.steps(built.actual, built.final, method)):
                 at = waist(site.adapter, built.actual, built.final, phases)
-                if at is not None and site.adapter.simulate(built.actual, *_all(phases)) == built.final:
+                if at is not None and _arrives(site, phases):
                     found.append((cut(site.adapter, built.actual, built.final, phases), _Split(phases, at)))
         return min(found, key=lambda one: (one[0].packets, one[0].points, one[0].steps)) if found else None
 
@@ -335,7 +337,7 @@ class _Chart:
         for site in self.sites:
             phases = one.phases[site.name]
             if phases != site.built.plan.phases:
-                if site.adapter.simulate(site.built.actual, *_all(phases)) != site.built.final:
+                if not _arrives(site, phases):
                     return None
                 if not replay(site.adapter, site.built.actual, site.built.final, phases).safe:
                     return None
@@ -380,8 +382,9 @@ def _name(method: CourseMethod) -> str:
     return "meet" if method is CourseMethod.GAP else method.value
 
 
-def _all(phases: Iterable[Phase]) -> list[Step]:
-    return [step for phase in phases for step in phase.steps]
+def _arrives(site: Site, phases: Iterable[Phase]) -> bool:
+    """Tell whether steps lead exactly to the table that was certified."""
+    return bool(final_table(site.adapter, site.built.actual, phases) == site.built.final)
 
 
 def _more(old: Access, new: Access) -> Access:
