@@ -21,7 +21,7 @@ def promises(results: dict[str, Result]) -> str:
     for promise in PROMISES:
         mine = of_promise(promise, figures)
         ran = [result for result in results.values() if _belongs(result, promise)]
-        where = ", ".join(sorted({f"{one.budget}, {one.date[:10]}, {_short(one.commit)}" for one in ran}))
+        where = "; ".join(sorted({f"{one.budget}, {one.date[:10]}, {_short(one.commit)}" for one in ran}))
         said = "ran, and measured nothing" if ran and not mine and not _failed(ran) else verdict(promise, mine, _failed(ran))
         words = (promise.name, promise.promised, told(promise, mine) or "-", said, where or "-")
         rows.append("| " + " | ".join(words) + " |")
