@@ -21,6 +21,8 @@ import pytest
 
 import cloudsync
 from cloudsync.lab.http import Answer, Request
+from cloudsync.plan.journal import Op, OpState
+from cloudsync.store.journal import JournalTable
 from tests.trust.budget import budget
 from tests.trust.figures import record
 from tests.wire import fault_plans
@@ -132,3 +134,26 @@ def test_killed_at_any_bytecode_the_next_run_arrives(tmp_path: Path, name: str) 
         figures = {"points": len(points), "bytecodes": total, "not_converged": late, "audit_gaps": gaps, "violations": len(wrong)}
         record(f"T4 {name}", figures)
         assert not wrong, dict(list(wrong.items())[:5])
+
+
+def test_a_journal_that_is_written_after_the_call_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies between a call and its line in the journal leaves a gap; the campaign must see it."""
+    tap = Tap("azure")
+    with theatre("azure", tmp_path, tap.wrap) as opened:
+        campaign = fault_plans.prepare(opened, tap, opened.stage(SEED, machines=4))
+        _, total = die(campaign, 0)
+        intend, settle = JournalTable.intend, JournalTable.settle
+        waiting: list[Op] = []
+
+        def later(_self: JournalTable, op: Op) -> int:
+            waiting.append(op)
+            return 0
+
+        def now(self: JournalTable, op_id: int, state: OpState, reason: str = "") -> None:
+            settle(self, intend(self, waiting.pop()) if waiting else op_id, state, reason)
+
+        monkeypatch.setattr(JournalTable, "intend", later)
+        monkeypatch.setattr(JournalTable, "settle", now)
+        found, _ = die(campaign, total * 3 // 4)
+        assert any("was sent with 0 open intents" in one for one in found.wrong), found.wrong
+        record("T4 controls", {"controls": 1})
