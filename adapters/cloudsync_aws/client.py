@@ -21,8 +21,9 @@ from botocore.session import Session
 
 from cloudsync.adapter import Clock
 from cloudsync.model.errors import AdapterError
+from cloudsync.pacing import pacing
 from cloudsync_aws.limits import AUTH_CODES, PAGE_SIZE, PAGES_MAX, READ_CALLS, THROTTLED_CODES, WRITE_CALLS
-from cloudsync_aws.pacing import Pacer, shared
+from cloudsync_aws.pacing import limit
 from cloudsync_aws.parse import Raw
 from cloudsync_aws.settings import AwsSettings, endpoint_allowed
 
@@ -112,8 +113,8 @@ class Client:
 
     def _send(self, region: str, method: str, action: str, arguments: dict[str, Any]) -> Raw:
         scope = self.settings.scope(region)
-        pacer = self._pacer(region)
-        pacer.take(action, self.settings.pace)
+        drawn = limit(self.settings, region, action)
+        pacing(self.clock).take(drawn)
         try:
             answer: Raw = getattr(self._client(_SERVICES.get(method, "ec2"), region), method)(**arguments)
         except AdapterError:
@@ -121,12 +122,9 @@ class Client:
         except Exception as error:  # the SDK raises plain Exceptions too (an answer cut short)
             failure = _meaning(scope, action, error)
             if failure.throttled:
-                pacer.drain(action, self.settings.pace)
+                pacing(self.clock).throttled(drawn)
             raise failure from error
         return answer
-
-    def _pacer(self, region: str) -> Pacer:
-        return shared(self.clock, self.settings.endpoint, self.settings.account, region)
 
     def _client(self, service: str, region: str) -> Sdk:
         with self._lock:  # the SDK makes one client at a time; each of them may then be used by all threads

@@ -6,9 +6,9 @@ Sources: the EC2 user guide (quotas, request throttling, prefix list weights) an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from cloudsync.adapter import Capabilities, Permission
+from cloudsync.model.bucket import Bucket
 
 CAPABILITIES = Capabilities(
     platform="aws",
@@ -22,14 +22,6 @@ CAPABILITIES = Capabilities(
         "the instance metadata service: no security group is known to filter it",
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A token bucket: `size` calls at once, `refill` calls a second after that."""
-
-    size: float
-    refill: float
 
 
 READ_BUCKET = Bucket(100, 20)

@@ -27,8 +27,9 @@ from azure.mgmt.network import NetworkManagementClient
 
 from cloudsync.adapter import Clock
 from cloudsync.model.errors import AdapterError
-from cloudsync_azure.limits import BUSY_CODES, PAGES_MAX, WRITES_LEFT_MIN
-from cloudsync_azure.pacing import Pacer, shared
+from cloudsync.pacing import pacing
+from cloudsync_azure.limits import BUSY_CODES, LEFT_MIN, PAGES_MAX
+from cloudsync_azure.pacing import limit
 from cloudsync_azure.parse import Raw, canonical
 from cloudsync_azure.settings import PUBLIC, AzureSettings, on_loopback
 
@@ -41,6 +42,8 @@ LOG_TIMEOUT_S = 20
 POLL_FIRST_S, POLL_MOST_S, LAB_POLL_S = 2.0, 16.0, 0.05
 """Between two looks at an operation without a Retry-After, growing; the simulated one on this machine takes no time."""
 METHODS = frozenset({"GET", "PUT", "DELETE"})
+_COUNTED = {"GET": "reads", "DELETE": "deletes"}
+_GLOBALLY = "x-ms-ratelimit-remaining-subscription-global-"
 Sdk = Any
 """An object of the SDK, which publishes no types."""
 
@@ -71,6 +74,12 @@ class Answer:
         """Seconds that Retry-After asks for."""
         text = self.headers.get("retry-after", "")
         return min(float(text), RETRY_AFTER_MOST_S) if text.isdecimal() else None
+
+    def left(self, method: str) -> int | None:
+        """Return how many more calls of a method Resource Manager says it will take just now; None where it does not say."""
+        kind = _COUNTED.get(method, "writes")
+        said = [self.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", ""), self.headers.get(_GLOBALLY + kind, "")]
+        return min((int(text) for text in said if text.isdecimal()), default=None)
 
 
 class HostPin(SansIOHTTPPolicy[Any, Any]):
@@ -204,8 +213,8 @@ class Client:
 
     def _sent(self, request: Sdk, read_timeout: float) -> Answer:
         writes, call = request.method != "GET", f"{request.method} {urlsplit(request.url).path}"
-        pacer = self._pacer()
-        pacer.take(write=writes, pace=self.settings.pace)
+        drawn, pacer = limit(self.settings, write=writes), pacing(self.clock)
+        pacer.take(drawn)
         try:
             response = self._sdk()[0].send_request(request, read_timeout=read_timeout)
             response.read()
@@ -214,9 +223,11 @@ class Client:
             raise
         except Exception as error:  # whatever is no answer is a doubt
             raise self._meaning(call, error) from error
-        left = answer.headers.get("x-ms-ratelimit-remaining-subscription-writes", "")
-        if answer.status == 429 or (writes and left.isdecimal() and int(left) < WRITES_LEFT_MIN):
-            pacer.drain(write=writes, pace=self.settings.pace)
+        if answer.status == 429:
+            pacer.throttled(drawn, answer.wait_s or 0.0)
+        left = answer.left(request.method)
+        if left is not None:
+            pacer.left(drawn, left - LEFT_MIN)
         if answer.status >= 300:
             raise self._refused(call, answer)
         if answer.document is _GARBLED:
@@ -241,9 +252,6 @@ class Client:
         failure = CallFailedError(self.settings.scope, call, words, code=name if never else "", answered=never)
         failure.retryable = not never or isinstance(error, ServiceRequestError)
         return failure
-
-    def _pacer(self) -> Pacer:
-        return shared(self.clock, self.settings.base, self.settings.subscription)
 
     def _sdk(self) -> tuple[Sdk, Sdk]:
         with self._lock:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cloudsync.adapter import Capabilities, Method, Permission
 from cloudsync.model.address import AddressSet
+from cloudsync.model.bucket import Bucket
 
 ALWAYS_OPEN = ("168.63.129.16: load balancer probes, platform DNS and DHCP",)
 
@@ -70,18 +71,11 @@ class Quotas:
     """Over all rules of an NSG."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A token bucket: `size` calls at once, `refill` calls a second after that."""
-
-    size: float
-    refill: float
-
-
-READS, WRITES = Bucket(250, 33), Bucket(10, 3.3)
-"""Microsoft.Network itself: 10,000 reads and 1,000 writes in 5 minutes, which binds before Resource Manager's own buckets."""
-WRITES_LEFT_MIN = 10
-"""Below this many remaining writes (`x-ms-ratelimit-remaining-subscription-writes`) we slow down."""
+READS, WRITES = Bucket(250, 25), Bucket(10, 3.3)
+"""Reads: Resource Manager's bucket, which binds before the 10,000 in 5 minutes of Microsoft.Network itself. Writes: Network's 1,000 in
+5 minutes, deletions included, which bind before Resource Manager's 200 at once and 10 a second."""
+LEFT_MIN = 10
+"""So many of the calls that Resource Manager says are left (`x-ms-ratelimit-remaining-subscription-*`) we leave to others."""
 
 PAGES_MAX = 10_000
 

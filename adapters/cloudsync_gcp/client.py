@@ -27,9 +27,10 @@ from google.auth.transport.requests import AuthorizedSession
 
 from cloudsync.adapter import Clock
 from cloudsync.model.errors import AdapterError
+from cloudsync.pacing import pacing
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp.limits import LOOK, PAGE_SIZE, PAGES_MAX, THROTTLED
-from cloudsync_gcp.pacing import Pacer, shared
+from cloudsync_gcp.pacing import limit
 from cloudsync_gcp.parse import Raw, canonical
 from cloudsync_gcp.settings import GcpSettings, endpoint_allowed, simulated
 
@@ -155,7 +156,7 @@ class Client:
 
     def _json(self, project: str, call: str, method: str, url: str, *, timeout: tuple[int, int] = TIMEOUTS_S, **more: Sdk) -> Raw:
         session = self._reader()
-        self._pacer(project).take("read", self.settings.pace)
+        pacing(self.clock).take(limit(self.settings, project, write=False))
         try:
             answer = session.request(method, url, timeout=timeout, allow_redirects=False, **more)
             status = int(answer.status_code)
@@ -165,7 +166,10 @@ class Client:
         except Exception as error:
             raise _meaning(project, call, error) from error
         if status != 200 or not isinstance(body, dict) or "error" in body:
-            raise _refusal(project, call, status, body)
+            refusal = _refusal(project, call, status, body)
+            if refusal.throttled and url.startswith(self.host):
+                self._throttled(project, write=False)
+            raise refusal
         return body
 
     # --- writes ------------------------------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class Client:
     def write(self, request: wire.Request) -> None:
         """Send one writing call, exactly once, and wait for its operation. Raises CallFailedError."""
         call, writer = request.call, self._typed()
-        self._pacer(request.project).take("write", self.settings.pace)
+        pacing(self.clock).take(limit(self.settings, request.project, write=True))
         started = self.clock.monotonic()
         try:
             operation, waiting = writer.send(request, self._request_id(request), lambda: self._fingerprint(request))
@@ -182,7 +186,7 @@ class Client:
         except Exception as error:  # the SDK raises plain ones too: an answer cut short, or of somebody else
             failure = _meaning(request.project, call, error)
             if failure.throttled and failure.code not in ("resourceNotReady", "RESOURCE_NOT_READY"):
-                self.clock.sleep(self.jitter() + self._pacer(request.project).minute() if not simulated(self.settings.endpoint) else 0.0)
+                self._throttled(request.project, write=True)
             raise failure from error
         self._ended(request, operation, waiting, started)
 
@@ -223,8 +227,10 @@ class Client:
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
-    def _pacer(self, project: str) -> Pacer:
-        return shared(self.clock, self.settings.endpoint, project)
+    def _throttled(self, project: str, *, write: bool) -> None:
+        """Send no more calls of the kind until the next minute, when Google's windows begin anew."""
+        rest = 0.0 if simulated(self.settings.endpoint) else 60.0 - self.clock.now() % 60.0
+        pacing(self.clock).throttled(limit(self.settings, project, write=write), rest)
 
     def _identity(self) -> Sdk:
         with self._lock:

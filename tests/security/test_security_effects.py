@@ -20,7 +20,7 @@ from tests.tidy.test_tidy_code import dotted, imported
 SPEAKERS = frozenset({"adapters/cloudsync_f5/client.py", "adapters/cloudsync_gcp/client.py"})
 CLIENTS = frozenset(f"adapters/cloudsync_{name}/client.py" for name in ("aws", "azure", "f5", "gcp"))
 READERS = frozenset(f"adapters/cloudsync_{name}/read.py" for name in ("aws", "azure", "f5", "gcp"))
-PACERS = frozenset(f"adapters/cloudsync_{name}/pacing.py" for name in ("aws", "azure", "gcp"))
+PACERS = frozenset({"cloudsync/pacing.py"})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync_aws import ADAPTER, parse
 from cloudsync_aws.limits import BUCKETS, PERMISSIONS, READ_CALLS, WRITE_CALLS, aws_list_weight, bucket
-from cloudsync_aws.pacing import Pacer, shared
 from cloudsync_aws.roles import partition
 from cloudsync_aws.settings import AwsSettings
 from cloudsync_aws.table import Quotas, RuleKey
@@ -207,51 +206,6 @@ def test_aws_own_lists_weigh_what_aws_publishes() -> None:
     assert aws_list_weight("com.amazonaws.global.ipv6.cloudfront.origin-facing", 9) == 55
     assert aws_list_weight("com.amazonaws.us-east-1.vpc-lattice", 3) == 10
     assert aws_list_weight("com.amazonaws.us-east-1.something-new", 9) == 9
-
-
-# --- pacing ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Ticks:
-    at: float = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-
-def test_five_hundred_writes_take_the_time_that_the_bucket_gives() -> None:
-    clock = Ticks()
-    pacer = Pacer(clock)
-    for _ in range(500):
-        pacer.take("AuthorizeSecurityGroupIngress", 1.0)
-    assert clock.at == pytest.approx((500 - 50) / 5)
-    for _ in range(50):
-        pacer.take("RevokeSecurityGroupIngress", 1.0)
-    assert clock.at == pytest.approx((500 - 50) / 5), "each action has a bucket of its own"
-
-
-def test_a_drained_bucket_fills_again() -> None:
-    clock = Ticks()
-    pacer = Pacer(clock)
-    pacer.drain("DescribeVpcs", 1.0)
-    assert pacer.take("DescribeVpcs", 1.0) == pytest.approx(1 / 20)
-    clock.at += 3600
-    assert all(pacer.take("DescribeVpcs", 1.0) == 0 for _ in range(100))
-    assert pacer.take("DescribeVpcs", 1.0) > 0
-
-
-def test_buckets_are_shared_by_account_and_region() -> None:
-    clock = Ticks()
-    assert shared(clock, "", "1", "us-east-1") is shared(clock, "", "1", "us-east-1")
-    assert shared(clock, "", "1", "us-east-1") is not shared(clock, "", "2", "us-east-1")
-    assert shared(clock, "", "1", "us-east-1") is not shared(clock, "", "1", "eu-west-1")
 
 
 # --- parsing ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from cloudsync.model.mode import TargetMode
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync_azure import ADAPTER
 from cloudsync_azure.limits import PERMISSIONS
-from cloudsync_azure.pacing import Pacer
 from cloudsync_azure.payload import PUT_NSG, Request
 from cloudsync_azure.settings import AzureSettings, check
 from cloudsync_azure.write import whole_body
@@ -102,17 +101,6 @@ def test_the_role_holds_what_is_declared_and_the_reading_one_nothing_else() -> N
 
 def test_the_example_is_a_good_target() -> None:
     assert check(TargetSettings("az", "azure", TargetMode.OBSERVE, ADAPTER.example, Where("x"))) == ()
-
-
-def test_writes_are_paced_below_what_network_takes() -> None:
-    clock = SimulatedClock()
-    pacer = Pacer(clock)
-    start = clock.monotonic()
-    for _ in range(110):
-        pacer.take(write=True, pace=1.0)
-    assert 29 <= clock.monotonic() - start <= 31, "10 at once, then 3.3 a second"
-    pacer.drain(write=False, pace=1.0)
-    assert pacer.take(write=False, pace=1.0) > 0
 
 
 def test_a_whole_put_carries_over_what_is_not_ours() -> None:

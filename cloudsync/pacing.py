@@ -1,0 +1,124 @@
+"""Client-side token buckets of this process, so that the platforms' own never run dry: adapters wait here before each call. PUBLIC.
+
+All targets of a process that run on one clock and call one account share its buckets. Each call books the next free token when it asks,
+so the order of asking is the order of sending and no target can starve another; waiting happens outside of the lock. Where several
+processes share an account they may share the levels as well, through a `Ledger` that is kept elsewhere (`share`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cloudsync.adapter import Clock, Step
+from cloudsync.model.bucket import BucketKey, Level, Limit, limit_of
+
+
+class Ledger(Protocol):
+    """Where levels are kept. Each call is atomic, and time is the keeper's own. Bookings never fail: they are for later."""
+
+    def book(self, limit: Limit) -> float:
+        """Take a token, ahead of its time if need be (the level may go below zero); return the seconds until the call may be sent."""
+
+    def delay(self, limit: Limit) -> float:
+        """Return the seconds until a token is there, without taking it."""
+
+    def lower(self, limit: Limit, tokens: float) -> None:
+        """Leave at most so many tokens; below zero, nobody calls until they have been refilled."""
+
+
+@dataclass(slots=True)
+class Levels:
+    """The ledger of one process. Thread-safe."""
+
+    clock: Clock
+    _levels: dict[BucketKey, Level] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def book(self, limit: Limit) -> float:
+        """See `Ledger`."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._levels[limit.key], wait = self._level(limit, now).booked(limit.bucket, now)
+            return wait
+
+    def delay(self, limit: Limit) -> float:
+        """See `Ledger`."""
+        with self._lock:
+            now = self.clock.monotonic()
+            return self._level(limit, now).delay(limit.bucket, now)
+
+    def lower(self, limit: Limit, tokens: float) -> None:
+        """See `Ledger`."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._levels[limit.key] = self._level(limit, now).lowered(limit.bucket, now, tokens)
+
+    def _level(self, limit: Limit, now: float) -> Level:
+        return self._levels.get(limit.key, Level(limit.bucket.size, now))
+
+
+@dataclass(slots=True)
+class Pacing:
+    """Buckets on one clock, and how often the platforms said all the same that a call came too fast."""
+
+    clock: Clock
+    ledger: Ledger
+    _throttled: Counter[BucketKey] = field(default_factory=Counter)
+
+    def take(self, limit: Limit) -> float:
+        """Wait until one call may be sent; return the seconds waited."""
+        wait = self.ledger.book(limit)
+        if wait > 0:
+            self.clock.sleep(wait)
+        return wait
+
+    def throttled(self, limit: Limit, wait_s: float = 0.0) -> None:
+        """Empty a bucket, and for `wait_s` leave it empty: the platform has refused a call as too fast. It is counted."""
+        self._throttled[limit.key] += 1
+        self.ledger.lower(limit, -wait_s * limit.bucket.refill)
+
+    def left(self, limit: Limit, tokens: float) -> None:
+        """Note how many calls the platform says are left."""
+        self.ledger.lower(limit, tokens)
+
+    def throttles(self) -> Mapping[BucketKey, int]:
+        """Return how often each bucket turned out to be empty at the platform."""
+        return dict(self._throttled)
+
+
+_PACINGS: dict[int, Pacing] = {}
+_SHARED: list[Ledger] = []
+_LOCK = threading.Lock()
+
+
+def pacing(clock: Clock) -> Pacing:
+    """Return the process's buckets on a clock."""
+    with _LOCK:
+        # The pacing holds the clock, so its id is not given to another one meanwhile.
+        known = _PACINGS.get(id(clock))
+        if known is None:
+            known = _PACINGS[id(clock)] = Pacing(clock, _SHARED[-1] if _SHARED else Levels(clock))
+        return known
+
+
+def share(ledger: Ledger | None) -> None:
+    """Keep all levels in a ledger that other processes use too; with None, in this process again."""
+    with _LOCK:
+        _SHARED[:] = [] if ledger is None else [ledger]
+        for known in _PACINGS.values():
+            known.ledger = Levels(known.clock) if ledger is None else ledger
+
+
+def delay(clock: Clock, adapter: object, step: Step) -> float:
+    """Return the seconds until a step's call may be sent under its limit: to be waited while nothing is promised yet."""
+    limit = limit_of(adapter, step)
+    return 0.0 if limit is None else pacing(clock).ledger.delay(limit)
+
+
+def limits(adapter: object, steps: Iterable[Step]) -> tuple[Limit | None, ...]:
+    """Return the limits of some steps."""
+    return tuple(limit_of(adapter, step) for step in steps)
