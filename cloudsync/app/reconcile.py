@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from cloudsync import logs
 from cloudsync.app import session
 from cloudsync.app.grades import converged, graded
 from cloudsync.app.repository import Loaded
-from cloudsync.app.session import Session, Start
+from cloudsync.app.session import Found, Session, Start
 from cloudsync.app.story import tell
 from cloudsync.model.errors import CloudsyncError
 from cloudsync.model.exits import Exit
@@ -42,22 +43,43 @@ class Ran:
     seconds: float
 
 
-def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, alarms: Iterable[Trouble] = ()) -> Ran:
-    """Make one run. Raises InputError before anything is contacted, RefusedError and BusyError before anything is written.
+Check = Callable[[Session, Found], None]
+"""A last look at what is planned, before anything is written; raises what keeps the run from writing."""
 
-    `alarms`: what else people have to be told, whatever the run finds.
-    """
-    with session.begin(root, names, replace(how, verb="reconcile", writer=True)) as run, logs.running(run.run_id):
+
+def _fine(_run: Session, _found: Found) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a run has to do beside its own matters. `alarms`: what else people have to be told, whatever it finds."""
+
+    alarms: tuple[Trouble, ...] = ()
+    check: Check = _fine
+    guard: Callable[[Session], AbstractContextManager[object]] = nullcontext
+    """What has to be around everything between the lease and its end."""
+
+
+NOTHING = Beside()
+
+
+def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, beside: Beside = NOTHING) -> Ran:
+    """Make one run. Raises InputError before anything is contacted, RefusedError and BusyError before anything is written."""
+    how = replace(how, verb="reconcile", writer=True)
+    with session.begin(root, names, how) as run, logs.running(run.run_id), beside.guard(run):
         began = run.clock.monotonic()
         run.recover()
-        alarms = (*alarms, *_untold(run))
+        alarms = (*beside.alarms, *_untold(run))
         found = run.plan("reconcile")
+        beside.check(run, found)
         code, report = graded(run.apply(found), converged)
         run.finish(code, report)
         story = tell(run, found, report)
         story = replace(story, troubles=(*story.troubles, *alarms))
         if _writes(report):
-            run.state.records.keep(TOLD, run.run_id)
+            for name in _told_at(run):
+                run.state.records.keep(name, run.run_id)
         loaded = run.loaded
         ran = Ran(code, report, story, run.clock.monotonic() - began)
         for level, event, fields in lines(ran):
@@ -69,8 +91,12 @@ def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, al
 
 def _untold(run: Session) -> Iterator[Trouble]:
     """Yield what has to be said when the last run that wrote was cut before it could tell: what it put right is not there to be found."""
-    last = next((one for one in run.state.records.runs(RUNS_BACK) if one.verb == "reconcile" and one.id != run.run_id), None)
-    if last is None or run.state.records.note(TOLD) == last.id:
+    if run.state.lease.partial:  # others are at work at other targets; what counts is who was before us at ours
+        earlier = [one for name in run.state.lease.before for one in run.state.records.runs(1, prefix=name)]
+    else:
+        earlier = list(run.state.records.runs(RUNS_BACK))
+    last = next((one for one in earlier if one.verb == "reconcile" and one.id != run.run_id), None)
+    if last is None or any(run.state.records.note(name) == last.id for name in (TOLD, *_told_at(run))):
         return
     if last.summary and not any(one.get("writes") for one in last.summary.values()):
         return  # the ordinary case; only a run that was killed has no summary
@@ -80,6 +106,13 @@ def _untold(run: Session) -> Iterator[Trouble]:
         why = f"run {last.id} was cut after {writes}, before it could tell of them"
         title, advice = "a run was cut before it could tell what it did", f"look at what it did: cloudsync history {last.id}"
         yield Trouble("runs", "failed", why, last.started, title=title, advice=advice)
+
+
+def _told_at(run: Session) -> tuple[str, ...]:
+    """Return the notes for the run that wrote and told last: one for everything, or one for each target of a run beside others."""
+    if not run.state.lease.partial:
+        return (TOLD,)
+    return tuple(f"{TOLD}/{target.name}" for target in run.targets)
 
 
 def _writes(report: RunReport) -> int:

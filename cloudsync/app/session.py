@@ -37,6 +37,7 @@ from cloudsync.plan.document import load as load_plan
 from cloudsync.plan.document import plan_digest, target_digest
 from cloudsync.plan.values import Component, Plan
 from cloudsync.report.values import Applied, LabelNote, RunReport, TargetReport
+from cloudsync.store.lease import PART_LIFE_S, Claim
 from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
 from cloudsync.store.state import State
 
@@ -418,6 +419,8 @@ class Start:
     stop: Stop = _never
     release: Release = _nobody
     through: bool = False
+    beside: bool = False
+    """Others may write at the other targets meanwhile: a worker's run. Where the state is a file nobody may."""
 
 
 @contextmanager
@@ -438,7 +441,8 @@ def begin(root: Path, names: Iterable[str], how: Start) -> Iterator[Session]:
     check_clock(clock.now())
     run_id = f"{int(clock.now()):x}-{secrets.token_hex(3)}"
     place = ledger.where(root, loaded.settings)
-    with State(place, clock, writer=run_id if how.writer else "", through=how.through) as state:
+    claim = Claim(run_id, tuple(one.name for one in targets), PART_LIFE_S) if how.beside else Claim(run_id)
+    with State(place, clock, writer=claim if how.writer else "", through=how.through) as state:
         session = Session(loaded, state, targets, clock, run_id, how.progress, how.stop, how.release, how.through)
         if not how.writer:
             yield session
@@ -460,6 +464,8 @@ def _code_of(error: BaseException) -> int:
     match error:
         case InputError():
             return 3
+        case BusyError():
+            return 75
         case RefusedError():
             return 4
         case AdapterError() | KeyboardInterrupt():

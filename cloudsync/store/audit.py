@@ -5,6 +5,7 @@ Whoever edits a line breaks every later one; whoever cuts the end off is found o
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable
@@ -81,14 +82,16 @@ class AuditTrail:
     def sync(self) -> None:
         """Append to the mirror what it lacks. Raises RefusedError PRE-STATE when the state is older than the mirror (an old copy)."""
         make_private(self.mirror)
-        number, text = _last_line(self.mirror, self._database.advice)
-        row = self._database.row("SELECT line FROM audit WHERE n = ?", number)
-        if number and (row is None or row["line"] != text):
-            message = f"{self.mirror.name} knows {number} events, the state does not: it went backwards"
-            raise RefusedError("PRE-STATE", message, self._database.advice)
-        missing = self._database.rows("SELECT line FROM audit WHERE n > ? ORDER BY n", number)
-        if missing:
-            with self.mirror.open("a", encoding="utf-8") as file:
+        with self.mirror.open("a", encoding="utf-8") as file:
+            # Runs at other targets may be made on this machine at the same time; the lock goes with the file.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            number, text = _last_line(self.mirror, self._database.advice)
+            row = self._database.row("SELECT line FROM audit WHERE n = ?", number)
+            if number and (row is None or row["line"] != text):
+                message = f"{self.mirror.name} knows {number} events, the state does not: it went backwards"
+                raise RefusedError("PRE-STATE", message, self._database.advice)
+            missing = self._database.rows("SELECT line FROM audit WHERE n > ? ORDER BY n", number)
+            if missing:
                 file.writelines(row["line"] + "\n" for row in missing)
                 file.flush()
                 os.fsync(file.fileno())

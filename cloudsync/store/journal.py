@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 
 from cloudsync.adapter import Clock, Step
@@ -13,6 +14,7 @@ from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
 from cloudsync.store.database import Database, Row, Transaction
+from cloudsync.store.lease import WHOLE, part_name
 
 _OPEN = (OpState.INTENT, OpState.UNKNOWN)
 
@@ -26,7 +28,7 @@ class JournalTable:
     def intend(self, op: Op) -> int:
         """Make an op durable. Raises RefusedError when a newer writer exists (the intent itself is fenced) or the disk says no."""
         with self._database.transaction() as connection:
-            _fence(connection, op.generation)
+            _fence(connection, _Claim(op.target, op.generation))
             op_id = connection.insert(
                 "INSERT INTO op (run, generation, target, digest, number, attempt, step, at, deadline, state)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')",
@@ -83,7 +85,7 @@ class JournalTable:
     def adopt(self, target: str, adoptions: Iterable[Adoption], writer: Writer) -> None:
         """Make adoption records durable; a point that has a record keeps its first one. Raises RefusedError when a newer writer exists."""
         with self._database.transaction() as connection:
-            _fence(connection, writer.generation)
+            _fence(connection, _Claim(target, writer.generation))
             for adoption in adoptions:
                 document = canonical(to_json(adoption))
                 added = connection.execute(
@@ -101,11 +103,20 @@ class JournalTable:
         return f"{row['because']} ({row['who']})" if row else ""
 
 
-def _fence(connection: Transaction, generation: int) -> None:
-    row = connection.execute("SELECT generation FROM lease WHERE name = 'writer'").fetchone()
-    if row is None or row["generation"] != generation:
-        newest = row["generation"] if row else 0
-        raise RefusedError("PRE-LOCK", f"a newer writer took over: generation {newest}, we are {generation}")
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A target that somebody is about to write to, and by which generation."""
+
+    target: str
+    generation: int
+
+
+def _fence(connection: Transaction, claim: _Claim) -> None:
+    query = "SELECT max(generation) AS generation FROM lease WHERE name IN (?, ?)"
+    row = connection.execute(query, (WHOLE, part_name(claim.target))).fetchone()
+    newest = (row["generation"] if row else None) or 0
+    if not newest or newest != claim.generation:
+        raise RefusedError("PRE-LOCK", f"a newer writer took over: generation {newest}, we are {claim.generation}")
 
 
 def _op(row: Row) -> Op:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from socket import gethostname
 from typing import TypeVar
@@ -51,6 +52,10 @@ _SETTINGS = """SELECT set_config('search_path', %s, false), set_config('statemen
     set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false),
     set_config('client_min_messages', 'warning', false), set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"""
+_KEYS = 0xFFFF_FFFF
+_TAKE = {False: "SELECT pg_advisory_lock(%s)", True: "SELECT pg_advisory_lock_shared(%s)"}
+_GIVE_BACK = {False: "SELECT pg_advisory_unlock(%s)", True: "SELECT pg_advisory_unlock_shared(%s)"}
+_MODE = {False: "ExclusiveLock", True: "ShareLock"}
 _HOLDER = """SELECT a.application_name AS name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = %s AND l.objid = %s
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
@@ -88,6 +93,15 @@ def _patient(gen: PQGen[T], ticks: int) -> PQGen[T]:
     except StopIteration as done:
         answer: T = done.value
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An advisory lock. `target`: empty for the one on the whole schema."""
+
+    key: int
+    target: str
+    shared: bool = False
 
 
 class PostgresDatabase:
@@ -138,31 +152,46 @@ class PostgresDatabase:
 
     # --- the writer's lock -------------------------------------------------------------------------------------------
 
-    def take(self) -> None:
-        """Take the writer's lock for this session. Raises BusyError with its holder."""
-        with self._one, self._in_our_words("another run holds {place}: {holder}", _WRITER):
+    def locks(self, targets: Iterable[str] = ()) -> tuple[Held, ...]:
+        """Return the locks of a run that may write to some targets alone, or, without any, everywhere; in the order to take them in.
+
+        The first is shared by all of the former and belongs to one of the latter, so that neither is ever beside the other.
+        """
+        found = [Held(_key(_WRITER, self._space), "", shared=bool(tuple(targets)))]
+        with self._one, self._in_our_words():
+            for target in sorted(set(targets)):
+                row = self._connection.execute("SELECT hashtextextended(%s, %s) AS key", (target, self._space)).fetchone()
+                assert row is not None, "a SELECT without FROM has one row"
+                found.append(Held(int(row["key"]), target))
+        return tuple(found)
+
+    def take(self, lock: Held) -> None:
+        """Take a lock for this session. Raises BusyError with its holder."""
+        what = f"target {lock.target} of {{place}}" if lock.target else "{place}"
+        with self._one, self._in_our_words(f"another run holds {what}: {{holder}}", lock.key):
             try:
                 self._connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(TURN_MS),))
-                self._connection.execute("SELECT pg_advisory_lock(%s)", (_key(_WRITER, self._space),))
+                self._connection.execute(_TAKE[lock.shared], (lock.key,))
             finally:
                 with suppress(psycopg.Error):
                     self._connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(BUSY_MS),))
 
-    def holds(self) -> bool:
-        """Tell whether this session holds the writer's lock. It asks the server: a pooler in between may have changed sessions."""
-        query = _HOLDER + " AND l.pid = pg_backend_pid()"
+    def holds(self, *locks: Held) -> bool:
+        """Tell whether this session holds some locks. It asks the server: a pooler in between may have changed sessions."""
+        query = _HOLDER + " AND l.pid = pg_backend_pid() AND l.mode = %s"
         with self._one, self._in_our_words():
-            return self._connection.execute(query, (_WRITER, self._space)).fetchone() is not None
+            wanted = ((*_halves(one.key), _MODE[one.shared]) for one in locks)
+            return all(self._connection.execute(query, values).fetchone() is not None for values in wanted)
 
-    def give_back(self) -> None:
-        """Give the writer's lock back; when the server cannot be told, it has noticed."""
+    def give_back(self, lock: Held) -> None:
+        """Give a lock back; when the server cannot be told, it has noticed."""
         with self._one, suppress(psycopg.Error):
-            self._connection.execute("SELECT pg_advisory_unlock(%s)", (_key(_WRITER, self._space),))
+            self._connection.execute(_GIVE_BACK[lock.shared], (lock.key,))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _in_our_words(self, busy: str = "{place} is locked by {holder}", lock: int = _TURNS) -> Iterator[None]:
+    def _in_our_words(self, busy: str = "{place} is locked by {holder}", lock: int | None = None) -> Iterator[None]:
         try:
             yield
         except psycopg.Error as error:
@@ -174,9 +203,9 @@ class PostgresDatabase:
                 raise RefusedError("PRE-STATE", words, self.advice) from error
             raise RefusedError("PRE-JOURNAL", words, "nothing is written without a durable journal") from error
 
-    def _holder(self, lock: int) -> str:
+    def _holder(self, lock: int | None) -> str:
         try:
-            found = self._connection.execute(_HOLDER, (lock, self._space)).fetchall()
+            found = self._connection.execute(_HOLDER, _halves(_key(_TURNS, self._space) if lock is None else lock)).fetchall()
         except (psycopg.Error, AttributeError):  # not so far that the schema was known
             found = []
         names = [str(row["name"]).removeprefix("cloudsync ") for row in found if row["name"]]
@@ -258,31 +287,35 @@ class _PostgresTransaction:
 
 
 class ServerLock:
-    """One run that writes per schema, by an advisory lock: the server drops it when the session ends, however it ends."""
+    """One run that writes per schema, or per target, by advisory locks: the server drops them when the session ends, however it ends."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
-        self._database = database
-        self._taken = False
+    def __init__(self, database: PostgresDatabase, targets: Iterable[str] = ()) -> None:
+        self._database, self._targets = database, tuple(targets)
+        self._taken: list[Held] = []
 
     def acquire(self, _now: float, /) -> None:
-        """Take the lock or raise BusyError with its holder."""
-        self._database.take()
-        self._taken = True
+        """Take the locks, all or none, or raise BusyError with the holder of one."""
+        try:
+            for lock in self._database.locks(self._targets):
+                self._database.take(lock)
+                self._taken.append(lock)
+        except BaseException:
+            self.release()
+            raise
 
     def lost(self) -> str:
-        """Return why the lock is not ours any more; empty while it is."""
+        """Return why a lock is not ours any more; empty while all are."""
         if not self._taken:
             return "the lock was released"
         try:
-            return "" if self._database.holds() else "the server gave the lock away"
+            return "" if self._database.holds(*self._taken) else "the server gave the lock away"
         except RefusedError as error:
             return error.message
 
     def release(self) -> None:
-        """Give the lock back."""
-        if self._taken:
-            self._database.give_back()
-            self._taken = False
+        """Give the locks back, the last one first."""
+        while self._taken:
+            self._database.give_back(self._taken.pop())
 
 
 def is_there(server: Server) -> bool:
@@ -336,6 +369,11 @@ def _version(connection: _Connection, server: Server) -> int:
 
 def _key(upper: int, lower: int) -> int:
     return upper << 32 | lower
+
+
+def _halves(key: int) -> tuple[int, int]:
+    """Return the two numbers that the server shows for the key of a lock."""
+    return key >> 32 & _KEYS, key & _KEYS
 
 
 @lru_cache(maxsize=256)

@@ -81,6 +81,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX op_run ON op (run)",
         "CREATE INDEX run_started ON run (started)",
     ),
+    (
+        # Several workers: how full the buckets of shared quotas are, when each target is due, and who works.
+        """CREATE TABLE bucket (
+            platform TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, api_class TEXT NOT NULL, capacity REAL NOT NULL,
+            per_s REAL NOT NULL, tokens REAL NOT NULL, at REAL NOT NULL, PRIMARY KEY (platform, account, region, api_class))""",
+        "CREATE TABLE turn (target TEXT PRIMARY KEY, due REAL NOT NULL)",
+        """CREATE TABLE worker (
+            id INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, program TEXT NOT NULL, jobs INTEGER NOT NULL,
+            policy TEXT NOT NULL, why TEXT NOT NULL, started REAL NOT NULL)""",
+    ),
 )
 
 _TYPES = {

@@ -14,7 +14,7 @@ from cloudsync.store.files import DirectoryLock
 from cloudsync.store.findings import FindingTable
 from cloudsync.store.history import HistoryTable
 from cloudsync.store.journal import JournalTable
-from cloudsync.store.lease import LIFE_S, StoreLease
+from cloudsync.store.lease import LIFE_S, Claim, StoreLease
 from cloudsync.store.place import Place
 from cloudsync.store.records import Records
 
@@ -33,32 +33,37 @@ def open_database(place: Place) -> Database:
 class State:
     """The open state of one deployment. With `writer` it holds the lock and the lease: only then may a platform be written to."""
 
-    def __init__(self, place: Place, clock: Clock, *, writer: str = "", through: bool = False, life_s: float = LIFE_S) -> None:
+    def __init__(self, place: Place, clock: Clock, *, writer: str | Claim = "", through: bool = False, life_s: float = LIFE_S) -> None:
         """Open a file, or a session on a server. `writer` is the run id of a run that may write; empty for verbs that only look.
+
+        A claim is one that may write to its targets alone, while others write elsewhere; in a file it takes everything all the same.
 
         `through`: holds that a rollback or a release put are not in its way; those of people are.
         Raises BusyError (PRE-LOCK) or RefusedError (PRE-MODE, PRE-STATE, PRE-JOURNAL).
         """
         with ExitStack() as held:
-            self._lock, self._database = self._opened(place, clock, held, writer=bool(writer))
+            claim = writer if isinstance(writer, Claim) else Claim(writer, life_s=life_s)
+            if isinstance(place, Path):
+                claim = Claim(claim.run, life_s=claim.life_s)
+            self._lock, self._database = self._opened(place, clock, held, claim)
             self.journal = JournalTable(self._database, clock, through=through)
             self.records = Records(self._database)
             self.findings = FindingTable(self._database)
             self.history = HistoryTable(self._database)
             self.audit = AuditTrail(self._database, place.parent if isinstance(place, Path) else place.folder)
-            self.lease = StoreLease(self._database, clock, self._lock.lost, life_s)
-            if writer:
+            self.lease = StoreLease(self._database, clock, self._lock.lost, claim.life_s, claim.targets)
+            if claim.run:
                 self.audit.sync()
-                self.lease.acquire(writer)
+                self.lease.acquire(claim.run)
             self._held = held.pop_all()
 
     @staticmethod
-    def _opened(place: Place, clock: Clock, held: ExitStack, *, writer: bool) -> tuple[Lock, Database]:
+    def _opened(place: Place, clock: Clock, held: ExitStack, claim: Claim) -> tuple[Lock, Database]:
         """Take the lock, for a writer, and open the database; what was taken goes back, last first, when `held` is closed."""
         if isinstance(place, Path):
             lock: Lock = DirectoryLock(place.with_name(place.name + ".lock"))
             held.callback(lock.release)
-            if writer:
+            if claim.run:
                 lock.acquire(clock.now())
             database = open_database(place)
             held.callback(database.close)
@@ -67,9 +72,9 @@ class State:
 
         session = PostgresDatabase(place)
         held.callback(session.close)
-        lock = ServerLock(session)
+        lock = ServerLock(session, claim.targets)
         held.callback(lock.release)
-        if writer:
+        if claim.run:
             lock.acquire(clock.now())
         return lock, session
 

@@ -27,7 +27,7 @@ DEFECTS = (
     Defect(
         name="server-lock-not-asked-for",
         file=_FILE,
-        old='            return "" if self._database.holds() else "the server gave the lock away"\n',
+        old='            return "" if self._database.holds(*self._taken) else "the server gave the lock away"\n',
         new='            return ""\n',
         breaks="Two machines write at the same time behind a pooler.",
         tests=(_SERVER + "test_a_writer_whose_lock_went_to_another_session_stops",),
