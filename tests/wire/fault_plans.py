@@ -20,9 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import combinations
 from multiprocessing import Pipe
-from pathlib import Path
 from typing import Any, TypeVar
 
 from cloudsync.lab.aws.faults import of_json
@@ -395,9 +393,9 @@ def singles(name: str, record: Record) -> list[dict[int, Kind]]:
 def pairs(name: str, record: Record, rng: random.Random) -> Iterator[dict[int, Kind]]:
     """Yield plans of two faults, each once, in an order drawn from `rng`. The second may come in the run after the first."""
     every = [(number, kind) for plan in singles(name, record) for number, kind in plan.items()]
+    apart = len(every) * (len(every) - 1) // 2 - sum(many * (many - 1) // 2 for many in Counter(number for number, _ in every).values())
     seen: set[tuple[int, int]] = set()
-    most = len(list(combinations(range(min(len(every), 3000)), 2)))
-    while len(seen) < most:
+    while len(seen) < apart:
         first, second = sorted((rng.randrange(len(every)), rng.randrange(len(every))))
         if (first, second) in seen or every[first][0] == every[second][0]:
             continue
@@ -415,10 +413,3 @@ def sample(plans: Iterable[dict[int, Kind]], many: int, seed: int) -> list[dict[
     if many >= len(listed):
         return listed
     return [listed[at] for at in sorted(random.Random(seed).sample(range(len(listed)), many))]
-
-
-def folder_of(root: Path, name: str) -> Path:
-    """Make a folder for a platform."""
-    made = root / name
-    made.mkdir(exist_ok=True)
-    return made
