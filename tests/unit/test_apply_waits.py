@@ -79,7 +79,8 @@ def test_the_data_plane_gets_its_time_between_two_phases_whose_order_matters(fir
     assert stage.clock.slept == ([7.0] if (first, second) in WAITS else [])
     at_once = Stage()
     assert run(at_once, plan).status is ApplyStatus.DONE
-    assert (at_once.clock.slept, len(at_once.adapter.reads)) == ([], 3)
+    relies = second in (Effect.SHRINKS, Effect.SWAPS) and first is not Effect.SHRINKS
+    assert (at_once.clock.slept, len(at_once.adapter.reads)) == ([], 4 if relies else 3)
 
 
 def test_what_settled_is_not_waited_for_again_and_what_did_not_is_not_forgotten() -> None:
@@ -408,7 +409,28 @@ def test_after_a_rest_a_leg_looks_before_it_writes_and_waits_for_nothing_that_se
     looked = len(stage.adapter.reads)
     assert execution.leg(1, 2).status is ApplyStatus.DONE
     assert stage.clock.slept == []
-    assert stage.adapter.reads[looked:] == [("b",), ("b",)]
+    assert stage.adapter.reads[looked:] == [("b",), ("a",), ("b",)]
+
+
+@pytest.mark.parametrize(("taking", "stops"), [(Effect.SHRINKS, True), (Effect.SWAPS, True), (Effect.GROWS, False), (Effect.NONE, False)])
+def test_before_something_is_taken_away_what_was_put_in_its_place_has_to_stand(taking: Effect, *, stops: bool) -> None:
+    stage = Stage()
+    execution = Execution(plan_of([step("a")], [step("b", taking)]), stage.adapter, stage.table, stage.ports, RUN)
+    execution.leg(0, 1)
+    stage.adapter.forced["a"] = Seen.NO
+    result = execution.leg(1, 2)
+    assert result.status is (ApplyStatus.MOVED if stops else ApplyStatus.DONE)
+    assert result.writes == (1 if stops else 2)
+    assert bool(stage.clock.slept) is stops, "a read that lags behind gets its time"
+    if stops:
+        assert result.message == "reality moved before phase phase 2: somebody changed what this run has written"
+
+
+def test_what_stood_is_asked_for_once_and_what_was_taken_away_never() -> None:
+    stage = Stage()
+    first, second, third = (step(name, Effect.SHRINKS) for name in "bcd")
+    run(stage, plan_of([step("a")], [first], [second], [step("e")], [third]))
+    assert stage.adapter.reads == [("a",), ("a", "b"), ("a",), ("b", "c"), ("c", "e"), ("e", "d"), ("e",), ("d",)]
 
 
 def test_a_leg_without_steps_touches_nothing() -> None:
