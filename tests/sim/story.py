@@ -20,8 +20,6 @@ KINDS = ("aws", "gcp", "azure", "f5")
 MODES = ("exclusive", "exclusive", "additive")
 EVERY_S = 300.0
 YEAR_S = 365.25 * 86400
-FINAL = frozenset({"FIDELITY", "FOREIGN-ABOVE", "NO-WAY", "G-QUOTA"})
-"""Refusals that no approval lifts: such a target stays as it is."""
 SILENT = (Read.AWAY, Read.DENIED, Read.STRANGER, Read.PARTIAL)
 """Readings after which nothing may be written there."""
 SHY = (Read.EMPTY, Read.SHORT)
@@ -258,8 +256,8 @@ class Story:
                 return
             refused = {refusal.guard for one in ran.report.targets for refusal in one.refusals}
             approved = world.approve(ran)
-            final = frozenset(refused) & FINAL
-            if not any(world.writes().values()) and not approved and (not refused - FINAL):
+            final = frozenset(guard for guard in refused if final_word(guard))
+            if not any(world.writes().values()) and not approved and (refused <= final):
                 world.counts["runs to converge, most"] = max(world.counts["runs to converge, most"], number)
                 failed = [one.name for one in ran.report.targets if not one.refusals and str(one.code) not in ("0", "")]
                 if failed:
@@ -279,6 +277,11 @@ class Story:
         with State(where(self.world.root, self.world.loaded.settings), self.world.clock) as state:
             if any(one.target == name for one in state.records.holds()):
                 state.records.unhold(name, "ada", self.world.clock.now())
+
+
+def final_word(guard: str) -> bool:
+    """Tell whether a refusal says what a platform or an estate cannot do: no approval lifts it, such a target stays as it is."""
+    return guard == "G-QUOTA" or not guard.startswith(("G-", "HOLD"))
 
 
 def told(world: World) -> str:
