@@ -1,7 +1,8 @@
 """Small mistakes, planted one at a time in a syntax tree: what a tired hand writes, not what a compiler or mypy would find.
 
 A mutant is a place in a tree and what stands there instead. Nothing is written to disk: a tree is changed, compiled and changed back.
-Left alone are annotations, imports, docstrings, decorators, `assert` (it speaks of our own mistakes) and `case _: assert_never(...)`.
+Left alone are annotations, imports, `__all__`, docstrings, decorators, `assert` (it speaks of our own mistakes) and a `case` that cannot be
+reached.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def _inside(node: ast.AST, context: _Context) -> Iterator[_Site]:
         if field in skipped:
             continue
         for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if not isinstance(child, ast.AST) or isinstance(child, LEFT_ALONE) or _docstring(child) or _never(child):
+            if not isinstance(child, ast.AST) or isinstance(child, LEFT_ALONE) or _docstring(child) or _never(child) or _exports(child):
                 continue
             here = _entered(node, field, child, context)
             line = getattr(child, "lineno", here.first)
@@ -200,6 +201,11 @@ def _head_end(statement: ast.stmt) -> int:
 
 def _docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _exports(node: ast.AST) -> bool:
+    """Tell whether a statement says what a module exports: that is for type checkers."""
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__"
 
 
 def _never(node: ast.AST) -> bool:

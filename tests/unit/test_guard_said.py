@@ -18,8 +18,18 @@ from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.terraform import Touch
-from cloudsync.plan.values import IdentityCheck, InventoryScope, ManagementLoss, Peak, ScopeRules, TargetPlan
-from cloudsync.proof.values import Certificate, Difference, Replay, Violation
+from cloudsync.plan.values import (
+    Component,
+    CourseMethod,
+    Gap,
+    IdentityCheck,
+    InventoryScope,
+    ManagementLoss,
+    Peak,
+    ScopeRules,
+    TargetPlan,
+)
+from cloudsync.proof.values import Certificate, Difference, PathReplay, PathViolation, Replay, Stop, Violation
 from cloudsync.testing.plans import HARMLESS, touched
 
 SSH = ServiceSet.ports(6, 22, 22)
@@ -192,6 +202,37 @@ SAYINGS: list[tuple[Guard, TargetPlan, str]] = [
         "REFUSED FIDELITY mem: web#1 on mem: cannot; no types",
     ),
 ]
+
+
+GAPPED = replace(violating("outage"), gap=Gap(packets=1, points=2, steps=3, seconds=9.6))
+ALONE = Component(("mem",), CourseMethod.ORDER, ())
+WITH_OTHERS = replace(ALONE, targets=("far", "mem", "near"))
+SLIPS = PathViolation("s", "far", 1, "open", "10.0.0.1 -> 10.0.0.2 tcp/22", (Stop("mem", POINT, "inbound"),))
+
+
+def test_a_gap_says_how_much_it_cuts_where_and_for_how_long() -> None:
+    (refused,) = proof.check(GAPPED, GAPPED.limits)
+    assert refused.message == (
+        "2 states on the way would cut packets that the old and the new state allow; no order avoids it, this one is the shortest gap:"
+        " 1 packet at 2 points for about 10 s (3 writes)"
+    )
+    assert refused.must_name
+    (plain,) = proof.check(violating("outage"), HARMLESS.limits)
+    assert plain.message == "2 states on the way would cut packets"
+
+
+def together(component: Component) -> list[str]:
+    return [said(refused) for refused in proof.check(replace(WRITES, component=component), WRITES.limits)]
+
+
+def test_what_targets_do_together_is_proven_over_their_whole_paths_or_refused_for_good() -> None:
+    ran = PathReplay(9)
+    assert together(replace(ALONE, replay=ran)) == together(replace(WITH_OTHERS, replay=ran)) == []
+    assert together(ALONE) == ["REFUSED G-PROOF mem: the replay of mem did not run"]
+    assert together(WITH_OTHERS) == ["REFUSED G-PROOF mem: the replay of mem together with far, near did not run"]
+    exposed = replace(WITH_OTHERS, replay=PathReplay(9, (SLIPS, SLIPS)))
+    words = "REFUSED G-PROOF mem: 2 states on the way of mem together with far, near would expose flows"
+    assert together(exposed) == [f"{words}\n    {SLIPS.text()}\n    {SLIPS.text()}"]
 
 
 @pytest.mark.parametrize(("guard", "plan", "words"), SAYINGS)
