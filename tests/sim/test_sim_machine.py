@@ -196,8 +196,8 @@ def test_whatever_people_do_in_whatever_order() -> None:
             run_state_machine_as_test(
                 Service,
                 settings=settings(
-                    max_examples=budget(change=3, night=400, release=200),
-                    stateful_step_count=8,
+                    max_examples=budget(change=2, night=400, release=200),
+                    stateful_step_count=6,
                     deadline=None,
                     derandomize=True,
                     database=None,

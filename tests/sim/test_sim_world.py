@@ -46,7 +46,7 @@ def played(ground: Path, seed: int, turns: int = TURNS) -> World:
 
 def test_scenarios_hold_every_invariant(ground: Path, sim_seed: int | None) -> None:
     first = sim_seed if sim_seed is not None else 1000
-    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=6, night=8000, release=4000)
+    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=6, night=8000, release=8000)
     total: Counter[str] = Counter()
     most = 0
     for seed in range(first, first + count):
