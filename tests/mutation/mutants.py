@@ -85,7 +85,7 @@ def mutants(file: str, tree: ast.Module) -> tuple[Mutant, ...]:
     counts: dict[str, int] = {}
     for site in _sites(tree):
         before = site.place.get()
-        others = (*replacements(before), *(fewer(before) if site.where.startswith(MODULE) else ()))
+        others = (*replacements(before), *(fewer(before) if _table(site) else ()))
         for node in others:
             old, new = _text(before), _text(node)
             if old == new:
@@ -201,6 +201,11 @@ def _head_end(statement: ast.stmt) -> int:
 
 def _docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _table(site: _Site) -> bool:
+    """Tell whether a place outside functions may hold a table; what stands in square brackets there names a type."""
+    return site.where.startswith(MODULE) and not isinstance(site.place.owner, ast.Subscript)
 
 
 def _exports(node: ast.AST) -> bool:

@@ -113,6 +113,7 @@ def test_shrinking_first_is_taken_where_the_ordinary_ways_are_not_safe() -> None
     assert chosen({Method.SWAP: way("new"), Method.MEET: way("shared", "new")}).method == "swap"
     only = {Method.MEET: way("shared", "new")}
     assert chosen(only).method == "meet"
+    assert chosen(ways, Method.SWAP).method == "none safe", "a platform that does not say MEET is not asked for it"
 
 
 @pytest.mark.parametrize(
@@ -202,6 +203,11 @@ def test_where_a_flow_would_slip_through_the_ordinary_ways_are_not_taken() -> No
     assert violation.packet.text() == "10.0.0.1 tcp/1"
 
 
+def test_what_speaks_against_the_last_way_that_was_tried_is_told() -> None:
+    found = paired({Method.JOIN: way("sa", "-a"), Method.MEET: way("sa", "-a")})
+    assert (found.method, [(one.step, one.phase) for one in found.replay.violations]) == ("none safe", [("barrier", "phase 0")])
+
+
 def test_an_order_that_happens_to_close_before_it_opens_is_a_meet_too() -> None:
     found = paired({Method.SWAP: way("--", "-a")})
     assert (found.method, found.phases, found.replay.safe) == ("meet", way("--", "-a"), True)
@@ -241,3 +247,78 @@ def test_steps_are_ready_while_no_earlier_one_of_their_object_waits() -> None:
     assert order._ready([shrink, none], shrinking=True) == (shrink[1],)
     assert order._ready([shrink, grow], shrinking=False) == ()
     assert order._ready([none, shrink, swap], shrinking=True) == (shrink[1],)
+
+
+class Turning(MemoryAdapter):
+    """Tables are the steps that were taken; a step may be taken when those that it waits for have been."""
+
+    def __init__(self, waits: Mapping[str, str]) -> None:
+        super().__init__(MemoryPlatform())
+        self.waits = waits
+
+    def simulate(self, table: object, *steps: Step) -> Any:
+        assert isinstance(table, frozenset)
+        return table | {one.payload for one in steps}
+
+    def affected(self, table: object, steps: tuple[Step, ...]) -> frozenset[PointId]:
+        del table
+        return frozenset(PointId(one.payload) for one in steps if one.payload in self.waits)
+
+    def decode(self, table: object, whose: Whose = Whose.ALL, points: Iterable[PointId] | None = None) -> dict[PointId, Access]:
+        """A point is exposed from the moment in which its step was taken too early until what it waits for was done."""
+        del whose
+        assert isinstance(table, frozenset)
+        early = {name for name, other in self.waits.items() if name in table and other not in table}
+        return {point: Access(some(9)) if point in early else Access() for point in points or ()}
+
+    def bounds(self, table: object, steps: tuple[Step, ...]) -> Bounds:
+        both = (table, self.simulate(table, *steps))
+        return Bounds(both, both)
+
+
+def turns(waits: Mapping[str, str], *phases: tuple[str, list[tuple[str, Effect]]]) -> list[tuple[str, list[str]]]:
+    given = tuple(Phase(name, tuple(go(word, effect) for word, effect in steps)) for name, steps in phases)
+    everything: frozenset[str] = frozenset(word for _, steps in phases for word, _ in steps)
+    found = order.rounds(Turning(waits), frozenset(), everything, given)
+    return [(phase.name, [one.payload for one in phase.steps]) for phase in found]
+
+
+GROWS, SHRINKS, NONE = Effect.GROWS, Effect.SHRINKS, Effect.NONE
+
+
+def test_what_has_to_wait_is_left_to_the_next_turn() -> None:
+    add, take = ("add", [("new", GROWS), ("late", GROWS)]), ("take", [("old", SHRINKS)])
+    assert turns({}, add, take) == [("add", ["new", "late"]), ("take", ["old"])]
+    assert turns({"late": "old"}, add, take) == [("add", ["new"]), ("take", ["old"]), ("add, turn 2", ["late"])]
+    two = ("take", [("old", SHRINKS), ("older", SHRINKS)])
+    assert turns({"late": "old", "older": "late"}, add, two) == [
+        ("add", ["new"]),
+        ("take", ["old"]),
+        ("add, turn 2", ["late"]),
+        ("take, turn 2", ["older"]),
+    ]
+
+
+def test_steps_of_one_turn_keep_the_names_of_their_phases() -> None:
+    first, second = ("one", [("a", GROWS), ("late", GROWS)]), ("two", [("b", GROWS)])
+    assert turns({"late": "old"}, first, second, ("take", [("old", SHRINKS)])) == [
+        ("one", ["a"]),
+        ("two", ["b"]),
+        ("take", ["old"]),
+        ("one, turn 2", ["late"]),
+    ]
+
+
+def test_what_nothing_carries_any_more_goes_last_and_what_comes_before_the_first_removal_does_not() -> None:
+    found = turns(
+        {"late": "old"},
+        ("make", [("empty", NONE)]),
+        ("add", [("late", GROWS)]),
+        ("take", [("old", SHRINKS)]),
+        ("delete", [("gone", NONE), ("gone too", NONE)]),
+    )
+    assert found == [("make", ["empty"]), ("take", ["old"]), ("add, turn 2", ["late"]), ("delete", ["gone", "gone too"])]
+
+
+def test_two_steps_that_wait_for_each_other_have_no_turn() -> None:
+    assert turns({"a": "b", "b": "a"}, ("add", [("a", GROWS)]), ("take", [("b", SHRINKS)])) == []

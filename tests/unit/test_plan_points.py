@@ -301,6 +301,7 @@ def test_where_rules_are_never_edited_a_successor_makes_up_for_one() -> None:
     assert lost(removing("x", 3), grows, denies=True) == {"a": 1}
     assert lost(removing("x", 3), grows) == {"a": 3}
     assert lost(removing("x", 1), grows, denies=True) == {}
+    assert lost(removing("x", 3), replace(grows, scope="d", mark=""), denies=True) == {"a": 3}
     assert lost(removing("x", 3), replace(grows, scope="b"), replace(grows, temporary=True), denies=True) == {"a": 3}
 
 
