@@ -458,6 +458,8 @@ class Capabilities:
     """Foreign rules can stay where they are beside ours, above or below them."""
     container: str = "group"
     """What people call the object that rules stand in."""
+    woven: bool = False
+    """New objects may be filled while others are still being created (`cloudsync.plan.weave`)."""
 
 
 @dataclass(frozen=True, slots=True)

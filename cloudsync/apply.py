@@ -15,14 +15,18 @@ from typing import assert_never
 
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
 from cloudsync.model.errors import AdapterError
+from cloudsync.pacing import delay
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
+from cloudsync.plan.weave import names, weavable, weave
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Waits between two looks grow from the first to the longest, doubling."""
 
 
+TURN_S = 1.0
+"""So often, in seconds, who waits for a limit looks whether it may still write."""
 FRESH_S = 20.0
 """A phase that takes longer than this looks again before it goes on: most platforms have no compare-and-swap."""
 
@@ -148,10 +152,10 @@ class Execution:
         try:
             if not run.plan.empty:
                 self._begin()
-                phases = [phase for phase in run.plan.phases[first:end] if phase.steps]
-                for phase, after in zip_longest(phases, phases[1:]):
-                    _phase(run, phase, after.steps if after else ())
-                    run.phases += 1
+                stages = _stages(run, run.plan.phases[first:end])
+                for (phase, count), after in zip_longest(stages, stages[1:]):
+                    _phase(run, phase, after[0].steps if after else ())
+                    run.phases += count
         except _Halt as halt:
             return _result(run, halt.status, halt.message, halt.step)
         except AdapterError as error:
@@ -193,6 +197,20 @@ def _forbid_open(run: _Run) -> None:
 # --- one phase -------------------------------------------------------------------------------------------------------
 
 
+def _stages(run: _Run, phases: Iterable[Phase]) -> list[tuple[Phase, int]]:
+    """Return what stands between barriers, each with how many phases of the plan it is: creations and what fills them may be woven."""
+    stages: list[tuple[Phase, int]] = []
+    for phase in phases:
+        if not phase.steps:
+            continue
+        before = stages[-1] if stages else None
+        if before is not None and before[1] == 1 and run.adapter.capabilities.woven and weavable(before[0], phase):
+            stages[-1] = weave(before[0], phase), 2
+        else:
+            stages.append((phase, 1))
+    return stages
+
+
 def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
     """Let earlier phases settle, check that nothing moved, send every step, then wait until a read shows them all."""
     _settle(run, phase)
@@ -200,14 +218,56 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
         _unmoved(run, phase)
     _standing(run, phase)
     before, looked = run.table, run.ports.clock.monotonic()
+    made = _Made(before, {step.object: step for step in phase.steps if not step.mark})
     for at, step in enumerate(phase.steps):
+        made.ready(run, step)
         if run.ports.clock.monotonic() - looked > FRESH_S:
             _still_to_do(run, phase.steps[at:])
             looked = run.ports.clock.monotonic()
         _step(run, step)
         run.sent += 1
         run.options.progress(phase.name, run.sent, len(run.plan.steps))
-    _barrier(run, phase, before, following)
+    _barrier(run, phase, made.end(run, phase.steps), following)
+
+
+@dataclass(slots=True)
+class _Made:
+    """What a phase creates and fills at once: nothing is filled, or named, that a read has not shown."""
+
+    before: Table
+    """The table before the phase, with what has been shown of the new objects as it was shown first."""
+    unseen: dict[str, Step]
+    woven: bool = False
+
+    def ready(self, run: _Run, step: Step) -> None:
+        """Before a step that names new objects: wait until a read shows everything that this phase has created so far."""
+        if step.mark and not names(step).isdisjoint(self.unseen):
+            self.woven = True
+            self._look(run)
+
+    def _look(self, run: _Run) -> None:
+        new = {key: step for key, step in self.unseen.items() if key in run.bindings}
+        steps = _bound(run, new.values())
+        latest = self.before
+
+        def shown() -> bool:
+            nonlocal latest
+            run.reads += 1
+            latest = run.adapter.refresh(self.before, steps, run.bindings)
+            return all(run.adapter.seen(latest, step, run.bindings) is Seen.YES for step in steps)
+
+        if not _poll(run, shown, run.options.visible_s):
+            missing = next((step for step in steps if run.adapter.seen(latest, step, run.bindings) is not Seen.YES), steps[0])
+            raise _Halt(ApplyStatus.FAILED, f"a read does not show it after {run.options.visible_s:g} s", missing.title)
+        self.before = latest
+        for key in new:
+            del self.unseen[key]
+
+    def end(self, run: _Run, steps: tuple[Step, ...]) -> Table | None:
+        """Return the table that all other steps started from; None when it is not known, as some ids are the platform's."""
+        if self.woven and self.unseen:
+            self._look(run)
+        return self.before if self.woven or all(step.mark for step in steps) else None
 
 
 def _settle(run: _Run, phase: Phase) -> None:
@@ -273,7 +333,7 @@ def _still_to_do(run: _Run, steps: tuple[Step, ...]) -> None:
             raise _Halt(ApplyStatus.MOVED, "reality moved: somebody changed what is to be written", step.title)
 
 
-def _barrier(run: _Run, phase: Phase, before: Table, following: tuple[Step, ...]) -> None:
+def _barrier(run: _Run, phase: Phase, before: Table | None, following: tuple[Step, ...]) -> None:
     """Wait until a read shows every step of the phase. The same read also covers what the next phase touches, so as not to read twice."""
     steps = _bound(run, phase.steps)
     ahead = () if any(not step.mark for step in steps) else _bound(run, following)
@@ -295,14 +355,11 @@ def _barrier(run: _Run, phase: Phase, before: Table, following: tuple[Step, ...]
     run.table, run.fresh = latest, bool(ahead)
 
 
-def _expected(run: _Run, steps: tuple[Step, ...], before: Table, latest: Table) -> bool:
-    """Tell whether the phase led where the model says. Where objects were created only `seen` can tell: their ids are the platform's."""
-    if any(not step.mark for step in steps):
+def _expected(run: _Run, steps: tuple[Step, ...], before: Table | None, latest: Table) -> bool:
+    """Tell whether the phase led where the model says. Of mere creations `seen` alone can tell: ids are the platform's."""
+    if before is None:
         return True
-    expected = before
-    for step in steps:
-        expected = run.adapter.simulate(expected, step)
-    return bool(expected == latest)
+    return bool(run.adapter.simulate(before, *(step for step in steps if step.mark)) == latest)
 
 
 def _bound(run: _Run, steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -349,6 +406,7 @@ def _step(run: _Run, step: Step) -> None:
 
 def _send(run: _Run, step: Step, attempt: int) -> tuple[int, Outcome]:
     """Journal the intent, send once, journal the outcome; whatever leaves the call as an exception is an unknown outcome."""
+    _turn(run, step)
     _may_write(run, step.title)
     clock, journal = run.ports.clock, run.ports.journal
     now = clock.now()
@@ -371,6 +429,13 @@ def _send(run: _Run, step: Step, attempt: int) -> tuple[int, Outcome]:
 
 
 _STATES = {Status.DONE: OpState.DONE, Status.FAILED: OpState.FAILED, Status.UNKNOWN: OpState.UNKNOWN}
+
+
+def _turn(run: _Run, step: Step) -> None:
+    """Wait for the platform's limit while nothing is promised yet: a lost lease or a hold is noticed, and no intent grows old unsent."""
+    while (wait := delay(run.ports.clock, run.adapter, step)) > 0:
+        _may_write(run, step.title)
+        run.ports.clock.sleep(min(wait, TURN_S))
 
 
 def _may_write(run: _Run, step: str) -> None:

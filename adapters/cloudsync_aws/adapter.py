@@ -31,12 +31,13 @@ from cloudsync.adapter import (
     TargetSettings,
     Whose,
 )
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
 from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
-from cloudsync_aws import parse
+from cloudsync_aws import pacing, parse
 from cloudsync_aws import read as reading
 from cloudsync_aws.bounds import affected, bounds
 from cloudsync_aws.client import CallFailedError, Client
@@ -253,6 +254,10 @@ class AwsAdapter:
         """Return the key and native id of what a creating step made, found by its mark; empty when the table does not show it."""
         native = created(table, step)
         return () if native is None else ((key_of(step.object), native),)
+
+    def limit(self, step: Step) -> Limit:
+        """Return the bucket that a step's call draws from."""
+        return pacing.limit(self.settings, self._region_of(step.scope), step.action)
 
     def sizes(self, table: AwsTable) -> Iterable[Size]:
         """Return how full groups and interfaces are."""

@@ -21,6 +21,7 @@ CAPABILITIES = Capabilities(
         "the VPC's DNS resolver: security groups do not filter it",
         "the instance metadata service: no security group is known to filter it",
     ),
+    woven=True,
 )
 
 

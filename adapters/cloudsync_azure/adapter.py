@@ -26,11 +26,13 @@ from cloudsync.adapter import (
     TargetSettings,
     Whose,
 )
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
 from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
+from cloudsync_azure import pacing
 from cloudsync_azure import read as reading
 from cloudsync_azure.bounds import affected, bounds
 from cloudsync_azure.client import Client
@@ -157,6 +159,11 @@ class AzureAdapter:
     def shield(self, table: AzureTable, packets: Mapping[PointId, Access]) -> AzureTable:
         """Return the table with temporary denies on top that cut exactly these packets, at exactly these points."""
         return shield(table, packets, self.settings)
+
+    def limit(self, step: Step) -> Limit:
+        """Return the bucket that a step's call draws from."""
+        del step  # one bucket takes all writes of the subscription
+        return pacing.limit(self.settings, write=True)
 
     def simulate(self, table: AzureTable, *steps: Step) -> AzureTable:
         """Return the table as it would be after some steps, from the payloads that are really sent."""

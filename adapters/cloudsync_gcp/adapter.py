@@ -28,12 +28,14 @@ from cloudsync.adapter import (
     TargetSettings,
     Whose,
 )
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import Packet
 from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync.model.workload import PointId
+from cloudsync_gcp import pacing
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp import read as reading
 from cloudsync_gcp.bounds import affected, bounds
@@ -184,6 +186,10 @@ class GcpAdapter:
     def shield(self, table: GcpTable, packets: Mapping[PointId, Access]) -> GcpTable:
         """Return the table with temporary denies on top that cut exactly these packets, at exactly these points."""
         return shield(table, packets)
+
+    def limit(self, step: Step) -> Limit:
+        """Return the bucket that a step's call draws from."""
+        return pacing.limit(self.settings, wire.parse(step.payload).project, write=True)
 
     def simulate(self, table: GcpTable, *steps: Step) -> GcpTable:
         """Return the table as it would be after a step, from the payload that is really sent."""

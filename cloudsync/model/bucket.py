@@ -15,6 +15,9 @@ SLACK_S = 0.5
 """By so much, in seconds, one call may reach the platform sooner after it was sent than an earlier one did (a connection that had to be
 opened first): what refills in that time is never drawn upon, or two calls sent in time would arrive in the same instant."""
 
+_NOTHING = 1e-9
+"""What sums of times are wrong by: a wait for less would never end."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class BucketKey:
@@ -63,7 +66,8 @@ class Level:
 
     def delay(self, bucket: Bucket, now: float) -> float:
         """Return the seconds until a token is there, without taking it."""
-        return max(0.0, (1 - self.refilled(bucket, now).tokens) / bucket.refill)
+        missing = 1 - self.refilled(bucket, now).tokens
+        return missing / bucket.refill if missing > _NOTHING else 0.0
 
     def lowered(self, bucket: Bucket, now: float, tokens: float) -> Level:
         """Return the level with at most so many tokens in it: the platform has said how many there are."""
