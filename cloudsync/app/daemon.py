@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cloudsync.adapter import Clock
 from cloudsync.app import ledger
-from cloudsync.app.reconcile import Beside, Deliver, Ran, hand_over, reconcile
+from cloudsync.app.reconcile import Deliver, Ran, hand_over, reconcile
 from cloudsync.app.session import Start
 from cloudsync.app.standing import clock_text, overdue_after
 from cloudsync.app.story import retell
@@ -142,7 +142,7 @@ class Worker:
         how = Start("reconcile", progress=self.progress, loaded=self.version.loaded, clock=self.clock, stop=self.stop)
         alarms = tuple(replace(one, new=False) for one in self.troubled.values() if one.target == REPOSITORY)
         try:
-            ran = reconcile(self.root, names, how, self.deliver, Beside(alarms))
+            ran = reconcile(self.root, names, how, self.deliver, alarms)
         except InputError as error:  # it can be read, but does not fit what is there
             if self.before is None:
                 self._barred(RUNS, "; ".join(str(one) for one in error.findings[:3]))

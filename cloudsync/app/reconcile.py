@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from cloudsync import logs
 from cloudsync.app import session
 from cloudsync.app.grades import converged, graded
 from cloudsync.app.repository import Loaded
-from cloudsync.app.session import Found, Session, Start
+from cloudsync.app.session import Session, Start
 from cloudsync.app.story import tell
 from cloudsync.model.errors import CloudsyncError
 from cloudsync.model.exits import Exit
@@ -43,36 +42,18 @@ class Ran:
     seconds: float
 
 
-Check = Callable[[Session, Found], None]
-"""A last look at what is planned, before anything is written; raises what keeps the run from writing."""
+def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, alarms: Iterable[Trouble] = ()) -> Ran:
+    """Make one run. Raises InputError before anything is contacted, RefusedError and BusyError before anything is written.
 
-
-def _fine(_run: Session, _found: Found) -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What a run has to do beside its own matters. `alarms`: what else people have to be told, whatever it finds."""
-
-    alarms: tuple[Trouble, ...] = ()
-    check: Check = _fine
-    guard: Callable[[Session], AbstractContextManager[object]] = nullcontext
-    """What has to be around everything between the lease and its end."""
-
-
-NOTHING = Beside()
-
-
-def reconcile(root: Path, names: Iterable[str], how: Start, deliver: Deliver, beside: Beside = NOTHING) -> Ran:
-    """Make one run. Raises InputError before anything is contacted, RefusedError and BusyError before anything is written."""
+    `alarms`: what else people have to be told, whatever the run finds.
+    """
     how = replace(how, verb="reconcile", writer=True)
-    with session.begin(root, names, how) as run, logs.running(run.run_id), beside.guard(run):
+    with session.begin(root, names, how) as run, logs.running(run.run_id), how.guard(run):
         began = run.clock.monotonic()
         run.recover()
-        alarms = (*beside.alarms, *_untold(run))
+        alarms = (*alarms, *_untold(run))
         found = run.plan("reconcile")
-        beside.check(run, found)
+        how.check(run, found)
         code, report = graded(run.apply(found), converged)
         run.finish(code, report)
         story = tell(run, found, report)

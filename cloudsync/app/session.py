@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import secrets
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -407,6 +407,14 @@ def _applied(result: ApplyResult) -> Applied:
     return Applied(result.status.value, result.done, result.failed, result.unknown, message)
 
 
+Check = Callable[[Session, Found], None]
+Guard = Callable[[Session], AbstractContextManager[object]]
+
+
+def _fine(_run: Session, _found: Found) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """How a run is started. `loaded`, `clock`: instead of the files as they stand, and of the machine's time."""
@@ -421,6 +429,10 @@ class Start:
     through: bool = False
     beside: bool = False
     """Others may write at the other targets meanwhile: a worker's run. Where the state is a file nobody may."""
+    check: Check = _fine
+    """A last look at what is planned, before anything is written; raises what keeps the run from writing."""
+    guard: Guard = nullcontext
+    """What has to be around everything between the lease and its end."""
 
 
 @contextmanager

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "what differs in packets: two versions of the policy, policy and reality, two platforms"),
     "reconcile": ("service", "one unattended run, for cron and timers; never asks"),
     "run": ("service", "the daemon: runs on a schedule, reloads, reports, answers about its health"),
+    "worker": ("worker", "one of several machines: takes jobs from the queue in the shared state"),
     "report": ("report", "tell the last run again: text, JSON, Markdown, HTML page, CSV"),
     "map": ("report", "who may talk to whom, as one HTML page"),
     "explain": ("explain", "why is this packet allowed or blocked"),

@@ -12,6 +12,7 @@ from cloudsync.store.audit import AuditTrail
 from cloudsync.store.database import Database, Lock
 from cloudsync.store.files import DirectoryLock
 from cloudsync.store.findings import FindingTable
+from cloudsync.store.fleet import FleetTable
 from cloudsync.store.history import HistoryTable
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, Claim, StoreLease
@@ -50,6 +51,7 @@ class State:
             self.records = Records(self._database)
             self.findings = FindingTable(self._database)
             self.history = HistoryTable(self._database)
+            self.fleet = FleetTable(self._database)
             self.audit = AuditTrail(self._database, place.parent if isinstance(place, Path) else place.folder)
             self.lease = StoreLease(self._database, clock, self._lock.lost, claim.life_s, claim.targets)
             if claim.run:
