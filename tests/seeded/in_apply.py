@@ -8,10 +8,10 @@ _RULES = "tests/unit/test_apply_rules.py::"
 _STORE = "tests/unit/test_store_state.py::"
 _CRASH = "tests/crash/test_crash_apply.py::"
 _BEGIN = "                self._begin()\n"
-_PHASES = """                phases = [phase for phase in run.plan.phases[first:end] if phase.steps]
-                for phase, after in zip_longest(phases, phases[1:]):
-                    _phase(run, phase, after.steps if after else ())
-                    run.phases += 1
+_PHASES = """                stages = _stages(run, run.plan.phases[first:end])
+                for (phase, count), after in zip_longest(stages, stages[1:]):
+                    _phase(run, phase, after[0].steps if after else ())
+                    run.phases += count
 """
 
 DEFECTS = (
@@ -26,7 +26,7 @@ DEFECTS = (
     Defect(
         name="no-barrier",
         file="cloudsync/apply.py",
-        old="    _barrier(run, phase, before, following)\n",
+        old="    _barrier(run, phase, made.end(run, phase.steps), following)\n",
         new="    run.table = _refresh(run, _bound(run, phase.steps))\n",
         breaks="Removals start before the additions show.",
         tests=(_CRASH + "test_a_read_that_never_shows_a_write_stops_the_target",),
@@ -86,6 +86,14 @@ DEFECTS = (
         new=_PHASES + _BEGIN,
         breaks="A point is taken over before what it had is on record.",
         tests=(_RULES + "test_adoptions_are_durable_before_the_first_write",),
+    ),
+    Defect(
+        name="filled-before-it-is-seen",
+        file="cloudsync/apply.py",
+        old="        made.ready(run, step)\n",
+        new="",
+        breaks="A new group is filled before any read has shown it.",
+        tests=("tests/unit/test_weave.py::test_nothing_is_named_before_a_read_has_shown_it",),
     ),
     Defect(
         name="interrupt-not-journalled",

@@ -1,4 +1,4 @@
-"""Many changed groups under EC2's published limits, on a simulated clock: how many calls, how long, and that EC2 never has to refuse one."""
+"""Many new groups under EC2's published limits, on a simulated clock: how many calls, how long, and that EC2 refuses none as too fast."""
 
 from __future__ import annotations
 
