@@ -47,10 +47,24 @@ class Series:
         return f"{self.name:<24} {self.wall_s:7.3f} s ({spread})  peak {self.peak_mb:.0f} MB"
 
 
-def once(command: Sequence[str], env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,)) -> Run:
-    """Run one process to its end. Any other exit code than expected ends the benchmark with its output."""
+UNFAIR = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH")
+"""Settings of whoever measures that would have every process compile its sources again, or find others."""
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a measured process."""
+    return {name: value for name, value in os.environ.items() if name not in UNFAIR} | dict(more or {})
+
+
+def once(command: Sequence[str], env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,), watch: Callable[[int], None] | None = None) -> Run:
+    """Run one process to its end. Any other exit code than expected ends the benchmark with its output.
+
+    `watch` is told its process id as soon as there is one.
+    """
     started = time.perf_counter()
-    with subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}) as process:
+    with subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(env)) as process:
+        if watch is not None:
+            watch(process.pid)
         assert process.stdout is not None
         out = process.stdout.read().decode("utf-8", "replace")
         _, status, usage = os.wait4(process.pid, 0)
