@@ -46,6 +46,18 @@ def load(adapter: str) -> AdapterFactory:
     return cast("AdapterFactory", getattr(import_module(module), attribute or "ADAPTER"))
 
 
+def version(adapter: str) -> str:
+    """Return the version of the package that an adapter comes from, for reports; empty where nobody says."""
+    if adapter in SHIPPED:
+        from cloudsync import __version__
+
+        return __version__
+    from importlib.metadata import entry_points
+
+    found = next((point.dist for point in entry_points(group=GROUP, name=adapter)), None)
+    return found.version if found is not None else ""
+
+
 def _unknown(adapter: str) -> Finding:
     hint = did_you_mean(adapter, SHIPPED) or f"an adapter package puts an entry point into the group {GROUP}; shipped: {', '.join(SHIPPED)}"
     if adapter in SHIPPED:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from cloudsync import registry
 from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
@@ -288,6 +289,7 @@ def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: st
                 error=one.error,
                 bug=one.bug,
                 refused=one.reading.refused,
+                adapter=(one.reading.target.adapter, registry.version(one.reading.target.adapter)),
             )
         )
     incomplete = tuple(Unchecked(scope.scope, scope.why) for scope in scene.inventory.scopes if not scope.complete)

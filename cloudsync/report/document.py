@@ -50,6 +50,7 @@ def target_document(target: TargetReport, ages: Ages) -> Json:
     return {
         "name": target.name,
         "mode": target.mode.value,
+        "adapter": {"name": target.adapter[0], "version": target.adapter[1]},
         "exit": target.code,
         "error": target.error,
         "plan": _plan(target.plan) if target.plan is not None else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cloudsync import __version__
 from cloudsync.adapter import Origin, Step
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
@@ -54,7 +55,9 @@ def _warnings(report: RunReport) -> Iterator[Line]:
 
 
 def _target(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Line]:
-    yield f"{target.name}  {target.mode.value}", "head"
+    name, version = target.adapter
+    strange = f"  adapter {name} {version}" if version not in ("", __version__) else ""
+    yield f"{target.name}  {target.mode.value}{strange}", "head"
     if target.error:
         yield f"  {target.error}", "bad"
     plan = target.plan

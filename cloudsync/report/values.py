@@ -53,6 +53,8 @@ class TargetReport:
     applied: Applied | None = None
     remaining: tuple[Drift, ...] | None = None
     """Drift after an apply; None when nothing was applied or it could not be read again."""
+    adapter: tuple[str, str] = ("", "")
+    """The name of the adapter that looked and wrote, and the version of the package that it came from."""
 
 
 @dataclass(frozen=True, slots=True)

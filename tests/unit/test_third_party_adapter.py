@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,13 @@ def test_a_policy_is_planned_and_applied_through_it(installed: Path, tmp_path: P
     applied = cloudsync(root, "apply", "--yes", site=installed)
     assert applied.returncode == 0, applied.stdout + applied.stderr
     assert "read again: enforced = policy, no drift" in applied.stdout
+
+
+def test_reports_say_whose_code_it_was(installed: Path, tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    assert "here  exclusive  adapter wall 1.0" in cloudsync(root, "plan", site=installed).stdout
+    (target,) = json.loads(cloudsync(root, "plan", "--json", site=installed).stdout)["targets"]
+    assert target["adapter"] == {"name": "wall", "version": "1.0"}
 
 
 def test_validate_holds_it_to_its_own_schema_and_runs_none_of_its_code(installed: Path, tmp_path: Path) -> None:
