@@ -74,7 +74,8 @@ def end(universe: Universe, whos: tuple[Who, ...], scope: LabelSelector | None) 
     addresses: list[Who] = []
     for who in whos:
         if isinstance(who.base, WorkloadBase):
-            classes |= universe.who(who, scope)
+            picked = universe.who(who, scope)
+            classes = classes | picked if classes else picked
         else:
             addresses.append(who)
     return End(classes, tuple(addresses))

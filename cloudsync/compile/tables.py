@@ -6,12 +6,16 @@ A list is written once however many rows name it, so that a machine that joins i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
+from cloudsync.compile import columns
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.arms import Arm, End, who_addresses
+from cloudsync.compile.universe import members_of
 from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.intervals import Points, union_all
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain, Labels
@@ -54,6 +58,10 @@ class Tables:
     classes: tuple[ClassTable, ...]
 
 
+MANY = 4096
+"""From so many workloads on lists are made in arrays; see `make bench`."""
+
+
 @dataclass(slots=True)
 class _Lists:
     """Lists by what is in them; each text is made once."""
@@ -65,9 +73,13 @@ class _Lists:
         """Return the id of a list: 12 hex digits of what is in it."""
         known = self._ids.get(addresses)
         if known is None:
-            text = addresses.cidrs()
-            known = self._ids[addresses] = hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
-            self.found[known] = text
+            known = self._ids[addresses] = self.put(addresses.cidrs())
+        return known
+
+    def put(self, text: tuple[str, ...]) -> str:
+        """Keep a list given as its prefixes, and return its id."""
+        known = hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+        self.found[known] = text
         return known
 
 
@@ -79,6 +91,38 @@ class _Writer:
     _rows: dict[tuple[int, Direction], Row | None] = field(default_factory=dict)
     _tables: dict[tuple[tuple[int, ...], ServiceSet, Direction], tuple[Row, ...]] = field(default_factory=dict)
     _bits: dict[tuple[int, Direction], str] = field(default_factory=dict)
+    _own: dict[int, str] = field(default_factory=dict)
+
+    def ahead(self, numbers: list[int], directions: Iterable[Direction]) -> None:
+        """Make the lists that rows will name, and those of the classes themselves, all at once in arrays."""
+        universe = self.compiler.universe
+        for direction in directions:
+            outward = direction is Direction.OUT
+            six = universe.six(self.domain, reached=outward)
+            needed = dict.fromkeys(end.classes for end in self._peer_ends(direction) if end.classes and not end.addresses)
+            lists = universe.columns(self.domain, reached=outward).lists(needed)
+            for bits, four in zip(needed, lists, strict=True):
+                text = four + _cidrs(union_all(six[number] for number in members_of(bits))) if six else four
+                self._bits[bits, direction] = self.lists.put(text) if text else ""
+        six = universe.six(self.domain, reached=True)
+        for number, four in zip(numbers, universe.columns(self.domain, reached=True).own(numbers), strict=True):
+            self._own[number] = self.lists.put(four + _cidrs(six[number]) if six else four)
+
+    def _peer_ends(self, direction: Direction) -> Iterator[End]:
+        """Yield the other ends of the arms that some enforced class has a row of."""
+        classes = self.compiler.universe.classes
+        rows = self.compiler.rows(direction)
+        outward = direction is Direction.OUT
+        enforced = (number for number, group in enumerate(classes) if group.mode.enforced)
+        mine = (rows[number] for number in enforced if not outward or classes[number].egress is Egress.ENFORCE)
+        for at in dict.fromkeys(chain.from_iterable(mine)):
+            arm = self.compiler.arms[at]
+            yield arm.destination if outward else arm.source
+
+    def own(self, number: int) -> str:
+        """Return the id of the list of a class's own addresses."""
+        found = self._own.get(number)
+        return self.lists.id(self.compiler.universe.class_reached(number, self.domain)) if found is None else found
 
     def rows(self, number: int, direction: Direction) -> tuple[Row, ...]:
         """Return the rows of a class: never rules, then what is allowed, then what is closed."""
@@ -127,15 +171,22 @@ class _Writer:
         return self.lists.id(found) if found else ""
 
 
+def _cidrs(six: Points) -> tuple[str, ...]:
+    return AddressSet(v6=six).cidrs()
+
+
 def tables(compiler: Compiler, domain: Domain) -> Tables:
     """Return the policy as tables for one routing domain. Exact: no accepted looseness, no platform's limits."""
     writer = _Writer(compiler, domain)
+    classes = compiler.universe.classes
+    numbers = [number for number, group in enumerate(classes) if group.mode.enforced]
+    if compiler.universe.many(MANY) and columns.available():
+        outward = any(classes[number].egress is Egress.ENFORCE for number in numbers)
+        writer.ahead(numbers, (Direction.IN, Direction.OUT) if outward else (Direction.IN,))
     found: list[ClassTable] = []
-    for number, group in enumerate(compiler.universe.classes):
-        if not group.mode.enforced:
-            continue
-        own = writer.lists.id(compiler.universe.class_reached(number, domain))
+    for number in numbers:
+        group = classes[number]
         inbound = writer.rows(number, Direction.IN)
         outbound = writer.rows(number, Direction.OUT) if group.egress is Egress.ENFORCE else None
-        found.append(ClassTable(group.id, group.labels, group.mode, own, inbound, outbound, group.mode is Mode.FULL))
+        found.append(ClassTable(group.id, group.labels, group.mode, writer.own(number), inbound, outbound, group.mode is Mode.FULL))
     return Tables(domain, writer.lists.found, tuple(found))

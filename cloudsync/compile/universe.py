@@ -11,10 +11,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from itertools import pairwise
+from operator import attrgetter, itemgetter
 
+from cloudsync.compile import columns
+from cloudsync.compile.columns import Columns
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
+from cloudsync.model.errors import RefusedError
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.intervals import Points, union_all
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain, Labels, Workload, WorkloadId
@@ -30,6 +35,9 @@ from cloudsync.policy.values import (
     WorkloadBase,
 )
 
+MANY = 4096
+"""From so many classes on numpy is worth its import; see `make bench`."""
+
 Bits = int
 """A set of classes: bit n is class n."""
 
@@ -39,6 +47,9 @@ def members_of(bits: Bits) -> Iterator[int]:
 
     Searching the digits takes one pass; clearing bit after bit would copy the rest each time.
     """
+    if bits.bit_length() >= MANY and columns.available():
+        yield from columns.members(bits).tolist()
+        return
     digits = bin(bits)[:1:-1]
     at = digits.find("1")
     while at >= 0:
@@ -74,12 +85,18 @@ class Universe:
     _apart: bool | None = None
     _strangers: dict[Domain, AddressSet] = field(default_factory=dict)
     _picked: dict[WorkloadBase, Bits] = field(default_factory=dict)
+    _clauses: dict[tuple[str, tuple[str, ...]], Bits] = field(default_factory=dict)
+    _everything: Bits = 0
+    _columns: dict[tuple[Domain, bool], Columns] = field(default_factory=dict)
+    _six: dict[tuple[Domain, bool], tuple[Points, ...]] = field(default_factory=dict)
     _bearers: Counter[str] = field(default_factory=Counter)
 
     @property
     def everything(self) -> Bits:
         """Every class."""
-        return (1 << len(self.classes)) - 1
+        if not self._everything:
+            self._everything = (1 << len(self.classes)) - 1
+        return self._everything
 
     def pick(self, base: WorkloadBase) -> Bits:
         """Return the classes that a workload selector picks, without any scope."""
@@ -97,22 +114,33 @@ class Universe:
             case NamedWorkload(name):
                 return self.names.get(name, 0)
             case LabelSelector(clauses):
-                picked = self.everything
-                for key, values in clauses:
-                    union = 0
-                    for value in values:
-                        union |= self.postings.get((key, value), 0)
-                    picked &= union
+                if not clauses:
+                    return self.everything
+                picked = self._clause(*clauses[0])
+                for key, values in clauses[1:]:
+                    picked &= self._clause(key, values)
                 return picked
+
+    def _clause(self, key: str, values: tuple[str, ...]) -> Bits:
+        if len(values) == 1:
+            return self.postings.get((key, values[0]), 0)
+        found = self._clauses.get((key, values))
+        if found is None:
+            found = 0
+            for value in values:
+                found |= self.postings.get((key, value), 0)
+            self._clauses[key, values] = found
+        return found
 
     def who(self, who: Who, scope: LabelSelector | None) -> Bits:
         """Return the classes of a WHO with a workload base under one scope."""
-        inside = self.everything if scope is None or who.outside else self.pick(scope)
         assert isinstance(who.base, WorkloadBase)
-        picked = self.pick(who.base) & inside
+        picked = self.pick(who.base)
+        if scope is not None and not who.outside:
+            picked &= self.pick(scope)
         for base in who.excluded:
             if isinstance(base, WorkloadBase):
-                picked &= ~(self.pick(base) & inside)
+                picked &= ~self.pick(base)
         return picked
 
     def class_addresses(self, number: int, domain: Domain) -> AddressSet:
@@ -134,6 +162,42 @@ class Universe:
             plain = self.class_addresses(number, domain)
             reached = AddressSet.union_all(workload.reached(domain) for workload in self.classes[number].workloads)
             found = self._reached[key] = plain if reached == plain else reached
+        return found
+
+    def columns(self, domain: Domain, *, reached: bool = False) -> Columns:
+        """Return the IPv4 addresses of all classes in arrays; needs numpy."""
+        key = (domain, reached and self.apart)
+        found = self._columns.get(key)
+        if found is None:
+            found = self._columns[key] = Columns.of(self._flips(domain, reached=key[1]))
+        return found
+
+    def _flips(self, domain: Domain, *, reached: bool) -> Iterator[list[Points]]:
+        for group in self.classes:
+            flips: list[Points] = []
+            for workload in group.workloads:
+                one = workload.interfaces[0] if len(workload.interfaces) == 1 else None
+                if one is not None and one.domain == domain and not (reached and one.source_only):
+                    flips.append(one.addresses.v4)
+                else:
+                    flips.append((workload.reached(domain) if reached else workload.addresses(domain)).v4)
+            yield flips
+
+    def many(self, most: int) -> bool:
+        """Tell whether there are so many workloads or more."""
+        return sum(len(group.workloads) for group in self.classes) >= most
+
+    def six(self, domain: Domain, *, reached: bool = False) -> tuple[Points, ...]:
+        """Return the IPv6 addresses of each class; nothing at all when there are none."""
+        key = (domain, reached and self.apart)
+        found = self._six.get(key)
+        if found is None:
+            every = (one for group in self.classes for workload in group.workloads for one in workload.interfaces)
+            found = ()
+            if any(one.addresses.v6 for one in every):
+                of = Workload.reached if key[1] else Workload.addresses
+                found = tuple(union_all(of(workload, domain).v6 for workload in group.workloads) for group in self.classes)
+            self._six[key] = found
         return found
 
     def addresses(self, bits: Bits, domain: Domain) -> AddressSet:
@@ -183,6 +247,7 @@ class Universe:
 
 
 _by_id = attrgetter("id")
+_first = itemgetter(0)
 
 
 def used_keys(policy: Policy) -> frozenset[str]:
@@ -210,8 +275,12 @@ def _selectors(policy: Policy) -> Iterator[Base]:
 def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = False) -> str:
     """Return the stable id of a class: 10 hex digits of what makes it."""
     made = [labels.pairs, name, unlabeled, *(["released"] if released else [])]
-    text = json.dumps(made, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return hashlib.sha256(_encoded(made).encode()).hexdigest()[:10]
+
+
+_encoded = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_Maker = tuple[tuple[tuple[str, str], ...], str, bool, bool]
+"""What makes a class: its labels, the names it is picked by (one per line), whether it has no label at all, whether it is given back."""
 
 
 def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[WorkloadId] = frozenset()) -> Universe:
@@ -219,49 +288,79 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
 
     `released` workloads are given back: they are classes of their own, idle whatever the policy says, and peers as ever.
     """
-    keys = used_keys(policy)
-    selectors = set(_selectors(policy))
-    named = {base.name for base in selectors if isinstance(base, NamedWorkload)}
-    bare = any(isinstance(base, UnlabeledWorkloads) for base in selectors)
-    picked_names: dict[str, list[Workload]] = {name: [] for name in named}
-    makers: dict[tuple[Labels, str, bool, bool], list[Workload]] = {}
-    alike: dict[int, list[Workload]] = {}
-    """The same lists again, found by the very labels, which most workloads share with others; few of them are named or given back."""
-    for workload in sorted(workloads, key=_by_id):
-        apart = bool(released) and workload.id in released
-        if not apart and not (named and (workload.name in named or workload.ref in named)):
-            known = alike.get(id(workload.labels))
-            if known is not None:
-                known.append(workload)
-                continue
-        called = sorted({workload.name, workload.ref} & named)
-        for name in called:
-            picked_names[name].append(workload)
-        labels = Labels(tuple(pair for pair in workload.labels.pairs if pair[0] in keys))
-        members = makers.setdefault((labels, "\n".join(called), bare and not workload.labels, apart), [])
-        members.append(workload)
-        if not called and not apart:
-            alike[id(workload.labels)] = members
-    ordered = sorted(
-        (class_id(labels, name, unlabeled=empty, released=back), labels, empty, back, found)
-        for (labels, name, empty, back), found in makers.items()
-    )
+    named = {base.name for base in _selectors(policy) if isinstance(base, NamedWorkload)}
+    makers = _grouped(policy, workloads, named, released)
+    made = [(class_id(Labels(of[0]), of[1], unlabeled=of[2], released=of[3]), of, found) for of, found in makers.items()]
+    made.sort(key=_first)
     classes: list[Class] = []
-    postings: dict[tuple[str, str], Bits] = {}
+    postings: dict[tuple[str, str], list[int]] = {}
     names: dict[str, Bits] = {}
-    unlabeled = 0
-    for number, (identity, labels, empty, back, found) in enumerate(ordered):
+    picked_names: dict[str, list[Workload]] = {}
+    unlabeled: list[int] = []
+    for number, (identity, (pairs, called, empty, back), found) in enumerate(made):
+        labels = Labels(pairs)
         line = enforcement(policy, labels)
-        mode = Mode.IDLE if back else line.mode
-        classes.append(Class(identity, labels, tuple(found), mode, line.egress, line.services))
-        for pair in labels.pairs:
-            postings[pair] = postings.get(pair, 0) | 1 << number
-        unlabeled |= (1 << number) if empty else 0
-        for name in {found[0].name, found[0].ref} & named:
+        members = tuple(sorted(found, key=_by_id)) if len(found) > 1 else tuple(found)
+        classes.append(Class(identity, labels, members, Mode.IDLE if back else line.mode, line.egress, line.services))
+        for pair in pairs:
+            postings.setdefault(pair, []).append(number)
+        if empty:
+            unlabeled.append(number)
+        for name in {members[0].name, members[0].ref} & named if called else ():
             names[name] = names.get(name, 0) | 1 << number
-    universe = Universe(tuple(classes), postings, names, unlabeled)
+            picked_names.setdefault(name, []).extend(members)
+    _all_apart(classes)
+    universe = Universe(tuple(classes), {pair: _bits(found) for pair, found in postings.items()}, names, _bits(unlabeled))
     universe.findings.extend(_name_findings(policy, picked_names))
     return universe
+
+
+def _grouped(
+    policy: Policy, workloads: Sequence[Workload], named: set[str], released: frozenset[WorkloadId]
+) -> dict[_Maker, list[Workload]]:
+    """Return the workloads of each class, in any order."""
+    keys = used_keys(policy)
+    bare = any(isinstance(base, UnlabeledWorkloads) for base in _selectors(policy))
+    makers: dict[_Maker, list[Workload]] = {}
+    alike: dict[int, list[Workload]] = {}
+    """The same lists again, found by the very labels, which most workloads share with others; few of them are named or given back."""
+    for workload in workloads:
+        called = ""
+        if named and (workload.name in named or workload.ref in named):
+            called = "\n".join(sorted({workload.name, workload.ref} & named))
+        apart = bool(released) and workload.id in released
+        plain = not called and not apart
+        known = alike.get(id(workload.labels)) if plain else None
+        if known is not None:
+            known.append(workload)
+            continue
+        pairs = workload.labels.pairs
+        made: _Maker = (tuple([pair for pair in pairs if pair[0] in keys]), called, bare and not pairs, apart)
+        members = makers.get(made)
+        if members is None:
+            members = makers[made] = []
+        members.append(workload)
+        if plain:
+            alike[id(workload.labels)] = members
+    return makers
+
+
+def _bits(numbers: list[int]) -> Bits:
+    """Return the set of ascending numbers. Setting bit after bit in a number would copy it each time."""
+    if not numbers:
+        return 0
+    octets = bytearray(numbers[-1] // 8 + 1)
+    for number in numbers:
+        octets[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(octets, "little")
+
+
+def _all_apart(classes: Sequence[Class]) -> None:
+    """Raise RefusedError when two classes have one id: objects on platforms are named by it."""
+    for one, other in pairwise(classes):
+        if one.id == other.id:
+            what = f"[{one.labels.text()}] and [{other.labels.text()}]"
+            raise RefusedError("CLASS-ID", f"the classes {what} have the same id {one.id}", "rename a label value of one of them")
 
 
 def enforcement(policy: Policy, labels: Labels) -> Enforcement:
@@ -285,7 +384,7 @@ def _name_findings(policy: Policy, picked: dict[str, list[Workload]]) -> Iterato
                 if isinstance(base, NamedWorkload):
                     places.setdefault(base.name, (test.where, "test"))
     for name, (where, what) in sorted(places.items()):
-        found = picked.get(name, [])
+        found = sorted(picked.get(name, ()), key=_by_id)
         if len(found) > 1:
             listed = ", ".join(workload.id for workload in found[:5])
             message = f"{what}: workload '{name}' is ambiguous: {len(found)} workloads have this name"

@@ -1,0 +1,189 @@
+"""The IPv4 addresses of all workloads side by side in arrays, class by class: what lists of prefixes are made from when there are many.
+
+Every distinct range has a rank in address order, so a list is the ranks of its classes, sorted; the text of each address is made once.
+Without numpy, or for few workloads, the same lists are made one by one from sets of addresses (`tables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+from cloudsync.model.intervals import Points
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
+    Texts = NDArray[Any]
+
+AT_ONCE = 1 << 18
+"""So many addresses are worked on in one go: enough to make a call cheap, few enough to stay in memory."""
+_OCTETS = tuple(map(str, range(256)))
+
+
+def available() -> bool:
+    """Tell whether numpy is installed, without importing it."""
+    return find_spec("numpy") is not None
+
+
+def members(bits: int) -> Numbers:
+    """Return the numbers of the set bits, ascending. Most bytes of a large set are zero."""
+    import numpy as np
+
+    octets = np.frombuffer(bits.to_bytes((bits.bit_length() + 7) // 8, "little"), dtype=np.uint8)
+    filled = np.flatnonzero(octets != 0)
+    row, bit = np.nonzero(np.unpackbits(octets[filled].reshape(-1, 1), axis=1, bitorder="little"))
+    return filled[row] * 8 + bit
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Distinct ranges `firsts` to `ends` (exclusive), ascending; the ranges of class n are `ranks[starts[n]:starts[n + 1]]`."""
+
+    starts: Numbers
+    ranks: Numbers
+    firsts: Numbers
+    ends: Numbers
+    texts: Texts
+    """The text of each range that is one address."""
+    single: bool
+    """Every range is one address, so that none overlaps another."""
+
+    @classmethod
+    def of(cls, sets: Iterable[Iterable[Points]]) -> Columns:
+        """Return the columns of classes, given as the IPv4 flip points of each of their workloads."""
+        import numpy as np
+
+        firsts: list[int] = []
+        ends: list[int] = []
+        starts = [0]
+        for group in sets:
+            for points in group:
+                if len(points) == 2:
+                    firsts.append(points[0])
+                    ends.append(points[1])
+                else:
+                    firsts += points[::2]
+                    ends += points[1::2]
+            starts.append(len(firsts))
+        first, end = np.array(firsts, dtype=np.int64), np.array(ends, dtype=np.int64)
+        del firsts, ends
+        single = bool((end - first == 1).all())
+        key, ranks = np.unique(first.astype(np.uint64) << 32 | (end - first - 1).astype(np.uint64), return_inverse=True)
+        first = (key >> 32).astype(np.int64)
+        end = first + (key & 0xFFFFFFFF).astype(np.int64) + 1
+        return cls(np.array(starts, dtype=np.int64), ranks.astype(np.int64), first, end, _addresses(first), single)
+
+    def lists(self, wanted: Iterable[int]) -> Iterator[tuple[str, ...]]:
+        """Yield, for each set of classes (as bits), the minimal CIDR cover of their addresses as text, ascending."""
+        waiting: list[Numbers] = []
+        many = 0
+        for bits in wanted:
+            classes = members(bits)
+            waiting.append(classes)
+            many += int((self.starts[classes + 1] - self.starts[classes]).sum()) + len(classes)
+            if many >= AT_ONCE:
+                yield from self._lists(waiting)
+                waiting, many = [], 0
+        if waiting:
+            yield from self._lists(waiting)
+
+    def own(self, wanted: Sequence[int]) -> Iterator[tuple[str, ...]]:
+        """Yield the list of each of these classes alone."""
+        import numpy as np
+
+        step = AT_ONCE // 4
+        for at in range(0, len(wanted), step):
+            yield from self._lists([np.array(wanted[at : at + step], dtype=np.int64)], apart=True)
+
+    def _lists(self, sets: list[Numbers], *, apart: bool = False) -> Iterator[tuple[str, ...]]:
+        import numpy as np
+
+        classes = np.concatenate(sets)
+        count = len(classes) if apart else len(sets)
+        owner = np.arange(count) if apart else np.repeat(np.arange(count), [len(one) for one in sets])
+        sizes = self.starts[classes + 1] - self.starts[classes]
+        shift = self.starts[classes] - (np.cumsum(sizes) - sizes)
+        at = np.arange(int(sizes.sum())) + np.repeat(shift, sizes)
+        key = np.sort(np.repeat(owner, sizes) << 32 | self.ranks[at])
+        if not len(key):
+            yield from [()] * count
+            return
+        key = key[np.concatenate(([True], key[1:] != key[:-1]))]
+        text, bounds = self._covers(key >> 32, key & 0xFFFFFFFF, count)
+        for begin, finish in pairwise(bounds):
+            yield tuple(text[begin:finish])
+
+    def _covers(self, owner: Numbers, ranks: Numbers, count: int) -> tuple[list[str], list[int]]:
+        """Return the covers of many lists one after the other, and where each begins; `owner` and `ranks` are sorted together."""
+        import numpy as np
+
+        first, end = self.firsts[ranks], self.ends[ranks]
+        if not self.single:
+            end = np.sort(owner << 33 | end) & ((1 << 33) - 1)
+        gaps = np.flatnonzero((owner[1:] != owner[:-1]) | (first[1:] > end[:-1])) + 1
+        begins = np.concatenate(([0], gaps))
+        finishes = np.concatenate((gaps, [len(ranks)])) - 1
+        run_first, run_end = first[begins], end[finishes]
+        alone = run_end - run_first == 1
+        parts = list(_blocks(run_first[~alone], run_end[~alone]))
+        which = np.flatnonzero(~alone)
+        counts = alone.astype(np.int64)
+        for rows, _, _ in parts:
+            counts[which[rows]] += 1
+        offsets = np.cumsum(counts) - counts
+        out = np.empty(int(counts.sum()), dtype=object)
+        out[offsets[alone]] = self.texts[ranks[begins[alone]]]
+        for turn, (rows, values, widths) in enumerate(parts):
+            out[offsets[which[rows]] + turn] = _prefixes(values, widths)
+        sizes = np.bincount(owner[begins], weights=counts, minlength=count).astype(np.int64)
+        return out.tolist(), [0, *np.cumsum(sizes).tolist()]
+
+
+def _blocks(first: Numbers, end: Numbers) -> Iterator[tuple[Numbers, Numbers, Numbers]]:
+    """Cut ranges into aligned blocks, the first of each, then the second: yields (numbers of ranges, networks, sizes as bits)."""
+    import numpy as np
+
+    rows, at = np.arange(len(first)), first
+    while len(rows):
+        aligned = np.where(at == 0, 1 << 32, at & -at)
+        fits = np.frexp((end - at).astype(np.float64))[1].astype(np.int64) - 1
+        bits = np.minimum(np.frexp(aligned.astype(np.float64))[1].astype(np.int64) - 1, fits)
+        yield rows, at, bits
+        at = at + (np.int64(1) << bits)
+        left = at < end
+        rows, at, end = rows[left], at[left], end[left]
+
+
+def _prefixes(values: Numbers, bits: Numbers) -> Texts:
+    """Return the text of blocks; the same block occurs in many lists."""
+    import numpy as np
+
+    known, places = np.unique(values << 6 | bits, return_inverse=True)
+    texts = np.empty(len(known), dtype=object)
+    octet = _OCTETS
+    texts[:] = [
+        f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{32 - wide}"
+        for value, wide in zip((known >> 6).tolist(), (known & 63).tolist(), strict=True)
+    ]
+    found: Texts = texts[places]
+    return found
+
+
+def _addresses(values: Numbers) -> Texts:
+    """Return `address/32` of each value, from halves made once each."""
+    import numpy as np
+
+    halves = [f"{high}.{low}" for high in _OCTETS for low in _OCTETS]
+    upper, lower = np.empty(1 << 16, dtype=object), np.empty(1 << 16, dtype=object)
+    upper[:] = [f"{half}." for half in halves]
+    lower[:] = [f"{half}/32" for half in halves]
+    out = np.empty(len(values), dtype=object)
+    out[:] = list(map(add, upper[values >> 16].tolist(), lower[values & 0xFFFF].tolist()))
+    return out
