@@ -70,7 +70,7 @@ class Fleet:
         try:
             self.version = self.versions.load(newest)
         except InputError as error:
-            log.error("config.broken", extra={"findings": [str(one) for one in error.findings], "in_force": self.version.words})
+            log.warning("config.broken", extra={"findings": [str(one) for one in error.findings], "in_force": self.version.words})
             return
         log.info("config.changed", extra={"policy": self.version.words})
 
@@ -217,7 +217,10 @@ def elsewhere(found: Found, mine: Iterable[str]) -> dict[str, AddressSet]:
 
 
 def fleet(root: Path, names: Iterable[str], clock: Clock, deliver: Deliver, stop: Callable[[], bool]) -> tuple[Fleet, Server]:
-    """Return the work and where the queue is. Raises InputError where the repository cannot be used, or is none for several workers."""
+    """Return the work and where the queue is. Raises InputError where the repository cannot be used, or is none for several workers.
+
+    Raises RefusedError where the state cannot be used.
+    """
     versions = Versions(root)
     version = versions.load(versions.newest())
     settings = version.loaded.settings
@@ -231,4 +234,6 @@ def fleet(root: Path, names: Iterable[str], clock: Clock, deliver: Deliver, stop
     chosen = tuple(names)
     if not version.loaded.targets(chosen):
         raise SettingsError([Finding(settings.where, "NO-TARGETS", "no target is configured", "add one under targets:")])
+    with ledger.opened(root, settings):
+        pass  # the tables are there, and neither older nor newer than this program
     return Fleet(root, versions, version, clock, deliver, stop, chosen, version.id), place

@@ -29,8 +29,8 @@ except ImportError as error:
 HEARTBEAT_S, STALLED_S = 3.0, 10.0
 """A worker says that it lives so often; when it has not for so long its job is given to another."""
 POLL_S = 2.0
-CARE_CRON = "*/5 * * * * *"
-"""Every five seconds: what is due, and whose worker died."""
+CARE_CRON = "* * * * * */5"
+"""Every five seconds, the sixth field (procrastinate reads lines with croniter): what is due, and whose worker died."""
 KEPT_HOURS = 24
 SCHEMA_MAX = 57
 """Of the state's schema, so that the queue's has a name, too."""
