@@ -119,7 +119,7 @@ def die(opened: Campaign, at: int) -> tuple[Verdict, int]:
     return (Verdict([found]), 0) if isinstance(found, str) else found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[budget(2, 0, 0) :])  # for a change, the two whose labs begin soonest
 def test_killed_at_any_bytecode_the_next_run_arrives(tmp_path: Path, name: str) -> None:
     tap = Tap(name)
     with theatre(name, tmp_path, tap.wrap) as opened:
