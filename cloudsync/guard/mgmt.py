@@ -41,7 +41,9 @@ def _lost(plan: TargetPlan, limits: GuardLimits) -> dict[PointId, PacketSet]:
     memo: dict[tuple[PacketSet, PacketSet, PacketSet], PacketSet] = {}
     lost: dict[PointId, PacketSet] = {}
     for point in plan.points:
-        rightful = point.base.inbound if point.sibling is None else point.base.inbound & point.sibling.inbound
+        # What rules of ours let in counts whatever else stands there now: a foreign deny that they may not outrank takes nothing away.
+        enforced = point.base.inbound | point.ours_before.inbound
+        rightful = enforced if point.sibling is None else enforced & point.sibling.inbound
         key = (point.before.inbound, point.after.inbound, rightful)
         if key not in memo:
             memo[key] = (point.before.inbound & rightful & protected) - point.after.inbound
