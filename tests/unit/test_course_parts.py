@@ -170,4 +170,3 @@ def test_halves_leave_out_who_has_nothing_to_do_in_them() -> None:
 def test_a_gap_is_called_what_it_is_made_of() -> None:
     assert [course._name(one) for one in CourseMethod] == ["order", "shield", "meet", "meet", "none safe"]
     assert (course.WITNESSES, course.ORDERS_MAX) == (4, 5)
-    assert course._all(phases(3)) == [step("s0"), step("s1"), step("s2")]
