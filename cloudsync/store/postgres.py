@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from cloudsync.model.errors import BusyError, RefusedError
 from cloudsync.store.database import Cell, Row, Transaction
+from cloudsync.store.fleet import Bucket
 from cloudsync.store.place import SCHEMA, Server
 from cloudsync.store.schema import APPLICATION, MIGRATIONS, for_postgres
 
@@ -59,6 +60,18 @@ _MODE = {False: "ExclusiveLock", True: "ShareLock"}
 _HOLDER = """SELECT a.application_name AS name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = %s AND l.objid = %s
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_BUCKET = ("platform", "account", "region", "api_class")
+_NEW_BUCKET = """INSERT INTO bucket (platform, account, region, api_class, capacity, per_s, tokens, at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp())) ON CONFLICT DO NOTHING"""
+_DRAW = """WITH now AS MATERIALIZED (SELECT bucket.*, extract(epoch FROM clock_timestamp())::float8 AS moment FROM bucket
+        WHERE (platform, account, region, api_class) = (%(platform)s, %(account)s, %(region)s, %(api_class)s) FOR UPDATE),
+    b AS (SELECT *, least(%(capacity)s::float8, tokens + %(per_s)s::float8 * greatest(0, moment - at)) AS have FROM now)
+    UPDATE bucket k SET tokens = CASE WHEN b.have >= %(tokens)s THEN b.have - %(tokens)s ELSE b.have END, at = greatest(k.at, b.moment),
+        capacity = %(capacity)s, per_s = %(per_s)s FROM b
+    WHERE (k.platform, k.account, k.region, k.api_class) = (b.platform, b.account, b.region, b.api_class)
+    RETURNING b.have >= %(tokens)s AS granted, greatest(0, (%(tokens)s - b.have) / %(per_s)s::float8) AS wait_s"""
+_DRAIN = """UPDATE bucket SET tokens = 0, at = extract(epoch FROM clock_timestamp())
+    WHERE (platform, account, region, api_class) = (%(platform)s, %(account)s, %(region)s, %(api_class)s)"""
 T = TypeVar("T")
 
 
@@ -187,6 +200,25 @@ class PostgresDatabase:
         """Give a lock back; when the server cannot be told, it has noticed."""
         with self._one, suppress(psycopg.Error):
             self._connection.execute(_GIVE_BACK[lock.shared], (lock.key,))
+
+    # --- quotas that are shared --------------------------------------------------------------------------------------
+
+    def draw(self, bucket: Bucket, tokens: float) -> tuple[bool, float]:
+        """Take tokens out of a bucket if it has them; else say after how many seconds it will. One statement, no turn to wait for."""
+        with self._one, self._in_our_words():
+            name = (bucket.platform, bucket.account, bucket.region, bucket.api_class)
+            self._connection.execute(_NEW_BUCKET, (*name, bucket.capacity, bucket.per_s, bucket.capacity))
+            words = {"tokens": tokens, "capacity": bucket.capacity, "per_s": bucket.per_s} | dict(zip(_BUCKET, name, strict=True))
+            row = self._connection.execute(_DRAW, words).fetchone()
+            assert row is not None, "the bucket was made"
+            return bool(row["granted"]), float(row["wait_s"])
+
+    def drained(self, bucket: Bucket) -> None:
+        """Empty a bucket."""
+        with self._one, self._in_our_words():
+            name = (bucket.platform, bucket.account, bucket.region, bucket.api_class)
+            self._connection.execute(_NEW_BUCKET, (*name, bucket.capacity, bucket.per_s, 0.0))
+            self._connection.execute(_DRAIN, dict(zip(_BUCKET, name, strict=True)))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

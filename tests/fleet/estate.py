@@ -173,6 +173,10 @@ class Estate:
                 wrong.append(f"{account}: {changes}")
         return wrong
 
+    def looked_by_others(self, account: str, pid: int, since: float) -> float:
+        """Return how long after a moment somebody else first looked at an account, seconds."""
+        return min((at for name, who, at in self.looks if name == account and who != pid and at > since), default=float("inf")) - since
+
     def rules(self, account: str) -> set[str]:
         """Return what the account's machine lets in."""
         platform = self.accounts[account]
