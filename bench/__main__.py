@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 
-from bench import estate
+from bench import estate, scale
 from bench.measure import Series, alternating, once
 from cloudsync.lab import server
 
@@ -33,7 +33,11 @@ Figures = dict[str, Any]
 def main() -> int:
     """Run the chosen benchmarks, print their figures and write them to one file."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", default="validate,20,1000,memory", help="which: validate, a number of groups, memory")
+    parser.add_argument(
+        "--only",
+        default="validate,20,1000,memory",
+        help="which: validate, a number of groups, memory, scale (compile, up to a million workloads)",
+    )
     parser.add_argument("--times", type=int, default=7, help="runs of each command (medians)")
     parser.add_argument("--workloads", type=int, default=10_000)
     parser.add_argument("--rules", type=int, default=1_000)
@@ -46,6 +50,8 @@ def main() -> int:
             figures[name] = validate(given.times)
         elif name == "memory":
             figures[name] = memory(given.workloads, given.rules)
+        elif name == "scale":
+            figures[name] = scale.series(times=min(given.times, 3))
         else:
             figures[f"groups-{name}"] = groups(int(name), given.times)
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,6 @@ from itertools import pairwise
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from cloudsync.model.intervals import Points
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,24 +54,11 @@ class Columns:
     """Every range is one address, so that none overlaps another."""
 
     @classmethod
-    def of(cls, sets: Iterable[Iterable[Points]]) -> Columns:
-        """Return the columns of classes, given as the IPv4 flip points of each of their workloads."""
+    def of(cls, firsts: list[int], ends: list[int], starts: list[int]) -> Columns:
+        """Return the columns of ranges given class by class; `starts`: where each class begins, and the end."""
         import numpy as np
 
-        firsts: list[int] = []
-        ends: list[int] = []
-        starts = [0]
-        for group in sets:
-            for points in group:
-                if len(points) == 2:
-                    firsts.append(points[0])
-                    ends.append(points[1])
-                else:
-                    firsts += points[::2]
-                    ends += points[1::2]
-            starts.append(len(firsts))
         first, end = np.array(firsts, dtype=np.int64), np.array(ends, dtype=np.int64)
-        del firsts, ends
         single = bool((end - first == 1).all())
         key, ranks = np.unique(first.astype(np.uint64) << 32 | (end - first - 1).astype(np.uint64), return_inverse=True)
         first = (key >> 32).astype(np.int64)

@@ -92,20 +92,22 @@ class _Writer:
     _tables: dict[tuple[tuple[int, ...], ServiceSet, Direction], tuple[Row, ...]] = field(default_factory=dict)
     _bits: dict[tuple[int, Direction], str] = field(default_factory=dict)
     _own: dict[int, str] = field(default_factory=dict)
+    _services: dict[ServiceSet, str] = field(default_factory=dict)
 
     def ahead(self, numbers: list[int], directions: Iterable[Direction]) -> None:
         """Make the lists that rows will name, and those of the classes themselves, all at once in arrays."""
         universe = self.compiler.universe
         for direction in directions:
             outward = direction is Direction.OUT
+            arrays = universe.columns(self.domain, reached=outward)
             six = universe.six(self.domain, reached=outward)
             needed = dict.fromkeys(end.classes for end in self._peer_ends(direction) if end.classes and not end.addresses)
-            lists = universe.columns(self.domain, reached=outward).lists(needed)
-            for bits, four in zip(needed, lists, strict=True):
+            for bits, four in zip(needed, arrays.lists(needed), strict=True):
                 text = four + _cidrs(union_all(six[number] for number in members_of(bits))) if six else four
                 self._bits[bits, direction] = self.lists.put(text) if text else ""
+        arrays = universe.columns(self.domain, reached=True)
         six = universe.six(self.domain, reached=True)
-        for number, four in zip(numbers, universe.columns(self.domain, reached=True).own(numbers), strict=True):
+        for number, four in zip(numbers, arrays.own(numbers), strict=True):
             self._own[number] = self.lists.put(four + _cidrs(six[number]) if six else four)
 
     def _peer_ends(self, direction: Direction) -> Iterator[End]:
@@ -128,6 +130,8 @@ class _Writer:
         """Return the rows of a class: never rules, then what is allowed, then what is closed."""
         arms = self.compiler.rows(direction)[number]
         selective = self.compiler.universe.classes[number].selective
+        if not arms and not selective:
+            return ()
         key = (tuple(arms), selective, direction)
         found = self._tables.get(key)
         if found is None:
@@ -151,9 +155,15 @@ class _Writer:
         if key not in self._rows:
             arm = self.compiler.arms[at]
             peers = self._peers(arm, direction)
-            row = Row(arm.rule.action is Action.ALLOW, peers, arm.rule.services.text(), arm.rule.id) if peers else None
+            row = Row(arm.rule.action is Action.ALLOW, peers, self._said(arm.rule.services), arm.rule.id) if peers else None
             self._rows[key] = row
         return self._rows[key]
+
+    def _said(self, services: ServiceSet) -> str:
+        found = self._services.get(services)
+        if found is None:
+            found = self._services[services] = services.text()
+        return found
 
     def _peers(self, arm: Arm, direction: Direction) -> str:
         end: End = arm.source if direction is Direction.IN else arm.destination

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter, itemgetter
 
@@ -166,22 +167,38 @@ class Universe:
 
     def columns(self, domain: Domain, *, reached: bool = False) -> Columns:
         """Return the IPv4 addresses of all classes in arrays; needs numpy."""
-        key = (domain, reached and self.apart)
-        found = self._columns.get(key)
+        found = self._columns.get((domain, reached and self._apart is not False))
         if found is None:
-            found = self._columns[key] = Columns.of(self._flips(domain, reached=key[1]))
+            found = Columns.of(*self._survey(domain, reached=reached))
+            self._columns[domain, reached and self.apart] = found
         return found
 
-    def _flips(self, domain: Domain, *, reached: bool) -> Iterator[list[Points]]:
+    def _survey(self, domain: Domain, *, reached: bool) -> tuple[list[int], list[int], list[int]]:
+        """Return the firsts and ends of all IPv4 ranges, class by class, and where each class begins. Each workload is looked at once."""
+        firsts: list[int] = []
+        ends: list[int] = []
+        starts = [0]
+        apart = six = False
         for group in self.classes:
-            flips: list[Points] = []
             for workload in group.workloads:
-                one = workload.interfaces[0] if len(workload.interfaces) == 1 else None
-                if one is not None and one.domain == domain and not (reached and one.source_only):
-                    flips.append(one.addresses.v4)
-                else:
-                    flips.append((workload.reached(domain) if reached else workload.addresses(domain)).v4)
-            yield flips
+                interfaces = workload.interfaces
+                if len(interfaces) == 1:
+                    (one,) = interfaces
+                    four = one.addresses.v4
+                    if len(four) == 2 and one.domain == domain and not one.addresses.v6 and not one.source_only:
+                        firsts.append(four[0])
+                        ends.append(four[1])
+                        continue
+                apart = apart or any(one.source_only for one in interfaces)
+                six = six or any(one.addresses.v6 for one in interfaces)
+                points = (workload.reached(domain) if reached else workload.addresses(domain)).v4
+                firsts += points[::2]
+                ends += points[1::2]
+            starts.append(len(firsts))
+        self._apart = apart
+        if not six:
+            self._six[domain, False] = self._six[domain, True] = ()
+        return firsts, ends, starts
 
     def many(self, most: int) -> bool:
         """Tell whether there are so many workloads or more."""
@@ -272,13 +289,21 @@ def _selectors(policy: Policy) -> Iterator[Base]:
             yield from (who.base, *who.excluded)
 
 
-def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = False) -> str:
-    """Return the stable id of a class: 10 hex digits of what makes it."""
-    made = [labels.pairs, name, unlabeled, *(["released"] if released else [])]
-    return hashlib.sha256(_encoded(made).encode()).hexdigest()[:10]
-
-
 _encoded = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
+@lru_cache(maxsize=1 << 16)
+def _pair(pair: tuple[str, str]) -> str:
+    return _encoded(pair)
+
+
+def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = False) -> str:
+    """Return the stable id of a class: 10 hex digits of what makes it, as JSON; few labels are in many classes."""
+    more = ',"released"' if released else ""
+    made = f"[[{','.join(map(_pair, labels.pairs))}],{_encoded(name)},{_encoded(unlabeled)}{more}]"
+    return hashlib.sha256(made.encode()).hexdigest()[:10]
+
+
 _Maker = tuple[tuple[tuple[str, str], ...], str, bool, bool]
 """What makes a class: its labels, the names it is picked by (one per line), whether it has no label at all, whether it is given back."""
 
@@ -325,23 +350,21 @@ def _grouped(
     alike: dict[int, list[Workload]] = {}
     """The same lists again, found by the very labels, which most workloads share with others; few of them are named or given back."""
     for workload in workloads:
+        labels = workload.labels
         called = ""
         if named and (workload.name in named or workload.ref in named):
             called = "\n".join(sorted({workload.name, workload.ref} & named))
         apart = bool(released) and workload.id in released
         plain = not called and not apart
-        known = alike.get(id(workload.labels)) if plain else None
-        if known is not None:
-            known.append(workload)
-            continue
-        pairs = workload.labels.pairs
-        made: _Maker = (tuple([pair for pair in pairs if pair[0] in keys]), called, bare and not pairs, apart)
-        members = makers.get(made)
+        members = alike.get(id(labels)) if plain else None
         if members is None:
-            members = makers[made] = []
+            made: _Maker = (tuple([pair for pair in labels.pairs if pair[0] in keys]), called, bare and not labels.pairs, apart)
+            members = makers.get(made)
+            if members is None:
+                members = makers[made] = []
+            if plain:
+                alike[id(labels)] = members
         members.append(workload)
-        if plain:
-            alike[id(workload.labels)] = members
     return makers
 
 

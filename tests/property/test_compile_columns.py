@@ -37,7 +37,7 @@ def _flips(ranges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
 def test_lists_in_arrays_are_what_ipaddress_collapses(seed: int) -> None:
     rng = random.Random(seed)
     classes = [[_flips(_ranges(rng)) for _ in range(rng.randrange(5))] for _ in range(rng.randrange(1, 12))]
-    columns = Columns.of(classes)
+    columns = _columns(classes)
 
     def collapsed(numbers: list[int]) -> tuple[str, ...]:
         each = [AddressSet(v4=points).cidrs() for number in numbers for points in classes[number]]
@@ -56,11 +56,21 @@ def _network(value: int, length: int) -> list[IPv4Network]:
     return list(summarize_address_range(IPv4Address(value), IPv4Address(last)))
 
 
+def _columns(classes: list[list[tuple[int, ...]]]) -> Columns:
+    firsts, ends, starts = list[int](), list[int](), [0]
+    for group in classes:
+        for points in group:
+            firsts += points[::2]
+            ends += points[1::2]
+        starts.append(len(firsts))
+    return Columns.of(firsts, ends, starts)
+
+
 def test_work_in_small_pieces_is_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(3)
     classes = [[_flips(_ranges(rng)) for _ in range(4)] for _ in range(30)]
     sets = [rng.getrandbits(30) | 1 for _ in range(40)]
-    columns = Columns.of(classes)
+    columns = _columns(classes)
     whole, own = list(columns.lists(sets)), list(columns.own(range(30)))
     monkeypatch.setattr("cloudsync.compile.columns.AT_ONCE", 8)
     assert list(columns.lists(sets)) == whole
