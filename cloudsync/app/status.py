@@ -13,6 +13,7 @@ from cloudsync.app.repository import Loaded, load, policy_name
 from cloudsync.app.standing import overdue_after, state_of
 from cloudsync.app.story import OPEN, head, recalled
 from cloudsync.clock import SystemClock
+from cloudsync.fleet.standing import FleetStanding, standing
 from cloudsync.model.errors import InputError
 from cloudsync.model.exits import Exit, worst
 from cloudsync.proof.drift import Severity
@@ -20,6 +21,7 @@ from cloudsync.report.story import State, TargetState
 from cloudsync.settings.values import Schedule, Settings
 from cloudsync.store.findings import HealthRow
 from cloudsync.store.history import WriterRow
+from cloudsync.store.place import Server
 from cloudsync.store.records import EVERY_TARGET, Hold, RunRecord
 from cloudsync.store.state import State as Store
 
@@ -58,6 +60,8 @@ class Status:
     """The last run that could write."""
     audit_head: str
     code: Exit
+    fleet: FleetStanding | None = None
+    """Workers and queue, where several machines share the work."""
 
 
 def status(root: Path) -> Status:
@@ -71,9 +75,11 @@ def status(root: Path) -> Status:
         writers = (one for one in state.records.runs(1000) if one.generation) if state is not None else iter(())
         last = next(writers, None)
         audit = head(state) if state is not None else ""
+    place = ledger.where(root, settings)
+    fleet = standing(place) if isinstance(place, Server) and state is not None else None
     codes = [one.code for one in targets] + ([Exit.REFUSED] if broken else [])
     policy = policy_name(loaded) if loaded is not None else ""
-    return Status(now, settings.owner, policy, broken, targets, writer, last, audit, worst(codes))
+    return Status(now, settings.owner, policy, broken, targets, writer, last, audit, worst(codes), fleet)
 
 
 def _policy(root: Path) -> tuple[Loaded | None, str]:

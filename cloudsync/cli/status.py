@@ -11,6 +11,10 @@ from cloudsync.cli.output import Output
 
 if TYPE_CHECKING:
     from cloudsync.app.status import Status, TargetStatus
+    from cloudsync.fleet.standing import FleetStanding
+
+BEHIND_S = 30.0
+"""Longer than this a target that is due should not be without a job."""
 
 
 def options(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -43,6 +47,8 @@ def _print(found: Status, output: Output) -> None:
         output.line("  no target is configured")
     if found.writer is not None:
         output.line(f"at work: run {found.writer.run}, pid {found.writer.pid} on {found.writer.host}")
+    if found.fleet is not None:
+        _print_fleet(found.fleet, output)
     if found.last is not None:
         code = "not ended" if found.last.exit_code is None else f"exit {found.last.exit_code}"
         ago = age(found.now - found.last.started)
@@ -76,6 +82,44 @@ def _print_target(one: TargetStatus, now: float, output: Output) -> None:
         output.line(f"      next run: {time_text(one.due)} ({text})", "yellow" if late > 0 else "dim")
 
 
+def _print_fleet(fleet: FleetStanding, output: Output) -> None:
+    alive = sum(one.alive for one in fleet.workers)
+    behind = f", due for {fleet.behind_s:.0f} s and not queued" if fleet.behind_s > BEHIND_S else ""
+    words = (
+        f"fleet: {alive} worker{'' if alive == 1 else 's'}, {fleet.running} at work, {fleet.waiting} waiting, {fleet.later} put off{behind}"
+    )
+    output.line(words, *(() if alive and not behind else ("red",)))
+    for one in fleet.workers:
+        job = f"at {', '.join(one.targets)}" if one.targets else "idle"
+        state = job if one.alive else f"DEAD for {one.silent_s:.0f} s" + (f", was {job}" if one.targets else "")
+        why = f"; {one.why}" if one.why else ""
+        output.line(
+            f"  {one.host} pid {one.pid}: {state}; policy {one.policy[:10] or '?'}{why}", *(() if one.alive and not why else ("yellow",))
+        )
+
+
+def _fleet_document(fleet: FleetStanding) -> dict[str, Any]:
+    return {
+        "waiting": fleet.waiting,
+        "later": fleet.later,
+        "running": fleet.running,
+        "behind_s": round(fleet.behind_s, 1),
+        "workers": [
+            {
+                "host": one.host,
+                "pid": one.pid,
+                "alive": one.alive,
+                "heartbeat_s": round(one.silent_s, 1),
+                "targets": list(one.targets),
+                "policy": one.policy,
+                "program": one.program,
+                "why": one.why,
+            }
+            for one in fleet.workers
+        ],
+    }
+
+
 def _document(found: Status) -> dict[str, Any]:
     from cloudsync.cli.history import record_document, time_text
 
@@ -87,6 +131,7 @@ def _document(found: Status) -> dict[str, Any]:
         "at": time_text(found.now),
         "targets": [_target_document(one) for one in found.targets],
         "writer": writer and {"run": writer.run, "host": writer.host, "pid": writer.pid, "generation": writer.generation},
+        "fleet": found.fleet and _fleet_document(found.fleet),
         "last_run": last and record_document(last),
         "audit_head": found.audit_head,
     }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 from cloudsync.fleet.jobs import CARE, Job, queue
+from cloudsync.fleet.standing import options, schema
 from cloudsync.model.errors import RefusedError
 from cloudsync.store.place import Server
 
@@ -32,8 +33,6 @@ POLL_S = 2.0
 CARE_CRON = "* * * * * */5"
 """Every five seconds, the sixth field (procrastinate reads lines with croniter): what is due, and whose worker died."""
 KEPT_HOURS = 24
-SCHEMA_MAX = 57
-"""Of the state's schema, so that the queue's has a name, too."""
 RECONCILE, TICK = "cloudsync.reconcile", "cloudsync.tick"
 _LOCK = 0x636C7152
 Made = Callable[[dict[str, object]], None]
@@ -71,32 +70,17 @@ def loop(queue_app: procrastinate.App, name: str, queues: Iterable[str]) -> Loop
     return cast("Loop", made)
 
 
-def schema(server: Server) -> str:
-    """Return the schema of the queue. Raises RefusedError where the state's leaves no room for a name."""
-    if len(server.schema) > SCHEMA_MAX:
-        raise RefusedError("PRE-STATE", f"schema {server.schema} is longer than {SCHEMA_MAX}", "name a shorter one: ?schema=NAME")
-    return f"{server.schema}_queue"
-
-
 def app(server: Server, *, most: int = 4) -> procrastinate.App:
     """Return the queue, not opened yet."""
-    words: dict[str, Any] = {
-        "options": f"-c search_path={schema(server)},{server.schema}",
-        "application_name": "cloudsync queue",
-        "connect_timeout": 10,
-    }
-    if server.password:
-        words["password"] = server.password
-    connector = procrastinate.PsycopgConnector(conninfo=server.url, kwargs=words, min_size=1, max_size=most, timeout=20)
+    connector = procrastinate.PsycopgConnector(conninfo=server.url, kwargs=options(server), min_size=1, max_size=most, timeout=20)
     return procrastinate.App(connector=connector, periodic_defaults={"max_delay": 15})
 
 
 def prepare(server: Server) -> None:
     """Make the queue's tables where they are not; whoever comes at the same time waits. Raises RefusedError."""
     name = schema(server)
-    words: dict[str, Any] = {"password": server.password} if server.password else {}
     try:
-        with psycopg.connect(server.url, connect_timeout=10, **words) as connection:
+        with psycopg.connect(server.url, **options(server)) as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             row = connection.execute("SELECT to_regclass(%s)", (f"{name}.procrastinate_jobs",)).fetchone()
             if row is None or row[0] is None:

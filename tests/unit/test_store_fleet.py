@@ -72,10 +72,11 @@ def test_a_lock_that_went_away_ends_the_right_to_write(server: Server, postgres:
     assert taken[0] == "" != taken[1]
 
 
-def test_a_lease_of_another_machine_is_waited_for_and_not_longer(server: Server, postgres: Cluster) -> None:
+def test_a_lease_of_another_machine_is_waited_for_and_not_longer(server: Server) -> None:
     clock = SimulatedClock()
     State(server, clock, writer=ONE).close()
-    postgres.sql(f"UPDATE lease SET expires = {clock.now() + PART_LIFE_S}, host = 'elsewhere'", schema=server.schema)
+    with State(server, clock) as state, state._database.transaction() as connection:
+        connection.execute("UPDATE lease SET host = 'elsewhere', expires = ?", (clock.now() + PART_LIFE_S,))
     with pytest.raises(BusyError, match="holds the lease"):
         State(server, clock, writer=ONE)
     State(server, clock, writer=TWO).close()
