@@ -27,7 +27,7 @@ from cloudsync.store.place import Server
 log = logging.getLogger("cloudsync.worker")
 
 BUSY_S, BUSY_TRIES = 3.0, 12
-"""A job whose target somebody else holds is tried again after so long, so often; then its next turn by the schedule has to do."""
+"""A job whose target somebody else holds, or whose state went away, is tried again after so long, so often; then its next turn by the schedule has to do."""
 BEHIND_S = 15.0
 """A job for a newer policy than this worker has waits so long for another worker, or for the pull."""
 POLICY_CODE = "PRE-POLICY"
@@ -102,13 +102,13 @@ class Fleet:
             return Next(((Job(tuple(sorted({*job.targets, *error.targets})), self.version.id), 0.0),))
         except BusyError as error:
             log.warning("run.busy", extra={"targets": job.targets, "why": error.message})
-            return Next(((job, BUSY_S),)) if job.tries < BUSY_TRIES else Next()
+            return self._again(job, BUSY_S)
         except RefusedError as error:
             _failed("run.barred", job, error)
             if error.code == POLICY_CODE:
                 self._stands(error.message)
                 return Next(((job, BEHIND_S),))
-            return Next(leave=str(error)) if "this program knows" in error.message else Next()
+            return Next(leave=str(error)) if "this program knows" in error.message else self._again(job, BUSY_S)
         except InputError as error:
             _failed("run.failed", job, *error.findings)
         except (CloudsyncError, OSError) as error:
@@ -116,6 +116,11 @@ class Fleet:
         except Exception:
             log.exception("run.failed", extra={"targets": job.targets})
         return Next()
+
+    @staticmethod
+    def _again(job: Job, after_s: float) -> Next:
+        """Return that a job is to be tried again soon; what lasts for longer is for the next turn by the schedule."""
+        return Next(((job, after_s),)) if job.tries < BUSY_TRIES else Next()
 
     def _do(self, job: Job) -> Next:
         known = {target.name for target in self.settings.targets}
