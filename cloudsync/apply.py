@@ -14,12 +14,12 @@ from itertools import zip_longest
 from typing import assert_never
 
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
+from cloudsync.model.bucket import delay
 from cloudsync.model.errors import AdapterError
-from cloudsync.pacing import delay
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
-from cloudsync.plan.weave import names, weavable, weave
+from cloudsync.plan.weave import NEW, names, weavable, weave
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Waits between two looks grow from the first to the longest, doubling."""
@@ -368,9 +368,7 @@ def _bound(run: _Run, steps: Iterable[Step]) -> tuple[Step, ...]:
 
 def bind(step: Step, bindings: Mapping[str, str]) -> Step:
     """Return a step whose payload names native ids instead of `{new:KEY}`, as far as they are known."""
-    payload = step.payload
-    for key, native in bindings.items():
-        payload = payload.replace("{new:" + key + "}", native)
+    payload = NEW.sub(lambda found: bindings.get(found[1], found[0]), step.payload)
     return step if payload == step.payload else replace(step, payload=payload)
 
 
@@ -433,7 +431,7 @@ _STATES = {Status.DONE: OpState.DONE, Status.FAILED: OpState.FAILED, Status.UNKN
 
 def _turn(run: _Run, step: Step) -> None:
     """Wait for the platform's limit while nothing is promised yet: a lost lease or a hold is noticed, and no intent grows old unsent."""
-    while (wait := delay(run.ports.clock, run.adapter, step)) > 0:
+    while (wait := delay(run.adapter, step)) > 0:
         _may_write(run, step.title)
         run.ports.clock.sleep(min(wait, TURN_S))
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cloudsync.adapter import Clock, Step
-from cloudsync.model.bucket import BucketKey, Level, Limit, limit_of
+from cloudsync.adapter import Clock
+from cloudsync.model.bucket import BucketKey, Level, Limit
 
 
 class Ledger(Protocol):
@@ -111,14 +111,3 @@ def share(ledger: Ledger | None) -> None:
         _SHARED[:] = [] if ledger is None else [ledger]
         for known in _PACINGS.values():
             known.ledger = Levels(known.clock) if ledger is None else ledger
-
-
-def delay(clock: Clock, adapter: object, step: Step) -> float:
-    """Return the seconds until a step's call may be sent under its limit: to be waited while nothing is promised yet."""
-    limit = limit_of(adapter, step)
-    return 0.0 if limit is None else pacing(clock).ledger.delay(limit)
-
-
-def limits(adapter: object, steps: Iterable[Step]) -> tuple[Limit | None, ...]:
-    """Return the limits of some steps."""
-    return tuple(limit_of(adapter, step) for step in steps)

@@ -259,6 +259,10 @@ class AwsAdapter:
         """Return the bucket that a step's call draws from."""
         return pacing.limit(self.settings, self._region_of(step.scope), step.action)
 
+    def delay(self, step: Step) -> float:
+        """Return the seconds until a step's call may be sent."""
+        return self._client.delay(self.limit(step))
+
     def sizes(self, table: AwsTable) -> Iterable[Size]:
         """Return how full groups and interfaces are."""
         return sizes(table)

@@ -20,6 +20,7 @@ from botocore.loaders import create_loader
 from botocore.session import Session
 
 from cloudsync.adapter import Clock
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.pacing import pacing
 from cloudsync_aws.limits import AUTH_CODES, PAGE_SIZE, PAGES_MAX, READ_CALLS, THROTTLED_CODES, WRITE_CALLS
@@ -98,6 +99,10 @@ class Client:
             seen.add(token)
             request["NextToken"] = token
         raise CallFailedError(self.settings.scope(region), action, f"more than {PAGES_MAX} pages")
+
+    def delay(self, drawn: Limit) -> float:
+        """Return the seconds until a bucket gives a token."""
+        return pacing(self.clock).ledger.delay(drawn)
 
     def write(self, region: str, method: str, arguments: dict[str, Any]) -> Raw:
         """Send one writing call, exactly once. Raises CallFailedError."""

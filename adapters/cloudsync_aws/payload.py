@@ -7,6 +7,7 @@ whole value without compare-and-swap: what must be there just before.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,8 +138,7 @@ def key_of(text: str) -> str | None:
 
 def bound(payload: str, bindings: Mapping[str, str]) -> str:
     """Return a payload with every placeholder replaced whose id is known."""
-    if "{new:" not in payload:
-        return payload
-    for key, native in bindings.items():
-        payload = payload.replace(placeholder(key), native)
-    return payload
+    return _NEW.sub(lambda found: bindings.get(found[1], found[0]), payload)
+
+
+_NEW = re.compile(r"\{new:([^{}]+)\}")

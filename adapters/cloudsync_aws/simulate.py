@@ -200,7 +200,9 @@ CALLS = tuple(sorted(_CALLS))
 
 def bind(table: AwsTable, bindings: Mapping[str, str]) -> AwsTable:
     """Return a table with placeholders replaced by native ids: what a simulated table looks like once its objects exist."""
-    return renamed(table, {wire.placeholder(key): native for key, native in bindings.items()})
+    names = {wire.placeholder(key): native for key, native in bindings.items()}
+    # Whatever refers to an object that is still to be created is in a table with it.
+    return renamed(table, {name: native for name, native in names.items() if name in table.groups or name in table.lists})
 
 
 def unbind(table: AwsTable, bindings: Mapping[str, str]) -> AwsTable:

@@ -165,6 +165,10 @@ class AzureAdapter:
         del step  # one bucket takes all writes of the subscription
         return pacing.limit(self.settings, write=True)
 
+    def delay(self, step: Step) -> float:
+        """Return the seconds until a step's call may be sent."""
+        return self._client.delay(self.limit(step))
+
     def simulate(self, table: AzureTable, *steps: Step) -> AzureTable:
         """Return the table as it would be after some steps, from the payloads that are really sent."""
         return simulate(table, steps)

@@ -20,12 +20,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
-from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.policies import (
+    ContentDecodePolicy,
+    ProxyPolicy,
+    RedirectPolicy,
+    RequestIdPolicy,
+    RetryPolicy,
+    SansIOHTTPPolicy,
+    SensitiveHeaderCleanupPolicy,
+    UserAgentPolicy,
+)
 from azure.core.rest import HttpRequest
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
-from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.core import ARMPipelineClient
+from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
 from cloudsync.adapter import Clock
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.pacing import pacing
 from cloudsync_azure.limits import BUSY_CODES, LEFT_MIN, PAGES_MAX
@@ -153,6 +164,10 @@ class Client:
                 raise CallFailedError(self.settings.scope, path, f"the same page came twice, after {len(seen) + 1} pages")
             seen.add(where)
         raise CallFailedError(self.settings.scope, path, f"more than {PAGES_MAX} pages")
+
+    def delay(self, drawn: Limit) -> float:
+        """Return the seconds until a bucket gives a token."""
+        return pacing(self.clock).ledger.delay(drawn)
 
     def write(self, method: str, path: str, version: str, *, body: object = None, etag: str) -> Answer:
         """Send one writing request, exactly once. Raises CallFailedError."""
@@ -291,18 +306,26 @@ def _scope(settings: AzureSettings) -> str:
 
 
 def _client(settings: AzureSettings, credential: Sdk) -> Sdk:
-    """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off."""
-    return NetworkManagementClient(
-        credential,
-        settings.subscription,
+    """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off.
+
+    It is the SDK's own pipeline for Resource Manager, without the generated client above it: that one takes longer to load than a run.
+    """
+    return ARMPipelineClient(
         base_url=settings.base,
-        credential_scopes=[_scope(settings)],
+        policies=[
+            RequestIdPolicy(),
+            UserAgentPolicy(user_agent="cloudsync"),
+            ProxyPolicy(),
+            ContentDecodePolicy(),
+            RedirectPolicy(),
+            RetryPolicy(retry_total=0),
+            ARMChallengeAuthenticationPolicy(credential, _scope(settings)),
+            HostPin(settings.base),
+            SensitiveHeaderCleanupPolicy(),
+        ],
         connection_verify=settings.ca_file or True,
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
-        per_retry_policies=[HostPin(settings.base)],
-        retry_total=0,
-        user_agent="cloudsync",
     )
 
 

@@ -191,6 +191,10 @@ class GcpAdapter:
         """Return the bucket that a step's call draws from."""
         return pacing.limit(self.settings, wire.parse(step.payload).project, write=True)
 
+    def delay(self, step: Step) -> float:
+        """Return the seconds until a step's call may be sent."""
+        return self._client.delay(self.limit(step))
+
     def simulate(self, table: GcpTable, *steps: Step) -> GcpTable:
         """Return the table as it would be after a step, from the payload that is really sent."""
         return simulate_all(table, steps)

@@ -26,6 +26,7 @@ import requests
 from google.auth.transport.requests import AuthorizedSession
 
 from cloudsync.adapter import Clock
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
 from cloudsync.pacing import pacing
 from cloudsync_gcp import payload as wire
@@ -173,6 +174,10 @@ class Client:
         return body
 
     # --- writes ------------------------------------------------------------------------------------------------------
+
+    def delay(self, drawn: Limit) -> float:
+        """Return the seconds until a bucket gives a token."""
+        return pacing(self.clock).ledger.delay(drawn)
 
     def write(self, request: wire.Request) -> None:
         """Send one writing call, exactly once, and wait for its operation. Raises CallFailedError."""

@@ -93,6 +93,14 @@ class Paced(Protocol):
     def limit(self, step: Step) -> Limit | None:
         """Return the limit of a step's call at this target; None where the platform has none. Pure."""
 
+    def delay(self, step: Step) -> float:
+        """Return the seconds until a step's call may be sent under its limit, without booking it."""
+
+
+def delay(adapter: object, step: Step) -> float:
+    """Return the seconds until a step's call may be sent: to be waited while nothing is promised yet."""
+    return 0.0 if limit_of(adapter, step) is None or not isinstance(adapter, Paced) else adapter.delay(step)
+
 
 def limit_of(adapter: object, step: Step) -> Limit | None:
     """Return the limit of a step; None where the adapter knows none, or where the step is none of its own."""

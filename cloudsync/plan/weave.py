@@ -16,12 +16,13 @@ from cloudsync.adapter import Effect, Phase, Step
 BATCH = 25
 """So many objects are created before the first of them are looked for and filled: one read for each batch, and well below the size of the
 buckets that the fillings draw on, which stay full meanwhile; so the wait costs nothing."""
-_NEW = re.compile(r"\{new:([^{}]+)\}")
+NEW = re.compile(r"\{new:([^{}]+)\}")
+"""How a payload refers to an object by the key under which another step creates it."""
 
 
 def names(step: Step) -> frozenset[str]:
     """Return the keys of new objects that a step's payload refers to."""
-    return frozenset(_NEW.findall(step.payload))
+    return frozenset(NEW.findall(step.payload))
 
 
 def weavable(first: Phase, second: Phase) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.adapter import TargetSettings
+from cloudsync.adapter import Effect, Outcome, Phase, Step, TargetSettings
+from cloudsync.apply import ApplyResult, ApplyStatus, Options, apply
 from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, about, limit_of, seconds
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.pacing import Levels, Pacing, pacing, share
 from cloudsync.testing.clock import SimulatedClock
+from cloudsync.testing.plans import HARMLESS
 from cloudsync_aws.pacing import limit as aws_limit
 from cloudsync_aws.settings import AwsSettings
 from cloudsync_azure.pacing import limit as azure_limit
@@ -23,6 +25,7 @@ from cloudsync_azure.settings import AzureSettings
 from cloudsync_gcp.limits import PER_MINUTE
 from cloudsync_gcp.pacing import limit as gcp_limit
 from cloudsync_gcp.settings import GcpSettings
+from tests.acting.script import ScriptAdapter, Stage
 
 AUTHORIZE = "AuthorizeSecurityGroupIngress"
 KEY = BucketKey("p", "a", "r", "writes")
@@ -223,3 +226,43 @@ def test_durations_are_told_as_roughly_as_they_are_known(duration: float, words:
 def test_a_bucket_that_gives_nothing_is_none(size: float, refill: float) -> None:
     with pytest.raises(ValueError, match="want a size"):
         Bucket(size, refill)
+
+
+class Slow(ScriptAdapter):
+    """A platform that takes one write in ten seconds."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def limit(self, step: Step) -> Limit:
+        return Limit(BucketKey("mem", "a", "r", step.action), Bucket(1, 0.1))
+
+    def delay(self, step: Step) -> float:
+        return pacing(self.clock).ledger.delay(self.limit(step))
+
+    def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
+        pacing(self.clock).take(self.limit(step))
+        return super().write(step, bindings)
+
+
+def slow_run(stage: Stage) -> ApplyResult:
+    steps = tuple(Step(f"s{one}", "Put", "mem/one", "o", f"put {one}", Effect.GROWS, "{}", mark="m") for one in range(3))
+    plan = replace(HARMLESS, phases=(Phase("put", steps),))
+    return apply(plan, stage.adapter, stage.table, stage.ports, Options("run"))
+
+
+def test_who_waits_for_a_limit_has_promised_nothing_yet() -> None:
+    clock = SimulatedClock()
+    stage = Stage(adapter=Slow(clock), clock=clock)
+    assert slow_run(stage).status is ApplyStatus.DONE
+    assert [one.op.at - stage.journal.ops[0].op.at for one in stage.journal.ops] == pytest.approx([0, 10, 20]), "an intent is sent at once"
+
+
+def test_a_hold_is_noticed_while_a_write_waits_for_its_limit() -> None:
+    clock = SimulatedClock()
+    stage = Stage(adapter=Slow(clock), clock=clock)
+    clock.on_sleep = lambda _seconds: setattr(stage.journal, "hold", "stop" if clock.monotonic() > 4 else "")
+    result = slow_run(stage)
+    assert (result.status, result.step, len(stage.journal.ops)) == (ApplyStatus.STOPPED, "put 1", 1)
+    assert clock.monotonic() < 6

@@ -14,6 +14,8 @@ from cloudsync.plan.weave import BATCH, names, weavable, weave
 from cloudsync.testing.plans import HARMLESS
 from tests.acting.script import ScriptAdapter, Stage
 
+NOTHING: tuple[tuple[int, ...], ...] = ((),) * 100
+
 
 def create(number: int) -> Step:
     return Step(f"create/{number}", "Create", "mem/one", f"g{number}", f"create g{number}", Effect.NONE, "{}")
@@ -65,7 +67,7 @@ def worst_lag(woven: Phase) -> int:
 def test_fillings_follow_the_creations_closely(peers: str) -> None:
     """What lags behind by less than a bucket holds costs no time."""
     count = 1000
-    shapes = {
+    shapes: dict[str, list[tuple[int, ...]]] = {
         "none": [() for _ in range(count)],
         "ring": [((number + 1) % count,) for number in range(count)],
         "star": [(count - 1,) for _ in range(count)],
@@ -95,7 +97,7 @@ def stage(count: int) -> Stage:
     made = Stage(adapter=Woven())
     made.adapter.outcomes = {
         number: Outcome(Status.DONE, created=((step.object, f"id-{step.object}"),))
-        for number, step in enumerate(weave(creations(count), filling(*[()] * count)).steps, 1)
+        for number, step in enumerate(weave(creations(count), filling(*NOTHING[:count])).steps, 1)
         if not step.mark
     }
     return made
@@ -107,7 +109,7 @@ def run(world: Stage, *todo: Phase) -> ApplyResult:
 
 
 def phases(count: int) -> tuple[Phase, ...]:
-    return creations(count), filling(*[()] * count)
+    return creations(count), filling(*NOTHING[:count])
 
 
 def test_nothing_is_named_before_a_read_has_shown_it() -> None:

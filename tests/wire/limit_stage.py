@@ -117,11 +117,11 @@ def key(number: int) -> str:
     return f"class/c{number:04}"
 
 
-def wanted(table: AwsTable, vpc: str, count: int, peers: Peers = lambda _number: ()) -> AwsTable:
+def wanted(table: AwsTable, vpc: str, count: int, peers: Peers = lambda _number: (), *, first: int = 0) -> AwsTable:
     """Return a table with so many new groups in it, whose egress stays open as EC2 makes it."""
     groups = dict(table.groups)
     scope = table.vpcs[vpc].scope
-    for number in range(count):
+    for number in range(first, first + count):
         mark = Mark(OWNER, f"c{number:04}")
         rules = {**rule(number, peers(number)), **dict.fromkeys(default_egress(table.vpcs[vpc]), "")}
         made = Group(f"{{new:{key(number)}}}", scope, vpc, group_name(mark, ()), rules, mark, mark.tags)
