@@ -152,7 +152,7 @@ COMPILE = (
     ),
     _core(
         "exceptions-of-workloads-ignored",
-        ("compile/universe", "                picked &= ~(self.pick(base) & inside)\n", "                picked &= self.everything\n"),
+        ("compile/universe", "                picked &= ~self.pick(base)\n", "                picked &= self.everything\n"),
         "Those who are left out get in.",
         _MEANING,
     ),
@@ -174,13 +174,17 @@ COMPILE = (
     ),
     _core(
         "scope-not-applied",
-        ("compile/universe", "inside = self.everything if scope is None or who.outside else self.pick(scope)", "inside = self.everything"),
+        ("compile/universe", "            picked &= self.pick(scope)\n", "            picked &= self.everything\n"),
         "Rules of one application open all others.",
         _MEANING,
     ),
     _core(
         "empty-selector-means-all",
-        ("compile/universe", "                    picked &= union\n", "                    picked &= union or picked\n"),
+        (
+            "compile/universe",
+            "return self.postings.get((key, values[0]), 0)",
+            "return self.postings.get((key, values[0]), 0) or self.everything",
+        ),
         "A label that nobody has picks everybody.",
         _MEANING,
     ),
