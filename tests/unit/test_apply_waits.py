@@ -426,6 +426,16 @@ def test_before_something_is_taken_away_what_was_put_in_its_place_has_to_stand(t
         assert result.message == "reality moved before phase phase 2: somebody changed what this run has written"
 
 
+def test_one_step_that_takes_is_enough_to_ask_and_one_that_is_gone_to_stop() -> None:
+    stage = Stage()
+    plan = plan_of([step("a"), step("d")], [step("b", Effect.SHRINKS), step("c")])
+    execution = Execution(plan, stage.adapter, stage.table, stage.ports, RUN)
+    execution.leg(0, 1)
+    stage.adapter.forced["a"] = Seen.NO
+    result = execution.leg(1, 2)
+    assert (result.status, result.writes) == (ApplyStatus.MOVED, 2)
+
+
 def test_what_stood_is_asked_for_once_and_what_was_taken_away_never() -> None:
     stage = Stage()
     first, second, third = (step(name, Effect.SHRINKS) for name in "bcd")
