@@ -19,6 +19,7 @@ from tests.service.small_world import World, small_world
 
 _HEX = re.compile(r"\b[0-9a-f]{8,}(?:-[0-9a-f]+)*\b")
 _USAGE = re.compile(r"^usage: .*?(?=^cloudsync )", re.MULTILINE | re.DOTALL)
+_VERBS = re.compile(r"there are: init, [a-z, ]+;")
 _CHOICE = re.compile(r"\(choose from [^)]*\)")
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?\b")
 
@@ -101,6 +102,7 @@ class Scene:
         text = f"exit {ran.code}\n{ran.out}{errors}"
         text = text.replace(str(self.world.root), "ROOT").replace(str(self.world.root.parent), "ABOVE")
         text = _CHOICE.sub(lambda found: found.group().replace("'", ""), _USAGE.sub("usage: ...\n", text))  # versions of argparse differ
+        text = _VERBS.sub("there are: (all verbs);", text)
         return _TIME.sub("TIME", _HEX.sub("HEX", text))
 
     def counts(self) -> tuple[int, int]:

@@ -53,6 +53,7 @@ PARTS = (
     Part("fuzz", ("T9",), ("tests/fuzz",), program="tests.fuzz"),
     Part("race", ("T6",), ("tests/race",)),
     Part("crash", ("T4",), ("tests/crash",)),
+    Part("fleet", ("T4",), ("tests/fleet",)),
     Part("faults", ("T1", "T7"), ("tests/wire/test_fault_*.py", "tests/wire/test_campaign_faults.py")),
     Part("sim", ("T2", "T7"), ("tests/sim/test_sim_[!tj]*.py",)),
     Part("states", ("T3",), ("tests/sim/test_sim_[tj]*.py", f"{_PROPERTY}course.py", f"{_PROPERTY}*_bands.py", f"{_PROPERTY}*_series.py")),
