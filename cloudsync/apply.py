@@ -14,12 +14,12 @@ from itertools import zip_longest
 from typing import assert_never
 
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
-from cloudsync.model.bucket import delay
+from cloudsync.model.bucket import about, delay
 from cloudsync.model.errors import AdapterError
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
-from cloudsync.plan.weave import NEW, names, weavable, weave
+from cloudsync.plan.weave import NEW, at_limits, names, stages_of
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Waits between two looks grow from the first to the longest, doubling."""
@@ -152,7 +152,7 @@ class Execution:
         try:
             if not run.plan.empty:
                 self._begin()
-                stages = _stages(run, run.plan.phases[first:end])
+                stages = stages_of(run.plan.phases[first:end], woven=run.adapter.capabilities.woven)
                 for (phase, count), after in zip_longest(stages, stages[1:]):
                     _phase(run, phase, after[0].steps if after else ())
                     run.phases += count
@@ -197,20 +197,6 @@ def _forbid_open(run: _Run) -> None:
 # --- one phase -------------------------------------------------------------------------------------------------------
 
 
-def _stages(run: _Run, phases: Iterable[Phase]) -> list[tuple[Phase, int]]:
-    """Return what stands between barriers, each with how many phases of the plan it is: creations and what fills them may be woven."""
-    stages: list[tuple[Phase, int]] = []
-    for phase in phases:
-        if not phase.steps:
-            continue
-        before = stages[-1] if stages else None
-        if before is not None and before[1] == 1 and run.adapter.capabilities.woven and weavable(before[0], phase):
-            stages[-1] = weave(before[0], phase), 2
-        else:
-            stages.append((phase, 1))
-    return stages
-
-
 def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
     """Let earlier phases settle, check that nothing moved, send every step, then wait until a read shows them all."""
     _settle(run, phase)
@@ -218,7 +204,7 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
         _unmoved(run, phase)
     _standing(run, phase)
     before, looked = run.table, run.ports.clock.monotonic()
-    made = _Made(before, {step.object: step for step in phase.steps if not step.mark})
+    made, told = _Made(before, {step.object: step for step in phase.steps if not step.mark}), _told(run, phase)
     for at, step in enumerate(phase.steps):
         made.ready(run, step)
         if run.ports.clock.monotonic() - looked > FRESH_S:
@@ -226,8 +212,14 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
             looked = run.ports.clock.monotonic()
         _step(run, step)
         run.sent += 1
-        run.options.progress(phase.name, run.sent, len(run.plan.steps))
+        run.options.progress(told, run.sent, len(run.plan.steps))
     _barrier(run, phase, made.end(run, phase.steps), following)
+
+
+def _told(run: _Run, phase: Phase) -> str:
+    """Return a phase's name for people, with how long it takes at least where the platform's limits bind."""
+    least = about(at_limits(run.adapter, (phase,)))
+    return f"{phase.name}, {least} at the platform's limits" if least else phase.name
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from cloudsync.plan.course import Site, chart
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.terraform import NO_OWNER, Ownership, ownership, with_owners
 from cloudsync.plan.values import IdentityCheck, TargetPlan
+from cloudsync.plan.weave import at_limits
 from cloudsync.policy.values import Policy
 from cloudsync.proof.certificate import Beyond
 from cloudsync.proof.drift import Drift, Kind, Scene, find, with_ids
@@ -290,6 +291,7 @@ def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: st
                 bug=one.bug,
                 refused=one.reading.refused,
                 adapter=(one.reading.target.adapter, registry.version(one.reading.target.adapter)),
+                limits_s=0.0 if one.plan is None or one.reading.adapter is None else at_limits(one.reading.adapter, one.plan.phases),
             )
         )
     incomplete = tuple(Unchecked(scope.scope, scope.why) for scope in scene.inventory.scopes if not scope.complete)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
-from cloudsync.adapter import Effect, Phase, Step
+from cloudsync.adapter import Adapter, Effect, Phase, Step
+from cloudsync.model.bucket import limit_of, seconds
 
 BATCH = 25
 """So many objects are created before the first of them are looked for and filled: one read for each batch, and well below the size of the
@@ -53,6 +54,25 @@ def weave(first: Phase, second: Phase) -> Phase:
     steps.extend(open_)
     steps.extend(step for _, step in waiting)
     return Phase(f"{first.name}, {second.name}", tuple(steps))
+
+
+def stages_of(phases: Iterable[Phase], *, woven: bool) -> list[tuple[Phase, int]]:
+    """Return what stands between barriers, each with how many phases of the plan it is. `woven`: the platform allows it."""
+    stages: list[tuple[Phase, int]] = []
+    for phase in phases:
+        if not phase.steps:
+            continue
+        if woven and stages and stages[-1][1] == 1 and weavable(stages[-1][0], phase):
+            stages[-1] = weave(stages[-1][0], phase), 2
+        else:
+            stages.append((phase, 1))
+    return stages
+
+
+def at_limits(adapter: Adapter, phases: Iterable[Phase]) -> float:
+    """Return the seconds that the calls of these phases take at least at the platform's limits."""
+    stages = stages_of(phases, woven=adapter.capabilities.woven)
+    return seconds([limit_of(adapter, step) for step in stage.steps] for stage, _ in stages)
 
 
 def _order(creates: tuple[Step, ...], fills: tuple[Step, ...]) -> tuple[list[Step], list[tuple[int, Step]]]:

@@ -67,6 +67,7 @@ def target_document(target: TargetReport, ages: Ages) -> Json:
             "unknown": applied.unknown,
             "message": applied.message,
         },
+        "limits_s": round(target.limits_s, 1),
         "remaining": None if target.remaining is None else [drift_document(one) for one in target.remaining],
     }
 

@@ -8,6 +8,7 @@ from cloudsync import __version__
 from cloudsync.adapter import Origin, Step
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
+from cloudsync.model.bucket import about
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
@@ -65,6 +66,8 @@ def _target(report: RunReport, target: TargetReport, ages: Ages) -> Iterator[Lin
         yield from _drift(report, target, ages)
     elif plan is not None and report.universe is not None and report.owners is not None:
         yield from _changes(plan, report.universe, report.owners, _unread(target))
+        if about(target.limits_s) and not plan.empty:
+            yield f"  {about(target.limits_s)} at the platform's limits", "dim"
         yield from _shadow(target, ages)
     for refused in target.refusals if report.verb != "drift" else ():
         for number, line in enumerate(refused.text().splitlines()):

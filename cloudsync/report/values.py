@@ -55,6 +55,8 @@ class TargetReport:
     """Drift after an apply; None when nothing was applied or it could not be read again."""
     adapter: tuple[str, str] = ("", "")
     """The name of the adapter that looked and wrote, and the version of the package that it came from."""
+    limits_s: float = 0.0
+    """Seconds that the plan's writes take at least at the platform's limits, at this target's pace; 0 where none bind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, abo
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.pacing import Levels, Pacing, pacing, share
+from cloudsync.plan.weave import at_limits
 from cloudsync.testing.clock import SimulatedClock
 from cloudsync.testing.plans import HARMLESS
 from cloudsync_aws.pacing import limit as aws_limit
@@ -266,3 +267,18 @@ def test_a_hold_is_noticed_while_a_write_waits_for_its_limit() -> None:
     result = slow_run(stage)
     assert (result.status, result.step, len(stage.journal.ops)) == (ApplyStatus.STOPPED, "put 1", 1)
     assert clock.monotonic() < 6
+
+
+def test_a_plan_and_its_progress_tell_how_long_the_limits_make_it() -> None:
+    clock = SimulatedClock()
+    stage, told = Stage(adapter=Slow(clock), clock=clock), set[str]()
+    steps = tuple(Step(f"s{one}", "Put", "mem/one", "o", f"put {one}", Effect.GROWS, "{}", mark="m") for one in range(13))
+    phases = (Phase("put", steps), Phase("drop", (replace(steps[0], key="x", action="Drop", effect=Effect.SHRINKS),)))
+    assert at_limits(stage.adapter, phases) == pytest.approx(120)
+    plan = replace(HARMLESS, phases=phases)
+    begin = clock.monotonic()
+    options = Options("run", progress=lambda what, _done, _of: told.add(what))
+    assert apply(plan, stage.adapter, stage.table, stage.ports, options).status is ApplyStatus.DONE
+    assert clock.monotonic() - begin == pytest.approx(120), "and that is how long it took"
+    assert told == {"put, about 2 min at the platform's limits", "drop"}
+    assert at_limits(ScriptAdapter(), phases) == 0
