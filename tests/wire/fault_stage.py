@@ -56,7 +56,7 @@ def _who(**labels: str) -> End:
 
 
 def _book(*rules: Sentence) -> Book:
-    lists = {"corp": ("203.0.113.0/24", "!203.0.113.7"), "edge": ("198.51.100.0/25", "2001:db8:10::/48")}
+    lists: dict[str, tuple[str, ...]] = {"corp": ("203.0.113.0/24", "!203.0.113.7"), "edge": ("198.51.100.0/25", "2001:db8:10::/48")}
     return Book(VOCABULARY4, GROUPS, lists, SERVICES, Held(None, "full", "leave"), (), (Chapter("all", (), rules),))
 
 
