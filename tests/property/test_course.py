@@ -27,7 +27,7 @@ from tests.oracle.interleave import Actor, Verdict, judge, passes, walk
 from tests.trust.budget import budget
 from tests.trust.figures import record
 
-WORLDS = budget(24, 4000, 100_000)
+WORLDS = budget(24, 4000, 300)
 BALANCED = Shape(balancer=1.0)
 
 
@@ -201,7 +201,7 @@ CONTROLS: dict[str, tuple[CourseMethod, Callable[[Component], tuple[Stage, ...]]
 def test_controls_expose(name: str) -> None:
     method, spoil = CONTROLS[name]
     tried = caught = missed = 0
-    for seed in range(budget(30, 1000, 10_000)):
+    for seed in range(budget(30, 1000, 200)):
         world, built = drawn(seed)
         for component in {one.plan.component for one in built if one.plan.component is not None}:
             if component.method is not method or (spoil is _dropped_early and component.stages[-1].name != "unshield"):

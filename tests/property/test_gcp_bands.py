@@ -26,7 +26,7 @@ from tests.trust.budget import budget
 from tests.trust.figures import record
 
 SEEDS = st.integers(0, 10**9)
-EXAMPLES = settings(max_examples=budget(15, 1000, 4000))
+EXAMPLES = settings(max_examples=budget(15, 1000, 200))
 LAYOUT = Layout(shield=0, never=1, allow=2, deny=3, default_deny=4)
 
 
@@ -81,7 +81,7 @@ def test_shields_find_one_too(seed: int) -> None:
 
 def test_states_are_counted_and_the_control_fails() -> None:
     states = exposed = cut = wrong = 0
-    for seed in range(budget(20, 2000, 20000)):
+    for seed in range(budget(20, 2000, 200)):
         random, actual, desired = change(seed)
         phases = steps(actual, desired, Method.MERGE)
         one = third_verdicts(random, actual, desired, phases)

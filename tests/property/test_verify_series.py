@@ -61,7 +61,7 @@ def kinds(content: str) -> set[Kind]:
 
 def test_what_the_stages_are_for(rig: FourRig, known: list[Saved]) -> None:
     components = rejected = 0
-    more = range(KNOWN + 1, KNOWN + budget(change=1, night=30, release=100))
+    more = range(KNOWN + 1, KNOWN + budget(change=1, night=30, release=12))
     for some in (known, *(plans(rig, seed, dict.fromkeys(PLATFORMS, "exclusive")) for seed in more)):
         for saved in some:
             if '"component":{' not in saved.content or not verify(saved.content).accepted:

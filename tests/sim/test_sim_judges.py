@@ -48,6 +48,6 @@ def compared(transition: Transition) -> int:
 
 
 def test_judges_and_decoders_agree_on_every_packet(ground: Path) -> None:
-    seeds = range(700, 700 + budget(change=3, night=300, release=150))
+    seeds = range(700, 700 + budget(change=3, night=300, release=60))
     count = sum(compared(one) for seed in seeds for one in Transition.several(ground / f"judged-{seed}", seed, legs=1))
     assert count > 2000

@@ -39,7 +39,7 @@ def transitions(ground: Path, seeds: range) -> Iterator[Transition]:
 
 def test_no_state_on_the_way_exposes_or_cuts(ground: Path, sim_seed: int | None) -> None:
     first = sim_seed if sim_seed is not None else 0
-    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=6, night=6000, release=900)
+    count = int(os.environ.get("CLOUDSYNC_SIM_N", "1")) if sim_seed is not None else budget(change=6, night=6000, release=330)
     how: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for transition in transitions(ground, range(first, first + count)):
@@ -64,7 +64,7 @@ FOUND = (200, 204, 205, 209, 212)
 
 def test_wrong_ways_are_seen(ground: Path) -> None:
     """Each control spoils the plans of the same transitions in its own way: the judge must see every kind of it."""
-    drawn = range(400, 400 + budget(change=0, night=600, release=200))
+    drawn = range(400, 400 + budget(change=0, night=600, release=40))
     chosen = dict.fromkeys((*FOUND, *drawn))
     tried: Counter[str] = Counter()
     caught: Counter[str] = Counter()
