@@ -10,10 +10,12 @@ import argparse
 import gc
 import json
 import math
+import random
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from bench.measure import once
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler
+from cloudsync.compile.following import Following
 from cloudsync.compile.tables import Tables, tables
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Where
@@ -146,6 +149,42 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def changes(many: int, rules: int, times: int) -> dict[str, Any]:
+    """Change one label of one workload, `times` times, and follow each; the end is compared with a compile from nothing."""
+    gc.disable()
+    written = policy(rules, applications(many))
+    machines = {one.id: one for one in workloads(many)}
+    gc.freeze()
+    begun = time.process_time()
+    following = Following(written, machines.values(), NOW, DEFAULT_DOMAIN)
+    ready = time.process_time() - begun
+    dice = random.Random(3)
+    ids = sorted(machines)
+    kinds = {"role": ("r", ROLES), "app": ("a", applications(many)), "env": ("e", ENVIRONMENTS)}
+    seconds: list[float] = []
+    for _ in range(times):
+        before = machines[dice.choice(ids)]
+        key = dice.choice(sorted(kinds))
+        letter, most = kinds[key]
+        after = replace(before, labels=Labels.of({**dict(before.labels.pairs), key: f"{letter}{dice.randrange(most)}"}))
+        machines[before.id] = after
+        begun = time.process_time()
+        following.change(before, after)
+        seconds.append(time.process_time() - begun)
+    if following.tables != compiled(written, list(machines.values())):
+        sys.exit("benchmark stopped: what was followed is not what a compile from nothing says")
+    seconds.sort()
+    p50, p99 = seconds[len(seconds) // 2], seconds[min(len(seconds) * 99 // 100, len(seconds) - 1)]
+    figures: dict[str, Any] = {
+        "workloads": many,
+        "rules": rules,
+        "changed": times,
+        "followed": following.followed,
+        "prepared_s": round(ready, 4),
+    }
+    return figures | {"p50_ms": round(p50 * 1000, 3), "p99_ms": round(p99 * 1000, 3), "most_ms": round(seconds[-1] * 1000, 3)}
+
+
 def series(sizes: Sequence[tuple[int, int]] = SIZES, times: int = 3) -> dict[str, Any]:
     """Return medians for each size, each run in a process of its own, and the exponent of growth with the workloads."""
     found: list[dict[str, Any]] = []
@@ -159,7 +198,10 @@ def series(sizes: Sequence[tuple[int, int]] = SIZES, times: int = 3) -> dict[str
         print(f"  {many:>9} workloads x {rules} rules: {point['cpu_s']:7.3f} s CPU, peak {point['peak_mb']:6.0f} MB")
     grown = exponent([(point["workloads"], point["cpu_s"]) for point in found])
     print(f"  time grows with the workloads to the power of {grown:.2f}")
-    return {"series": found, "exponent": round(grown, 3)}
+    many, rules = max((size for size in sizes if size[0] <= 100_000), default=sizes[0])
+    followed: dict[str, Any] = json.loads(once([sys.executable, "-m", "bench.scale", "--changes", str(many), str(rules)]).out)
+    print(f"  one label changes among {many} workloads x {rules} rules: p50 {followed['p50_ms']} ms, p99 {followed['p99_ms']} ms of CPU")
+    return {"series": found, "exponent": round(grown, 3), "label_change": followed}
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
@@ -175,11 +217,14 @@ def main() -> int:
     """Print one compile as JSON (`--one`), or run the series."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--one", type=int, nargs=2, metavar=("WORKLOADS", "RULES"))
+    parser.add_argument("--changes", type=int, nargs=2, metavar=("WORKLOADS", "RULES"), help="changes of one label, followed")
     parser.add_argument("--most", type=int, default=1_000_000, help="no size above this many workloads")
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(one(*given.one)))
+    elif given.changes:
+        print(json.dumps(changes(*given.changes, times=400)))
     else:
         print(json.dumps(series([size for size in SIZES if size[0] <= given.most], given.times)))
     return 0

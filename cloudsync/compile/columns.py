@@ -7,11 +7,13 @@ Without numpy, or for few workloads, the same lists are made one by one from set
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from cloudsync.model.intervals import Points, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,8 @@ class Columns:
     """The text of each range that is one address."""
     single: bool
     """Every range is one address, so that none overlaps another."""
+    blocks: dict[int, str] = field(default_factory=dict, compare=False)
+    """The text of each block of several addresses that some list needed: network and size as bits, in one number."""
 
     @classmethod
     def of(cls, firsts: list[int], ends: list[int], starts: list[int]) -> Columns:
@@ -64,6 +68,38 @@ class Columns:
         first = (key >> 32).astype(np.int64)
         end = first + (key & 0xFFFFFFFF).astype(np.int64) + 1
         return cls(np.array(starts, dtype=np.int64), ranks.astype(np.int64), first, end, _addresses(first), single)
+
+    def grown(self) -> Columns:
+        """Return the columns with one more class, at the end, of no range."""
+        import numpy as np
+
+        return replace(self, starts=np.concatenate((self.starts, self.starts[-1:])))
+
+    def without(self, number: int, points: Points) -> Columns:
+        """Return the columns after a workload with these addresses left a class. Raises KeyError when it has none such."""
+        import numpy as np
+
+        begin, finish = int(self.starts[number]), int(self.starts[number + 1])
+        ranks = self.ranks
+        for first, end in ranges(points):
+            held = ranks[begin:finish]
+            at = np.flatnonzero((self.firsts[held] == first) & (self.ends[held] == end))
+            if not len(at):
+                raise KeyError(points)
+            ranks = np.delete(ranks, begin + at[0])
+            finish -= 1
+        return replace(self, ranks=ranks, starts=_moved(self.starts, number, -len(points) // 2))
+
+    def joined(self, number: int, points: Points) -> Columns:
+        """Return the columns after a workload with these addresses joined a class; ranges of before keep their order."""
+        import numpy as np
+
+        found = self
+        for first, end in ranges(points):
+            found, rank = _ranked(found, first, end)
+            ranks = np.insert(found.ranks, int(found.starts[number + 1]), rank)
+            found = replace(found, ranks=ranks, starts=_moved(found.starts, number, 1))
+        return found
 
     def lists(self, wanted: Iterable[int]) -> Iterator[tuple[str, ...]]:
         """Yield, for each set of classes (as bits), the minimal CIDR cover of their addresses as text, ascending."""
@@ -126,9 +162,34 @@ class Columns:
         out = np.empty(int(counts.sum()), dtype=object)
         out[offsets[alone]] = self.texts[ranks[begins[alone]]]
         for turn, (rows, values, widths) in enumerate(parts):
-            out[offsets[which[rows]] + turn] = _prefixes(values, widths)
+            out[offsets[which[rows]] + turn] = _prefixes(values, widths, self.blocks)
         sizes = np.bincount(owner[begins], weights=counts, minlength=count).astype(np.int64)
         return out.tolist(), [0, *np.cumsum(sizes).tolist()]
+
+
+def _moved(starts: Numbers, number: int, by: int) -> Numbers:
+    """Return where each class begins after `by` ranges more in one."""
+    moved = starts.copy()
+    moved[number + 1 :] += by
+    return moved
+
+
+def _ranked(columns: Columns, first: int, end: int) -> tuple[Columns, int]:
+    """Return the rank of a range, and the columns in which it has one."""
+    import numpy as np
+
+    at, last = (int(np.searchsorted(columns.firsts, first, side=side)) for side in _SIDES)
+    at += int(np.searchsorted(columns.ends[at:last], end))
+    if at < last and columns.ends[at] == end:
+        return columns, at
+    firsts, ends = np.insert(columns.firsts, at, first), np.insert(columns.ends, at, end)
+    texts = np.insert(columns.texts, at, _addresses(firsts[at : at + 1])[0])
+    ranks = columns.ranks + (columns.ranks >= at)
+    single = columns.single and end - first == 1
+    return replace(columns, firsts=firsts, ends=ends, texts=texts, ranks=ranks, single=single), at
+
+
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def _blocks(first: Numbers, end: Numbers) -> Iterator[tuple[Numbers, Numbers, Numbers]]:
@@ -146,25 +207,27 @@ def _blocks(first: Numbers, end: Numbers) -> Iterator[tuple[Numbers, Numbers, Nu
         rows, at, end = rows[left], at[left], end[left]
 
 
-def _prefixes(values: Numbers, bits: Numbers) -> Texts:
+def _prefixes(values: Numbers, bits: Numbers, known: dict[int, str]) -> Texts:
     """Return the text of blocks; the same block occurs in many lists."""
     import numpy as np
 
-    known, places = np.unique(values << 6 | bits, return_inverse=True)
-    texts = np.empty(len(known), dtype=object)
+    texts = np.empty(len(values), dtype=object)
+    codes: list[int] = (values << 6 | bits).tolist()
     octet = _OCTETS
-    texts[:] = [
-        f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{32 - wide}"
-        for value, wide in zip((known >> 6).tolist(), (known & 63).tolist(), strict=True)
-    ]
-    found: Texts = texts[places]
-    return found
+    for code in [one for one in codes if one not in known]:
+        value = code >> 6
+        text = f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{32 - (code & 63)}"
+        known[code] = text
+    texts[:] = [known[code] for code in codes]
+    return texts
 
 
 def _addresses(values: Numbers) -> Texts:
-    """Return `address/32` of each value, from halves made once each."""
+    """Return `address/32` of each value, from halves made once each where there are many."""
     import numpy as np
 
+    if len(values) < 1 << 12:
+        return _prefixes(values, np.zeros(len(values), dtype=np.int64), {})
     halves = [f"{high}.{low}" for high in _OCTETS for low in _OCTETS]
     upper, lower = np.empty(1 << 16, dtype=object), np.empty(1 << 16, dtype=object)
     upper[:] = [f"{half}." for half in halves]

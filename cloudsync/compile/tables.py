@@ -62,6 +62,11 @@ MANY = 4096
 """From so many workloads on lists are made in arrays; see `make bench`."""
 
 
+def list_id(text: tuple[str, ...]) -> str:
+    """Return the id of a list: 12 hex digits of what is in it."""
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+
+
 @dataclass(slots=True)
 class _Lists:
     """Lists by what is in them; each text is made once."""
@@ -70,7 +75,7 @@ class _Lists:
     _ids: dict[AddressSet, str] = field(default_factory=dict)
 
     def id(self, addresses: AddressSet) -> str:
-        """Return the id of a list: 12 hex digits of what is in it."""
+        """Return the id of a list of addresses."""
         known = self._ids.get(addresses)
         if known is None:
             known = self._ids[addresses] = self.put(addresses.cidrs())
@@ -78,7 +83,7 @@ class _Lists:
 
     def put(self, text: tuple[str, ...]) -> str:
         """Keep a list given as its prefixes, and return its id."""
-        known = hashlib.sha256("\n".join(text).encode()).hexdigest()[:12]
+        known = list_id(text)
         self.found[known] = text
         return known
 

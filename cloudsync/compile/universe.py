@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from cloudsync.compile import columns
 from cloudsync.compile.columns import Columns
@@ -264,7 +264,6 @@ class Universe:
 
 
 _by_id = attrgetter("id")
-_first = itemgetter(0)
 
 
 def used_keys(policy: Policy) -> frozenset[str]:
@@ -304,8 +303,63 @@ def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = Fal
     return hashlib.sha256(made.encode()).hexdigest()[:10]
 
 
-_Maker = tuple[tuple[tuple[str, str], ...], str, bool, bool]
+Maker = tuple[tuple[tuple[str, str], ...], str, bool, bool]
 """What makes a class: its labels, the names it is picked by (one per line), whether it has no label at all, whether it is given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What makes a class of a workload under one policy."""
+
+    keys: frozenset[str]
+    named: frozenset[str]
+    """Names and native ids that the policy picks workloads by."""
+    bare: bool
+    """The policy speaks of unlabeled workloads."""
+    released: frozenset[WorkloadId]
+
+    @classmethod
+    def of(cls, policy: Policy, released: frozenset[WorkloadId]) -> Grouping:
+        """Return the grouping of a policy; `released` workloads are given back."""
+        named = frozenset(base.name for base in _selectors(policy) if isinstance(base, NamedWorkload))
+        bare = any(isinstance(base, UnlabeledWorkloads) for base in _selectors(policy))
+        return cls(used_keys(policy), named, bare, released)
+
+    def plain(self, workload: Workload) -> bool:
+        """Tell whether labels alone decide on its class."""
+        named, released = self.named, self.released
+        return not (named and (workload.name in named or workload.ref in named)) and not (released and workload.id in released)
+
+    def maker(self, workload: Workload) -> Maker:
+        """Return what makes the class of a workload."""
+        pairs = workload.labels.pairs
+        called = "\n".join(sorted({workload.name, workload.ref} & self.named)) if self.named else ""
+        kept = tuple([pair for pair in pairs if pair[0] in self.keys])
+        return kept, called, self.bare and not pairs, workload.id in self.released
+
+    def all(self, workloads: Iterable[Workload]) -> dict[Maker, list[Workload]]:
+        """Return the workloads of each class, in any order. Most workloads share their very labels with others."""
+        makers: dict[Maker, list[Workload]] = {}
+        alike: dict[int, list[Workload]] = {}
+        simple = not self.named and not self.released
+        for workload in workloads:
+            plain = simple or self.plain(workload)
+            members = alike.get(id(workload.labels)) if plain else None
+            if members is None:
+                members = makers.setdefault(self.maker(workload), [])
+                if plain:
+                    alike[id(workload.labels)] = members
+            members.append(workload)
+        return makers
+
+
+def made(policy: Policy, maker: Maker, workloads: tuple[Workload, ...] = ()) -> Class:
+    """Return the class of a maker."""
+    pairs, called, empty, back = maker
+    labels = Labels(pairs)
+    line = enforcement(policy, labels)
+    identity = class_id(labels, called, unlabeled=empty, released=back)
+    return Class(identity, labels, workloads, Mode.IDLE if back else line.mode, line.egress, line.services)
 
 
 def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[WorkloadId] = frozenset()) -> Universe:
@@ -313,59 +367,39 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
 
     `released` workloads are given back: they are classes of their own, idle whatever the policy says, and peers as ever.
     """
-    named = {base.name for base in _selectors(policy) if isinstance(base, NamedWorkload)}
-    makers = _grouped(policy, workloads, named, released)
-    made = [(class_id(Labels(of[0]), of[1], unlabeled=of[2], released=of[3]), of, found) for of, found in makers.items()]
-    made.sort(key=_first)
-    classes: list[Class] = []
+    grouping = Grouping.of(policy, released)
+    found = [
+        (made(policy, maker, tuple(sorted(members, key=_by_id)) if len(members) > 1 else tuple(members)), maker)
+        for maker, members in grouping.all(workloads).items()
+    ]
+    found.sort(key=_id_of_first)
     postings: dict[tuple[str, str], list[int]] = {}
     names: dict[str, Bits] = {}
     picked_names: dict[str, list[Workload]] = {}
     unlabeled: list[int] = []
-    for number, (identity, (pairs, called, empty, back), found) in enumerate(made):
-        labels = Labels(pairs)
-        line = enforcement(policy, labels)
-        members = tuple(sorted(found, key=_by_id)) if len(found) > 1 else tuple(found)
-        classes.append(Class(identity, labels, members, Mode.IDLE if back else line.mode, line.egress, line.services))
+    for number, (group, (pairs, called, empty, _)) in enumerate(found):
         for pair in pairs:
             postings.setdefault(pair, []).append(number)
         if empty:
             unlabeled.append(number)
-        for name in {members[0].name, members[0].ref} & named if called else ():
+        for name in {group.workloads[0].name, group.workloads[0].ref} & grouping.named if called else ():
             names[name] = names.get(name, 0) | 1 << number
-            picked_names.setdefault(name, []).extend(members)
+            picked_names.setdefault(name, []).extend(group.workloads)
+    classes = tuple([group for group, _ in found])
     _all_apart(classes)
-    universe = Universe(tuple(classes), {pair: _bits(found) for pair, found in postings.items()}, names, _bits(unlabeled))
+    universe = Universe(classes, {pair: _bits(numbers) for pair, numbers in postings.items()}, names, _bits(unlabeled))
     universe.findings.extend(_name_findings(policy, picked_names))
     return universe
 
 
-def _grouped(
-    policy: Policy, workloads: Sequence[Workload], named: set[str], released: frozenset[WorkloadId]
-) -> dict[_Maker, list[Workload]]:
-    """Return the workloads of each class, in any order."""
-    keys = used_keys(policy)
-    bare = any(isinstance(base, UnlabeledWorkloads) for base in _selectors(policy))
-    makers: dict[_Maker, list[Workload]] = {}
-    alike: dict[int, list[Workload]] = {}
-    """The same lists again, found by the very labels, which most workloads share with others; few of them are named or given back."""
-    for workload in workloads:
-        labels = workload.labels
-        called = ""
-        if named and (workload.name in named or workload.ref in named):
-            called = "\n".join(sorted({workload.name, workload.ref} & named))
-        apart = bool(released) and workload.id in released
-        plain = not called and not apart
-        members = alike.get(id(labels)) if plain else None
-        if members is None:
-            made: _Maker = (tuple([pair for pair in labels.pairs if pair[0] in keys]), called, bare and not labels.pairs, apart)
-            members = makers.get(made)
-            if members is None:
-                members = makers[made] = []
-            if plain:
-                alike[id(labels)] = members
-        members.append(workload)
-    return makers
+def alone(group: Class, maker: Maker, grouping: Grouping, workload: Workload) -> Universe:
+    """Return the universe of one class, of which `workload` is a member: what it picks tells which selectors pick the class."""
+    names = dict.fromkeys({workload.name, workload.ref} & grouping.named, 1)
+    return Universe((group,), dict.fromkeys(maker[0], 1), names, int(maker[2]))
+
+
+def _id_of_first(found: tuple[Class, Maker]) -> str:
+    return found[0].id
 
 
 def _bits(numbers: list[int]) -> Bits:

@@ -68,13 +68,19 @@ def random_world(dice: random.Random) -> tuple[Policy, list[Workload]]:
     return Policy(tuple(KEYS.items()), (), rules, lines, ()), workloads
 
 
-def _selector(dice: random.Random) -> LabelSelector:
+def random_selector(dice: random.Random) -> LabelSelector:
     keys = sorted(dice.sample(sorted(KEYS), dice.randint(1, 2)))
     return LabelSelector(tuple((key, tuple(sorted(dice.sample(KEYS[key], dice.randint(1, 2))))) for key in keys))
 
 
 def _base(dice: random.Random, *, workloads_only: bool = False) -> Base:
-    bases: list[Base] = [_selector(dice), _selector(dice), AllWorkloads(), UnlabeledWorkloads(), NamedWorkload(f"w{dice.randint(0, 7)}")]
+    bases: list[Base] = [
+        random_selector(dice),
+        random_selector(dice),
+        AllWorkloads(),
+        UnlabeledWorkloads(),
+        NamedWorkload(f"w{dice.randint(0, 7)}"),
+    ]
     if not workloads_only:
         bases += [*LISTS, Anywhere(), Strangers(), Internet()]
     return dice.choice(bases)
@@ -89,7 +95,7 @@ def _who(dice: random.Random, *, source: bool) -> Who:
 
 def random_rule(dice: random.Random, number: int) -> Rule:
     until = dice.choice((None, None, None, datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)))
-    scopes = tuple(dice.choice((None, _selector(dice))) for _ in range(dice.randint(1, 2)))
+    scopes = tuple(dice.choice((None, random_selector(dice))) for _ in range(dice.randint(1, 2)))
     return Rule(
         id=f"r#{number}",
         ruleset="r",
