@@ -27,6 +27,7 @@ $(STAMP): requirements.lock requirements-source.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation -r requirements-source.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q cloudsync adapters
 	@touch $@
 
 demo: $(STAMP) ## the whole main job against a simulated estate on loopback
@@ -76,7 +77,7 @@ format: $(STAMP) ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(STAMP) ## measure, with ratios against a plain script in the same run
+bench: $(STAMP) ## measure beside other tools and plain scripts in one run, and write docs/benchmarks
 	$(BIN)/python -m bench
 
 schema: $(STAMP) ## write the JSON Schemas again from the document types

@@ -1,4 +1,4 @@
-"""`python -m bench`: whole processes against one lab, ours beside a plain script that only reads; ratios, calls at the wire, memory.
+"""`python -m bench`: whole processes against one lab, ours beside plain scripts and other tools; ratios, calls at the wire, memory.
 
 Every figure checks its answer first: a no-op that writes, or a plan that fails, ends the benchmark.
 """
@@ -6,64 +6,107 @@ Every figure checks its answer first: a no-op that writes, or a plan that fails,
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from bench import estate, scale
-from bench.measure import Series, alternating, once
+from bench import estate, page, scale, startup
+from bench.lab import CLOUDSYNC, PYTHON, Figures, client_of, credentials, series, writes
+from bench.measure import alternating, once
+from bench.peers import aerleon, ansible, custodian
 from cloudsync.lab import server
 
 HERE = Path(__file__).parent
-PYTHON = sys.executable
-_SCRIPT = Path(PYTHON).parent / "cloudsync"
-CLOUDSYNC = [str(_SCRIPT)] if _SCRIPT.exists() else [PYTHON, "-m", "cloudsync.cli.main"]
-READS = ("Describe", "Get", "List", "Assume")
-
-Figures = dict[str, Any]
+OUT = Path(".bench/figures.json")
+EVERYTHING = "startup,validate,ansible,custodian,aerleon,20,1000,memory,scale"
+WAITS_S = (0.0, 0.05)
+"""What a call takes beside the lab's own work: nothing, and a long way."""
+SCANNED = (20, 100, 1000)
 
 
 def main() -> int:
-    """Run the chosen benchmarks, print their figures and write them to one file."""
+    """Run the chosen benchmarks, print their figures, write them to one file and make the page from it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "--only",
-        default="validate,20,1000,memory",
-        help="which: validate, a number of groups, memory, scale (compile, up to a million workloads)",
-    )
+    parser.add_argument("--only", default=EVERYTHING, help=f"which of {EVERYTHING}; a number: so many groups, beside a plain script")
     parser.add_argument("--times", type=int, default=7, help="runs of each command (medians)")
+    parser.add_argument("--peer-times", type=int, default=5, help="runs of each command beside a peer's")
+    parser.add_argument("--applies", type=int, default=1, help="applies beside Ansible's, which sleeps a minute in each")
     parser.add_argument("--workloads", type=int, default=10_000)
     parser.add_argument("--rules", type=int, default=1_000)
-    parser.add_argument("--out", type=Path, default=Path(".bench/figures.json"))
+    parser.add_argument("--most", type=int, default=1_000_000, help="no size of the scale series above this many workloads")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks"), help="folder of the page and its plots")
     given = parser.parse_args()
+    compileall.compile_dir("cloudsync", quiet=2)
+    compileall.compile_dir("adapters", quiet=2)
     figures: Figures = {"machine": machine(), "times": given.times}
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {given.times} whole processes, alternating")
     for name in given.only.split(","):
-        if name == "validate":
-            figures[name] = validate(given.times)
-        elif name == "memory":
-            figures[name] = memory(given.workloads, given.rules)
-        elif name == "scale":
-            figures[name] = scale.series(times=min(given.times, 3))
-        else:
-            figures[f"groups-{name}"] = groups(int(name), given.times)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        figures[f"groups-{name}" if name.isdecimal() else name] = measured(name, given)
+        figures["machine"]["load_at_end"] = round(os.getloadavg()[0], 1)
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     print(f"written: {given.out}")
+    page.write(figures, given.page)
+    print(f"written: {given.page}/README.md")
     return 0
+
+
+def measured(name: str, given: argparse.Namespace) -> Any:
+    """Return the figures of one part; None for what was not run."""
+    times = given.peer_times
+    match name:
+        case "startup":
+            return startup.measure(given.times)
+        case "validate":
+            return validate(given.times)
+        case "memory":
+            return memory(given.workloads, given.rules)
+        case "ansible":
+            return [ansible.measure(times, given.applies, wait_s) for wait_s in WAITS_S]
+        case "custodian":
+            return [custodian.measure(count, times, wait_s) for wait_s in WAITS_S for count in SCANNED if not wait_s or count < 1000]
+        case "aerleon":
+            return aerleon.measure(1_000, 10_000, times)
+        case "scale":
+            return scale.series([size for size in scale.SIZES if size[0] <= given.most], min(given.times, 3))
+        case _:
+            return groups(int(name), given.times)
 
 
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=HERE).stdout.strip()
-    return {"python": platform.python_version(), "cores": os.cpu_count(), "commit": commit, "boto3": boto3.__version__}
+    model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    memory_kb = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "cpu": model,
+        "memory_gib": round(memory_kb / 2**20),
+        "commit": commit,
+        "boto3": boto3.__version__,
+        "load_at_start": round(os.getloadavg()[0], 1),
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "words": " ".join(sys.argv[1:]),
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def validate(times: int) -> Figures:
@@ -108,9 +151,8 @@ def groups(count: int, times: int) -> Figures:
         ours_command = [*CLOUDSYNC, "apply", "--yes", "-C", str(root)]
         once(ours_command, env)
         calls = lab.control.calls(clear=True)
-        writes = {name: many for name, many in calls.items() if not name.split(":")[1].startswith(READS)}
-        if writes:
-            sys.exit(f"benchmark stopped: a second run wrote {writes}")
+        if writes(calls):
+            sys.exit(f"benchmark stopped: a second run wrote {writes(calls)}")
         once(floor_command)
         floor_calls = lab.control.calls(clear=True)
         floor, noop = alternating(
@@ -145,32 +187,6 @@ def memory(workloads: int, rules: int) -> Figures:
         static = once([*CLOUDSYNC, "plan", "-C", str(root)], credentials(lab), codes=(0, 2, 4))
     print(f"\nplan, {workloads} workloads x {rules} rules: peak {static.peak_mb:.0f} MB, {static.wall_s:.2f} s, exit {static.code}")
     return {"peak_mb": round(static.peak_mb, 1), "wall_s": static.wall_s, "exit": static.code, "workloads": workloads, "rules": rules}
-
-
-def client_of(lab: server.Lab) -> Any:
-    """Return a plain EC2 client of the lab."""
-    return boto3.client(
-        "ec2",
-        region_name="us-east-1",
-        endpoint_url=lab.endpoint,
-        aws_access_key_id=lab.state.access_key_id,
-        aws_secret_access_key=lab.state.secret_access_key,
-    )
-
-
-def credentials(lab: server.Lab) -> dict[str, str]:
-    """Return the environment that a client of the lab needs."""
-    return {
-        "AWS_ACCESS_KEY_ID": lab.state.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": lab.state.secret_access_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
-def series(found: Series) -> Figures:
-    """Return the figures of a series."""
-    return {"wall_s": round(found.wall_s, 4), "cpu_s": round(found.cpu_s, 4), "peak_mb": round(found.peak_mb, 1), "runs": len(found.runs)}
 
 
 if __name__ == "__main__":

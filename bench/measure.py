@@ -20,6 +20,9 @@ class Run:
     peak_mb: float
     code: int
     out: str
+    first_s: float = 0.0
+    """From its start to its first byte at the platform; 0 where nobody looked."""
+    first_cpu_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in UNFAIR} | dict(more or {})
 
 
-def once(command: Sequence[str], env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,), watch: Callable[[int], None] | None = None) -> Run:
+def once(
+    command: Sequence[str], env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,), watch: Callable[[int], None] | None = None
+) -> Run:
     """Run one process to its end. Any other exit code than expected ends the benchmark with its output.
 
     `watch` is told its process id as soon as there is one.

@@ -45,7 +45,8 @@ def one_target(root: Path, lab: Lab, name: str) -> Iterator[Tap]:
     """Write the repository of one target whose calls all go through a door, and yield that door."""
     place = dict(_place(lab.state.as_json(), name))
     at = urlsplit(place["endpoint"])
-    assert at.hostname is not None and at.port is not None
+    assert at.hostname is not None
+    assert at.port is not None
     with tapped(at.hostname, at.port) as tap:
         place["endpoint"] = f"{at.scheme}://{at.hostname}:{tap.port}"
         if name == "f5":

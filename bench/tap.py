@@ -13,7 +13,6 @@ from pathlib import Path
 
 @dataclass
 class Tap:
-
     there: tuple[str, int]
     first: float | None = None
     """When the first byte came, on the clock of `time.perf_counter`; None: not yet."""

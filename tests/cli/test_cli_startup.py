@@ -23,7 +23,7 @@ for words in lines:
     except SystemExit:
         pass
 print("\\n" + json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-print(json.dumps(sorted(name for name in sys.modules if name.startswith("cloudsync"))))
+print(json.dumps(sorted(name for name in sys.modules if name.startswith(("cloudsync", "azure.", "google.")))))
 """
 HEAVY = {"asyncio", "ssl", "http", "sqlite3", "multiprocessing", "ctypes", "xml", "unittest"}
 """Parts of the standard library that cost a start several milliseconds."""
@@ -31,7 +31,38 @@ QUICK = {"cloudsync", "yaml", "_yaml"}
 """Other people's packages that a verb on files may load."""
 OF_AWS = QUICK | {"cloudsync_aws", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3", "awscrt", "certifi"}
 
+REQUESTS = {"requests", "urllib3", "certifi", "idna", "charset_normalizer", "chardet", "socks", "OpenSSL", "_openssl"}
+OF_ONE = {
+    "aws": OF_AWS,
+    "gcp": QUICK | REQUESTS | {"cloudsync_gcp", "google", "pyasn1", "pyasn1_modules", "rsa", "cryptography", "_cffi_backend"},
+    "azure": QUICK
+    | REQUESTS
+    | {"cloudsync_azure", "azure", "msal", "jwt", "cryptography", "_cffi_backend", "typing_extensions", "isodate"},
+    "f5": QUICK | REQUESTS | {"cloudsync_f5", "icontrol", "six"},
+}
+"""What a run on one platform may load of other people's, and no more."""
+TARGETS = {
+    "aws": 'account: "111122223333", regions: [us-east-1], vpcs: all, endpoint: "http://127.0.0.1:9"',
+    "gcp": 'project: acme-net, networks: [prod], endpoint: "http://127.0.0.1:9"',
+    "azure": "subscription: 00000000-0000-0000-0000-000000000001, resource_groups: [prod], "
+    'authority: "https://127.0.0.1:9", endpoint: "https://127.0.0.1:9"',
+    "f5": 'hosts: [bigip.example.com], device_group: g, addresses: {bigip.example.com: "https://127.0.0.1:9"}',
+}
+RULES = """\
+version: 1
+labels: {role: [web, app]}
+enforcement: {default: visibility}
+rulesets:
+  - {name: r, scope: all, owner: o, rules: [allow role=web to role=app on tcp/8080]}
+"""
+TOO_BIG = ("azure.mgmt.network", "azure.mgmt.compute", "google.cloud.compute", "google.cloud.compute_v1")
+"""Clients generated from a vendor's whole API: each takes longer to load than everything else of a run together."""
+
 NOBODY = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
+NO_ONE = {
+    "AZURE_TENANT_ID": "x", "AZURE_CLIENT_ID": "x", "AZURE_CLIENT_SECRET": "x",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/nonexistent", "F5_USER": "x", "F5_PASSWORD": "x",
+}  # fmt: skip
 
 
 def loaded(*words: str, **environment: str) -> tuple[set[str], set[str]]:
@@ -92,6 +123,31 @@ def test_verbs_that_look_at_aws_load_its_sdk_and_nothing_else_that_is_big(verb: 
     assert "botocore" in packages
     assert not packages & {"moto", "jinja2", "pydantic", "rich", "sqlalchemy", "asyncio", "werkzeug"}
     assert not strangers(packages, OF_AWS)
+
+
+@pytest.mark.parametrize("platform", sorted(TARGETS))
+def test_a_run_on_one_platform_loads_that_platform_alone(platform: str, tmp_path: Path) -> None:
+    """An unattended run: what it loads before its first call is what it needs, whatever else is installed."""
+    target = f"{{name: one, adapter: {platform}, mode: observe, {TARGETS[platform]}}}"
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "all.yaml").write_text(RULES, encoding="utf-8")
+    (tmp_path / "cloudsync.yaml").write_text(f"owner: o\ntargets:\n  - {target}\nschedule: {{every: 5m}}\n", encoding="utf-8")
+    packages, modules = loaded("reconcile", "-C", str(tmp_path), **NOBODY, **NO_ONE)
+    assert f"cloudsync_{platform}.client" in modules
+    assert not strangers(packages, OF_ONE[platform])
+    assert not packages & {
+        "moto",
+        "jinja2",
+        "pydantic",
+        "sqlalchemy",
+        "numpy",
+        "rich",
+        "werkzeug",
+        "psycopg",
+        "procrastinate",
+        "apscheduler",
+    }
+    assert not modules & set(TOO_BIG)
 
 
 def test_the_help_of_a_verb_loads_no_library() -> None:
