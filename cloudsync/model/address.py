@@ -37,6 +37,16 @@ def prefix_text(family: Family, value: int, length: int) -> str:
     return f"{address_text(family, value)}/{length}"
 
 
+def _single(item: object) -> int | None:
+    """Return one IPv4 address as a number, None for whatever else: most of an inventory, and a network of one costs five times as much."""
+    if isinstance(item, str) and "/" not in item:
+        try:
+            return int(IPv4Address(item))
+        except ValueError:  # another family, or a mistake that `ip_network` words better
+            return None
+    return int(item) if isinstance(item, IPv4Address) else None
+
+
 @dataclass(frozen=True, slots=True)
 class AddressSet:
     """A set of addresses; `v4` and `v6` are flip points (see `intervals`), so equal sets are equal values."""
@@ -50,6 +60,10 @@ class AddressSet:
         four: list[tuple[int, int]] = []
         six: list[tuple[int, int]] = []
         for item in networks:
+            alone = _single(item)
+            if alone is not None:
+                four.append((alone, alone + 1))
+                continue
             network = item if isinstance(item, IPv4Network | IPv6Network) else ip_network(item)
             first = int(network.network_address)
             (four if network.version == 4 else six).append((first, first + network.num_addresses))
