@@ -27,7 +27,7 @@ from cloudsync.store.place import Server
 log = logging.getLogger("cloudsync.worker")
 
 BUSY_S, BUSY_TRIES = 3.0, 12
-"""A job whose target somebody else holds, or whose state went away, is tried again after so long, so often. Then its next turn has to do."""
+"""A job whose target somebody else holds, or whose state went away, is tried again after so long, so often. Then its next turn must do."""
 BEHIND_S = 15.0
 """A job for a newer policy than this worker has waits so long for another worker, or for the pull."""
 POLICY_CODE = "PRE-POLICY"

@@ -66,4 +66,5 @@ def due_after(target: str, schedule: Schedule | None, now: float) -> float:
     if said.cron:
         return CronLine(said.cron).after(now) + spread(target, said.jitter_s)
     place = spread(target, said.every_s)
-    return ((now - place) // said.every_s + 1) * said.every_s + place
+    found = ((now - place) // said.every_s + 1) * said.every_s + place
+    return found if found > now else found + said.every_s  # what was rounded must not be due again at once
