@@ -224,7 +224,8 @@ def main() -> int:
     if given.one:
         print(json.dumps(one(*given.one)))
     elif given.changes:
-        print(json.dumps(changes(*given.changes, times=400)))
+        many, rules = given.changes
+        print(json.dumps(changes(many, rules, 400)))
     else:
         print(json.dumps(series([size for size in SIZES if size[0] <= given.most], given.times)))
     return 0

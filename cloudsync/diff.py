@@ -89,6 +89,7 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
             if opens or closes:
                 groups.setdefault((number, direction, opens, closes), []).append(change)
     by_class = {(group.class_id, group.domain): group for group in intent.classes}
+    numbers = {group.id: number for number, group in enumerate(universe.classes)}
     found: list[Change] = []
     for (number, direction, opens, closes), members in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1], item[1][0].point)):
         group = universe.classes[number] if number >= 0 else None
@@ -96,7 +97,7 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
         if group is not None and opens:
             wanted = by_class.get((group.id, owners.by_point[members[0].point][2]))
             if wanted is not None:
-                origins = _origins(wanted, direction, opens, universe)
+                origins = _origins(wanted, direction, opens, universe, numbers)
         names = tuple(dict.fromkeys(universe.called(change.workload) if change.workload else change.point for change in members))
         labels = group.labels if group else Labels()
         ids = tuple(change.point for change in members)
@@ -104,8 +105,7 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
     return tuple(found)
 
 
-def _origins(wanted: ClassIntent, direction: str, opens: PacketSet, universe: Universe) -> tuple[Origin, ...]:
-    numbers = {group.id: number for number, group in enumerate(universe.classes)}
+def _origins(wanted: ClassIntent, direction: str, opens: PacketSet, universe: Universe, numbers: Mapping[str, int]) -> tuple[Origin, ...]:
     inbound = direction == "inbound"
     of = universe.class_addresses if inbound else universe.class_reached
     found: dict[Origin, None] = {}

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, globally_routable
+from cloudsync.model.intervals import ranges
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ANY_SERVICE, ICMP, ICMPV6, NAMED_PROTOCOLS, ServiceSet, possible
 from cloudsync.model.workload import Domain
 
 NEARLY = 1 << 16
 """With so few addresses missing from a family, `anywhere but N addresses` says it best."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Which class has which address: single addresses in order, beside each its class; classes with ranges are always looked at."""
+
+    values: dict[Family, list[int]]
+    numbers: dict[Family, list[int]]
+    wide: frozenset[int]
+
+    @classmethod
+    def of(cls, universe: Universe, domain: Domain) -> _Places:
+        """Return the places of all classes at which they are reached, as seen from a domain."""
+        singles: dict[Family, list[tuple[int, int]]] = {family: [] for family in Family}
+        wide: set[int] = set()
+        for number, group in enumerate(universe.classes):
+            for workload in group.workloads:
+                seen = workload.reached(domain)
+                for family in Family:
+                    for first, end in ranges(seen.family(family)):
+                        if end - first == 1:
+                            singles[family].append((first, number))
+                        else:
+                            wide.add(number)
+        for found in singles.values():
+            found.sort()
+        values = {family: [value for value, _ in found] for family, found in singles.items()}
+        return cls(values, {family: [number for _, number in found] for family, found in singles.items()}, frozenset(wide))
+
+    def near(self, addresses: AddressSet) -> list[int]:
+        """Return the classes that may have some of the addresses, ascending."""
+        found = set(self.wide)
+        for family in Family:
+            values, numbers = self.values[family], self.numbers[family]
+            for first, end in ranges(addresses.family(family)):
+                found.update(numbers[bisect_left(values, first) : bisect_left(values, end)])
+        return sorted(found)
 
 
 @dataclass(slots=True)
@@ -21,6 +60,7 @@ class Names:
     universe: Universe
     _memo: dict[tuple[AddressSet, Domain], str] = field(default_factory=dict)
     _pools: dict[Domain, dict[str, AddressSet]] = field(default_factory=dict)
+    _places: dict[Domain, _Places] = field(default_factory=dict)
 
     def peers(self, addresses: AddressSet, domain: Domain, most: int = 3) -> str:
         """Return e.g. `anywhere`, `the internet`, `role=web app=ordering`, `10.0.0.0/8`, or several of them."""
@@ -51,7 +91,8 @@ class Names:
         """
         parts: list[str] = []
         rest = addresses
-        for number, group in enumerate(self.universe.classes):
+        for number in self._near(addresses, domain):
+            group = self.universe.classes[number]
             whole = self.universe.class_reached(number, domain)
             seen = whole & rest
             if not seen:
@@ -70,6 +111,13 @@ class Names:
                 parts.append(f"the SNAT and self addresses of {word}" + ("" if pool <= addresses else " (some of them)"))
                 rest -= pool
         return parts, rest
+
+    def _near(self, addresses: AddressSet, domain: Domain) -> list[int]:
+        """Return the classes that may have some of the addresses, ascending."""
+        found = self._places.get(domain)
+        if found is None:
+            found = self._places[domain] = _Places.of(self.universe, domain)
+        return found.near(addresses)
 
     def _shared(self, domain: Domain) -> dict[str, AddressSet]:
         """Return what several workloads open connections from, by the word they share."""
