@@ -29,7 +29,7 @@ FEW_PERCENT = 1
 def recall(records: Records, targets: Iterable[TargetSettings]) -> Inventory | None:
     """Return the last verified inventory over all scopes of the settings' targets, None when there never was one."""
     named = {target.name for target in targets} | {""}
-    parts = [values.load(json.dumps(one.document)) for one in records.verified() if one.target in named]
+    parts = [_part(one) for one in records.verified() if one.target in named]
     if not parts:
         return None
     workloads = sorted((workload for part in parts for workload in part.workloads), key=lambda one: one.id)
@@ -38,13 +38,29 @@ def recall(records: Records, targets: Iterable[TargetSettings]) -> Inventory | N
     return Inventory(tuple(workloads), scopes, held)
 
 
+_SMALL = 1 << 16
+_KNOWN: dict[tuple[str, str], tuple[str, Inventory]] = {}
+"""The last small inventory of each scope with the text it was read from: a worker meets those of all other targets in every run."""
+
+
+def _part(one: VerifiedScope) -> Inventory:
+    text = json.dumps(one.document)
+    known = _KNOWN.get((one.target, one.scope))
+    if known is not None and known[0] == text:
+        return known[1]
+    found = values.load(text)
+    if len(text) < _SMALL:
+        _KNOWN[one.target, one.scope] = (text, found)
+    return found
+
+
 def with_memory(found: Inventory, known: Inventory | None, targets: Iterable[TargetSettings]) -> Inventory:
     """Return the inventory to act on; targets that this run leaves out keep their verified members, as unread scopes do."""
     chosen = {target.name for target in targets}
     if known is None:
         return found
     others = [workload for workload in known.workloads if workload.target and workload.target not in chosen]
-    mine = replace(known, workloads=tuple(workload for workload in known.workloads if workload not in others))
+    mine = replace(known, workloads=tuple(one for one in known.workloads if not one.target or one.target in chosen))
     merged = with_last_good(found, mine)
     workloads = sorted([*merged.workloads, *others], key=lambda one: one.id)
     return replace(merged, workloads=tuple(workloads))
