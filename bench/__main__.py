@@ -44,19 +44,24 @@ def main() -> int:
     parser.add_argument("--rules", type=int, default=1_000)
     parser.add_argument("--most", type=int, default=1_000_000, help="no size of the scale series above this many workloads")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--add", action="store_true", help="keep the other parts of the file; each says when and of what commit it is")
     parser.add_argument("--page", type=Path, default=Path("docs/benchmarks"), help="folder of the page and its plots")
     given = parser.parse_args()
     compileall.compile_dir("cloudsync", quiet=2)
     compileall.compile_dir("adapters", quiet=2)
-    figures: Figures = {"machine": machine(), "times": given.times}
+    kept = json.loads(given.out.read_text(encoding="utf-8")) if given.add and given.out.exists() else {}
+    figures: Figures = {**kept, "machine": machine()}
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; medians of {given.times} whole processes, alternating")
     for name in given.only.split(","):
-        figures[f"groups-{name}" if name.isdecimal() else name] = measured(name, given)
+        part = f"groups-{name}" if name.isdecimal() else name
+        about = {key: value for key, value in machine().items() if key in ("commit", "date", "load_at_start")}
+        figures[part] = measured(name, given)
+        figures["parts"] = {**figures.get("parts", {}), part: {**about, "load_at_end": round(os.getloadavg()[0], 1)}}
         figures["machine"]["load_at_end"] = round(os.getloadavg()[0], 1)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        page.write(figures, given.page)
     print(f"written: {given.out}")
-    page.write(figures, given.page)
     print(f"written: {given.page}/README.md")
     return 0
 

@@ -45,8 +45,17 @@ def page(figures: Figures, plots: Sequence[str]) -> str:
     parts += [_peers(figures), _startup(figures)]
     if "scale.svg" in plots:
         parts.append("![Compile time and memory over the number of workloads, both axes logarithmic](scale.svg)")
-    parts += [_scale(figures), _floor(figures), _how(figures)]
+    parts += [_scale(figures), _floor(figures), _how(), _parts(figures)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _parts(figures: Figures) -> str:
+    """Return when each part ran: parts of one page may be of several hours."""
+    rows = [
+        f"| {name} | {one['date']} | {one['commit']} | {one['load_at_start']} -> {one['load_at_end']} |"
+        for name, one in sorted(figures.get("parts", {}).items())
+    ]
+    return "## When\n\n" + _table(("part", "began", "commit", "load average"), rows) if rows else ""
 
 
 def _head(figures: Figures) -> str:
@@ -58,7 +67,7 @@ def _head(figures: Figures) -> str:
         "its time was taken. Seconds are of this machine at this load and say little elsewhere; ratios and calls carry over.\n\n"
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']},"
         f" boto3 {machine['boto3']}; commit {machine['commit']}, {machine['date']}.\n"
-        f"Load average {machine['load_at_start']} at the start, {machine['load_at_end']} at the end ({_loaded(machine)})."
+        f"Load average {machine['load_at_start']} at the start of the last part, {machine['load_at_end']} at its end ({_loaded(machine)})."
     )
 
 
@@ -193,11 +202,10 @@ def _table(columns: Sequence[str], rows: Sequence[str]) -> str:
     return "\n".join([f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), *rows])
 
 
-def _how(figures: Figures) -> str:
-    words = figures["machine"]["words"]
+def _how() -> str:
     return (
         "## How it is measured\n\n"
-        f"    make bench{f'    # this page: python -m bench {words}' if words else ''}\n"
+        "    make bench\n"
         "    python -m bench --only ansible --peer-times 5\n"
         "    python -m bench.scale --one 100000 10000\n\n"
         "Whole processes, in turn, medians with the least and the most; calls are counted by the simulated platform, not by us. Other\n"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +87,18 @@ def measure(times: int, applies: int, wait_s: float) -> Figures | None:
         apply = Series("apply, ours", tuple(one[0] for one in rounds)), Series("apply, Ansible", tuple(one[1] for one in rounds))
         scene.run_ours()  # the second run takes over what the first one left for it; the third is a no-op like all others
         lab.control.calls(clear=True)
-        scene.run_ours()
-        noop_calls = lab.control.calls(clear=True)
-        scene.run_theirs(0)
-        theirs_noop_calls = lab.control.calls(clear=True)
-        for found in (noop_calls, theirs_noop_calls):
-            if writes(found):
-                sys.exit(f"benchmark stopped: a no-op wrote {writes(found)}")
-        noop = alternating(["no-op, ours", "no-op, Ansible"], [scene.run_ours, lambda: scene.run_theirs(0)], times)
+        counted: list[dict[str, int]] = []
+
+        def quiet(run: Callable[[], Run]) -> Run:
+            done = run()
+            counted.append(lab.control.calls(clear=True))
+            if writes(counted[-1]):
+                sys.exit(f"benchmark stopped: a no-op wrote {writes(counted[-1])}")
+            return done
+
+        theirs = partial(scene.run_theirs, 0)
+        noop = alternating(["no-op, ours", "no-op, Ansible"], [partial(quiet, scene.run_ours), partial(quiet, theirs)], times)
+        noop_calls, theirs_noop_calls = counted[0], counted[1]
     slept = COUNT * SLEEP_S
     figures: dict[str, Any] = {
         "versions": pinned("ansible"),
