@@ -90,7 +90,8 @@ def measured(name: str, given: argparse.Namespace) -> Any:
 
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=HERE).stdout.strip()
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=HERE)
+    commit = said.stdout.strip()  # `-dirty`: what was measured is that commit and changes that nobody can look up
     model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     memory_kb = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     return {

@@ -54,7 +54,7 @@ class Line:
 
 def bars(title: str, below: str, found: Sequence[Bar]) -> str:
     """Return horizontal bars on one logarithmic axis, each with its number; a dashed mark is a goal."""
-    left, right, step, top = 300, 80, 30, 62
+    left, right, step, top = 320, 80, 30, 62
     most = max(max(one.value, one.goal) for one in found)
     least = min(0.5, *(min(one.value, one.goal or one.value) for one in found))
     low, high = math.floor(math.log10(least) * 2) / 2, math.ceil(math.log10(most) * 2) / 2
@@ -119,8 +119,10 @@ def _panel(one: Line, left: float, wide: float, top: float, bottom: float) -> li
     body.append('  <path class="line" d="M' + " L".join(f"{x:.1f},{y:.1f}" for x, y in dots) + '"/>')
     for (x, y), (_, value) in zip(dots, one.points, strict=True):
         body.append(f'  <circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-        anchor = "end" if x > left + wide * 0.8 else "middle"
-        body.append(f'  <text x="{x:.1f}" y="{y - 11:.1f}" text-anchor="{anchor}">{_short(value)}{one.unit}</text>')
+        anchor = "end" if x > left + wide * 0.8 else "start" if x < left + 1 else "middle"
+        body.append(
+            f'  <text x="{x + (6 if anchor == "start" else 0):.1f}" y="{y - 11:.1f}" text-anchor="{anchor}">{_short(value)}{one.unit}</text>'
+        )
     return body
 
 
