@@ -119,10 +119,8 @@ def _panel(one: Line, left: float, wide: float, top: float, bottom: float) -> li
     body.append('  <path class="line" d="M' + " L".join(f"{x:.1f},{y:.1f}" for x, y in dots) + '"/>')
     for (x, y), (_, value) in zip(dots, one.points, strict=True):
         body.append(f'  <circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-        anchor = "end" if x > left + wide * 0.8 else "start" if x < left + 1 else "middle"
-        body.append(
-            f'  <text x="{x + (6 if anchor == "start" else 0):.1f}" y="{y - 11:.1f}" text-anchor="{anchor}">{_short(value)}{one.unit}</text>'
-        )
+        anchor, beside = ("end", 0) if x > left + wide * 0.8 else ("start", 6) if x < left + 1 else ("middle", 0)
+        body.append(f'  <text x="{x + beside:.1f}" y="{y - 11:.1f}" text-anchor="{anchor}">{_short(value)}{one.unit}</text>')
     return body
 
 
