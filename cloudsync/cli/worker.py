@@ -38,12 +38,15 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
     from cloudsync.app.fleet import fleet
     from cloudsync.clock import SystemClock, check_clock
     from cloudsync.fleet.worker import Worker
+    from cloudsync.pacing import share
+    from cloudsync.store.buckets import SharedLevels
 
     clock = SystemClock()
     check_clock(clock.now())
     form = logs.Form(chosen.log or ("text" if sys.stderr.isatty() else "json"))
     with logs.written(sys.stderr, form, level=logging.WARNING if output.quiet else logging.INFO), _asked() as stop:
         work, place = fleet(Path(chosen.repository), chosen.target, clock, tell_people, stop.is_set)
+        share(SharedLevels(place))  # a quota belongs to an account, not to a process
         worker = Worker(place, work, stop.is_set)
         log.info("worker.start", extra={"version": __version__, "targets": len(work.settings.targets), "policy": work.version.words})
         why = worker.serve()

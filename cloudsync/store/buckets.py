@@ -1,44 +1,55 @@
-"""Token buckets in the shared state: all workers of an account draw from the same quota. Time comes from the server alone."""
+"""Token buckets in the shared state, so that all workers of an account draw from one quota: a ledger of `cloudsync.pacing`.
+
+Time comes from the server alone. Each question is one statement: no row is held while anybody waits or calls. When the session breaks the
+next question opens another one; until it can be asked nobody calls.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
 
-from cloudsync.store.fleet import Bucket
+from cloudsync.model.bucket import Limit
+from cloudsync.model.errors import RefusedError
 from cloudsync.store.place import Server
 from cloudsync.store.postgres import PostgresDatabase
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a bucket answered: whether it may be done now, else after how many seconds to ask again (add a random part)."""
-
-    granted: bool
-    wait_s: float = 0.0
-
-
-class SharedBuckets:
-    """A session of its own for the buckets: each question is one statement, and no row is held while a call is made.
-
-    A waiting worker holds nothing: several may be told the same time, so whoever waits adds a random part to it.
-    """
+class SharedLevels:
+    """The levels of all processes of a deployment. Every method raises RefusedError when the server cannot be asked."""
 
     def __init__(self, server: Server) -> None:
-        self._database = PostgresDatabase(server)
+        """Nothing is opened before the first question."""
+        self._server = server
+        self._database: PostgresDatabase | None = None
+        self._one = threading.Lock()
 
-    def take(self, bucket: Bucket, tokens: float = 1.0) -> Drawn:
-        """Draw from a bucket, which is full when nobody has used it yet. Raises RefusedError when the server cannot be asked.
+    def book(self, limit: Limit) -> float:
+        """Take a token, ahead of its time if need be; return the seconds until the call may be sent."""
+        return max(0.0, -self._level(limit, take=1.0) / limit.bucket.refill)
 
-        Raises ValueError for more tokens than it can ever hold.
-        """
-        if not 0 < tokens <= bucket.capacity or bucket.per_s <= 0:
-            raise ValueError(f"{tokens:g} tokens of a bucket of {bucket.capacity:g}, {bucket.per_s:g} a second")
-        return Drawn(*self._database.draw(bucket, tokens))
+    def delay(self, limit: Limit) -> float:
+        """Return the seconds until a token is there, without taking it."""
+        return max(0.0, (1.0 - self._level(limit)) / limit.bucket.refill)
 
-    def empty(self, bucket: Bucket) -> None:
-        """Note that the platform said no: whatever we counted, there is nothing left."""
-        self._database.drained(bucket)
+    def lower(self, limit: Limit, tokens: float) -> None:
+        """Leave at most so many tokens."""
+        self._level(limit, most=tokens)
 
     def close(self) -> None:
         """End the session."""
-        self._database.close()
+        with self._one:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def _level(self, limit: Limit, *, take: float = 0.0, most: float | None = None) -> float:
+        with self._one:
+            try:
+                if self._database is None:
+                    self._database = PostgresDatabase(self._server)
+                return self._database.draw(limit, take, limit.bucket.size if most is None else most)
+            except RefusedError:
+                if self._database is not None:
+                    self._database.close()
+                    self._database = None
+                raise

@@ -1,4 +1,4 @@
-"""What workers share beside the queue: who works, how far the policy has come, and the buckets of quotas that all of them draw from."""
+"""What workers share beside the queue: who works, and how far the policy has come."""
 
 from __future__ import annotations
 
@@ -27,18 +27,6 @@ class WorkerRow:
     policy: str
     why: str
     started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A token bucket that several machines draw from."""
-
-    platform: str
-    account: str
-    region: str
-    api_class: str
-    capacity: float
-    per_s: float
 
 
 class FleetTable:

@@ -14,9 +14,9 @@ from functools import lru_cache
 from socket import gethostname
 from typing import TypeVar
 
+from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import BusyError, RefusedError
 from cloudsync.store.database import Cell, Row, Transaction
-from cloudsync.store.fleet import Bucket
 from cloudsync.store.place import SCHEMA, Server
 from cloudsync.store.schema import APPLICATION, MIGRATIONS, for_postgres
 
@@ -60,18 +60,15 @@ _MODE = {False: "ExclusiveLock", True: "ShareLock"}
 _HOLDER = """SELECT a.application_name AS name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = %s AND l.objid = %s
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-_BUCKET = ("platform", "account", "region", "api_class")
-_NEW_BUCKET = """INSERT INTO bucket (platform, account, region, api_class, capacity, per_s, tokens, at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, extract(epoch FROM clock_timestamp())) ON CONFLICT DO NOTHING"""
-_DRAW = """WITH now AS MATERIALIZED (SELECT bucket.*, extract(epoch FROM clock_timestamp())::float8 AS moment FROM bucket
-        WHERE (platform, account, region, api_class) = (%(platform)s, %(account)s, %(region)s, %(api_class)s) FOR UPDATE),
-    b AS (SELECT *, least(%(capacity)s::float8, tokens + %(per_s)s::float8 * greatest(0, moment - at)) AS have FROM now)
-    UPDATE bucket k SET tokens = CASE WHEN b.have >= %(tokens)s THEN b.have - %(tokens)s ELSE b.have END, at = greatest(k.at, b.moment),
-        capacity = %(capacity)s, per_s = %(per_s)s FROM b
-    WHERE (k.platform, k.account, k.region, k.api_class) = (b.platform, b.account, b.region, b.api_class)
-    RETURNING b.have >= %(tokens)s AS granted, greatest(0, (%(tokens)s - b.have) / %(per_s)s::float8) AS wait_s"""
-_DRAIN = """UPDATE bucket SET tokens = 0, at = extract(epoch FROM clock_timestamp())
-    WHERE (platform, account, region, api_class) = (%(platform)s, %(account)s, %(region)s, %(api_class)s)"""
+_DRAW = """INSERT INTO bucket AS k (platform, account, region, api_class, capacity, per_s, tokens, at)
+    VALUES (%(platform)s, %(account)s, %(region)s, %(api_class)s, %(size)s, %(refill)s,
+        least(%(size)s::float8, %(most)s::float8) - %(take)s::float8, extract(epoch FROM clock_timestamp()))
+    ON CONFLICT (platform, account, region, api_class) DO UPDATE SET
+        tokens = least(excluded.capacity, %(most)s::float8,
+            k.tokens + excluded.per_s * greatest(0, extract(epoch FROM clock_timestamp())::float8 - k.at)) - %(take)s::float8,
+        at = greatest(k.at, extract(epoch FROM clock_timestamp())::float8), capacity = excluded.capacity, per_s = excluded.per_s
+    RETURNING tokens"""
+"""The row is locked before the values are computed: whoever waited for it sees the moment when it came to its turn."""
 T = TypeVar("T")
 
 
@@ -203,22 +200,16 @@ class PostgresDatabase:
 
     # --- quotas that are shared --------------------------------------------------------------------------------------
 
-    def draw(self, bucket: Bucket, tokens: float) -> tuple[bool, float]:
-        """Take tokens out of a bucket if it has them; else say after how many seconds it will. One statement, no turn to wait for."""
+    def draw(self, limit: Limit, take: float, most: float) -> float:
+        """Refill a bucket, leave at most `most` in it and take some out; return what is left, below zero when it was booked ahead."""
         with self._one, self._in_our_words():
-            name = (bucket.platform, bucket.account, bucket.region, bucket.api_class)
-            self._connection.execute(_NEW_BUCKET, (*name, bucket.capacity, bucket.per_s, bucket.capacity))
-            words = {"tokens": tokens, "capacity": bucket.capacity, "per_s": bucket.per_s} | dict(zip(_BUCKET, name, strict=True))
-            row = self._connection.execute(_DRAW, words).fetchone()
-            assert row is not None, "the bucket was made"
-            return bool(row["granted"]), float(row["wait_s"])
-
-    def drained(self, bucket: Bucket) -> None:
-        """Empty a bucket."""
-        with self._one, self._in_our_words():
-            name = (bucket.platform, bucket.account, bucket.region, bucket.api_class)
-            self._connection.execute(_NEW_BUCKET, (*name, bucket.capacity, bucket.per_s, 0.0))
-            self._connection.execute(_DRAIN, dict(zip(_BUCKET, name, strict=True)))
+            key, bucket = limit.key, limit.bucket
+            name = {"platform": key.platform, "account": key.account, "region": key.region, "api_class": key.api_class}
+            row = self._connection.execute(
+                _DRAW, {**name, "size": bucket.size, "refill": bucket.refill, "take": take, "most": most}
+            ).fetchone()
+            assert row is not None, "what was written is returned"
+            return float(row["tokens"])
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

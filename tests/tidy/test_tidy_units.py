@@ -41,7 +41,7 @@ def test_a_unit_exposes_little_and_only_through_its_hardening(unit: str, tmp_pat
 def test_every_timer_has_its_service_and_the_daemon_needs_none() -> None:
     timers = {path.stem for path in UNITS.glob("*.timer")}
     assert timers
-    assert timers | {"cloudsync-run"} == {path.stem for path in UNITS.glob("*.service")}
+    assert timers | {"cloudsync-run", "cloudsync-worker@"} == {path.stem for path in UNITS.glob("*.service")}
 
 
 def test_the_daemon_and_the_timer_are_never_both_at_work() -> None:

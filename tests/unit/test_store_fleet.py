@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.model.bucket import Bucket, BucketKey, Limit
 from cloudsync.model.errors import BusyError, RefusedError
-from cloudsync.store.buckets import SharedBuckets
-from cloudsync.store.fleet import Bucket
+from cloudsync.store.buckets import SharedLevels
 from cloudsync.store.lease import PART_LIFE_S, Claim
 from cloudsync.store.place import Server
 from cloudsync.store.state import State
@@ -107,18 +107,24 @@ def test_the_newest_policy_is_set_by_whoever_knows_the_last_one(server: Server) 
         assert state.fleet.policy() == "b"
 
 
-def test_all_sessions_draw_from_the_same_bucket(server: Server) -> None:
-    slow = Bucket("aws", "1", "eu-1", "mutating", 5.0, 0.001)
-    first, second = SharedBuckets(server), SharedBuckets(server)
+def limit(account: str) -> Limit:
+    return Limit(BucketKey("aws", account, "eu-1", "mutating"), Bucket(5.0, 0.001))
+
+
+def test_all_sessions_draw_from_the_same_bucket(server: Server, postgres: Cluster) -> None:
+    first, second = SharedLevels(server), SharedLevels(server)
     try:
-        granted = [one.take(slow).granted for one in (first, second, first, second, first, second)]
-        assert granted == [True] * 5 + [False]
-        assert 900 < second.take(slow).wait_s <= 1000
-        assert first.take(Bucket("aws", "2", "eu-1", "mutating", 5.0, 0.001)).granted
-        first.empty(Bucket("aws", "2", "eu-1", "mutating", 5.0, 0.001))
-        assert not second.take(Bucket("aws", "2", "eu-1", "mutating", 5.0, 0.001)).granted
-        with pytest.raises(ValueError, match="6 tokens"):
-            first.take(slow, 6)
+        assert [one.book(limit("1")) for one in (first, second, first, second, first)] == [0.0] * 5
+        assert 900 < second.delay(limit("1")) <= 1000
+        assert 900 < second.book(limit("1")) <= 1000
+        assert 1900 < first.book(limit("1")) <= 2000
+        assert first.book(limit("2")) == 0.0
+        first.lower(limit("2"), -1.0)
+        assert 1900 < second.delay(limit("2")) <= 2000
+        postgres.sql("UPDATE bucket SET at = at - 3000", schema=server.schema)
+        assert second.delay(limit("2")) == 0.0
+        first.lower(limit("3"), 0.0)
+        assert 900 < second.delay(limit("3")) <= 1000
     finally:
         first.close()
         second.close()
