@@ -130,10 +130,11 @@ def _aerleon(figures: Figures) -> Iterable[str]:
         return
     yield (
         f"| aerleon, compile and render for Google Compute, {one['terms']:,} terms x {one['addresses']:,} addresses ({one['versions']}) |"
-        f" **{one['ratio_compile']}x** as fast (CPU {one['ratio_compile_cpu']}x;"
-        f" {one['ratio_with_sentences_cpu']}x with our sentences read) |"
-        f" >= {GOALS['aerleon']}x | {one['ours']['compile_s']:.2f} s |"
-        f" {one['theirs']['compile_s']:.2f} s | | {one['ours']['runs']} |"
+        f" **{one['ratio_compile_cpu']}x** less CPU (wall {one['ratio_compile']}x; CPU"
+        f" {one['ratio_with_sentences_cpu']}x with our sentences read,"
+        f" {one['ratio_process_cpu']}x the whole processes) |"
+        f" >= {GOALS['aerleon']}x | {one['ours']['compile_cpu_s']:.2f} s |"
+        f" {one['theirs']['compile_cpu_s']:.2f} s | | {one['ours']['runs']} |"
     )
 
 
@@ -230,7 +231,7 @@ def _peers_plot(figures: Figures) -> str:
         for one in _ran(figures, "custodian")
     ]
     if figures.get("aerleon"):
-        found.append(Bar("aerleon compile", figures["aerleon"]["ratio_compile"], GOALS["aerleon"]))
+        found.append(Bar("aerleon compile, CPU", figures["aerleon"]["ratio_compile_cpu"], GOALS["aerleon"]))
     below = "Longer is better for cloudsync: the other's time (or calls) divided by ours. Dashed: the goal."
     return bars("How many times as fast as other tools", below, found) if found else ""
 
