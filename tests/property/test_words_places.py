@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -32,9 +33,18 @@ class _Everywhere:
 def test_words_are_those_of_a_look_at_every_class(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(seed)
     policy, workloads = random_world(dice)
+    first, *others = workloads
+    wide = replace(first.interfaces[0], addresses=AddressSet.of("10.0.0.8/30", "2600:1::8/126"))
+    workloads = [replace(first, interfaces=(wide,)), *others]
     classes = universe.build(policy, workloads)
     sets = [classes.addresses(dice.getrandbits(len(classes.classes)), Domain("default")) for _ in range(4)]
-    sets += [AddressSet.of(f"10.0.0.{4 * dice.randrange(3)}/30"), AddressSet.of("10.0.0.0/28", "2600:1::/125"), ANYWHERE]
+    sets += [
+        AddressSet.of("10.0.0.9/32"),
+        AddressSet.of("10.0.0.11/32", "2600:1::9/128"),
+        AddressSet.of(f"10.0.0.{4 * dice.randrange(3)}/30"),
+        AddressSet.of("10.0.0.0/28", "2600:1::/125"),
+        ANYWHERE,
+    ]
     for domain in (Domain("default"), Domain("other")):
         quick = [Names(classes).peers(one, domain, 20) for one in sets]
         with monkeypatch.context() as patch:
