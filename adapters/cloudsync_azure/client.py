@@ -20,20 +20,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
-from azure.core.pipeline.policies import (
-    ContentDecodePolicy,
-    ProxyPolicy,
-    RedirectPolicy,
-    RequestIdPolicy,
-    RetryPolicy,
-    SansIOHTTPPolicy,
-    SensitiveHeaderCleanupPolicy,
-    UserAgentPolicy,
-)
+from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
-from azure.mgmt.core import ARMPipelineClient
-from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+from azure.mgmt.network import NetworkManagementClient
 
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import Limit
@@ -306,26 +296,18 @@ def _scope(settings: AzureSettings) -> str:
 
 
 def _client(settings: AzureSettings, credential: Sdk) -> Sdk:
-    """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off.
-
-    It is the SDK's own pipeline for Resource Manager, without the generated client above it: that one takes longer to load than a run.
-    """
-    return ARMPipelineClient(
+    """Make a client that sends each request once. TLS is verified: nothing here or in the settings can switch it off."""
+    return NetworkManagementClient(
+        credential,
+        settings.subscription,
         base_url=settings.base,
-        policies=[
-            RequestIdPolicy(),
-            UserAgentPolicy(user_agent="cloudsync"),
-            ProxyPolicy(),
-            ContentDecodePolicy(),
-            RedirectPolicy(),
-            RetryPolicy(retry_total=0),
-            ARMChallengeAuthenticationPolicy(credential, _scope(settings)),
-            HostPin(settings.base),
-            SensitiveHeaderCleanupPolicy(),
-        ],
+        credential_scopes=[_scope(settings)],
         connection_verify=settings.ca_file or True,
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
+        per_retry_policies=[HostPin(settings.base)],
+        retry_total=0,
+        user_agent="cloudsync",
     )
 
 

@@ -115,7 +115,7 @@ AZURE = (
     _of(
         "azure",
         "sdk-retries-writes",
-        ("client", "RetryPolicy(retry_total=0),", "RetryPolicy(retry_total=3),"),
+        ("client", "        retry_total=0,\n        user_agent", "        retry_total=3,\n        user_agent"),
         "The SDK sends a write again after a lost answer.",
         _AZURE_WIRE + "test_every_way_a_put_can_end_is_one_put_and_the_right_word",
     ),
