@@ -97,13 +97,15 @@ def _ansible(figures: Figures) -> Iterable[str]:
         noop, apply = one["noop"], one["apply"]
         what = f"{one['groups']} groups, {one['wait_ms']} ms a call ({one['versions']})"
         yield (
-            f"| {name}: no-op, {what} | **{one['ratio_noop']}x** as fast, **{one['ratio_noop_calls']}x** fewer calls |"
+            f"| {name}: no-op, {what} | **{one['ratio_noop']}x** as fast (CPU {one['ratio_noop_cpu']}x),"
+            f" **{one['ratio_noop_calls']}x** fewer calls |"
             f" >= {GOALS['noop']}x, >= {GOALS['noop_calls']}x | {_time(noop['ours'])} | {_time(noop['theirs'])} |"
             f" {noop['calls']} : {noop['calls_theirs']} |"
             f" {noop['ours']['runs']} |"
         )
         yield (
-            f"| {name}: apply, {what}; {one['slept_s']:.0f} s that it sleeps taken off | **{one['ratio_apply_without_sleep']}x** as fast |"
+            f"| {name}: apply, {what}; {one['slept_s']:.0f} s that it sleeps taken off |"
+            f" **{one['ratio_apply_without_sleep']}x** as fast (CPU {one['ratio_apply_cpu']}x) |"
             f" >= {GOALS['apply']}x | {_time(apply['ours'])} | {_time(apply['theirs'])}, sleep included | {apply['calls']} :"
             f" {apply['calls_theirs']} | {apply['ours']['runs']} |"
         )

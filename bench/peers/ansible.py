@@ -119,6 +119,8 @@ def measure(times: int, applies: int, wait_s: float) -> Figures | None:
             "calls_theirs": sum(theirs_noop_calls.values()),
         },
         "ratio_noop": round(noop[1].wall_s / noop[0].wall_s, 1),
+        "ratio_noop_cpu": round(noop[1].cpu_s / noop[0].cpu_s, 1),
+        "ratio_apply_cpu": round(apply[1].cpu_s / apply[0].cpu_s, 1),
         "ratio_noop_calls": round(sum(theirs_noop_calls.values()) / sum(noop_calls.values()), 1),
         "ratio_apply_without_sleep": round((apply[1].wall_s - slept) / apply[0].wall_s, 1),
     }
