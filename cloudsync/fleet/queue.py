@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cloudsync.fleet.jobs import CARE, Job, queue
 from cloudsync.fleet.standing import options, schema
@@ -26,6 +25,9 @@ try:
     from procrastinate.worker import Worker as Taker
 except ImportError as error:
     raise RefusedError("PRE-STATE", f"workers need procrastinate: {error}", "pip install 'cloudsync[postgres]'") from error
+
+if TYPE_CHECKING:
+    from procrastinate.types import TimeDeltaParams
 
 HEARTBEAT_S, STALLED_S = 3.0, 10.0
 """A worker says that it lives so often; when it has not for so long its job is given to another."""
@@ -93,8 +95,10 @@ def prepare(server: Server) -> None:
 
 async def put(queue_app: procrastinate.App, job: Job, *, after_s: float = 0.0) -> bool:
     """Put a job into the queue; False when one at the same targets waits there already, which is as good."""
-    at = datetime.now(UTC) + timedelta(seconds=after_s) if after_s else None
-    deferrer = queue_app.configure_task(RECONCILE, queue=queue(), lock=job.lock, queueing_lock=job.lock, schedule_at=at, allow_unknown=True)
+    later: TimeDeltaParams | None = {"milliseconds": round(after_s * 1000)} if after_s else None
+    deferrer = queue_app.configure_task(
+        RECONCILE, queue=queue(), lock=job.lock, queueing_lock=job.lock, schedule_in=later, allow_unknown=True
+    )
     try:
         await deferrer.defer_async(**job.payload())
     except exceptions.AlreadyEnqueued:

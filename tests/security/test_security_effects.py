@@ -47,7 +47,7 @@ EFFECTS = (
         ("socket.socket", "socket.create_connection", "ssl", "http.client", "http.server", "urllib.request", "smtplib", "requests",
          "urllib3", "psycopg", "asyncio", "ftplib", "socketserver"),
         SPEAKERS | {"cloudsync/hooks.py", "cloudsync/mail.py", "cloudsync/service/health.py", "cloudsync/service/notify.py",
-                   "cloudsync/store/postgres.py"},
+                   "cloudsync/store/postgres.py", "cloudsync/fleet/queue.py", "cloudsync/fleet/standing.py", "cloudsync/fleet/worker.py"},
     ),
     Effect(
         "reads the environment",
@@ -66,12 +66,14 @@ EFFECTS = (
         ("threading", "concurrent", "_thread"),
         (CLIENTS - {"adapters/cloudsync_f5/client.py"}) | READERS | PACERS
         | {"adapters/cloudsync_aws/adapter.py", "cloudsync/cli/progress.py", "cloudsync/run.py",
-                                      "cloudsync/service/health.py", "cloudsync/store/postgres.py", "cloudsync/store/sqlite.py"},
+                                      "cloudsync/service/health.py", "cloudsync/store/postgres.py", "cloudsync/store/sqlite.py",
+                                      "cloudsync/store/buckets.py", "cloudsync/cli/worker.py", "cloudsync/fleet/keeper.py",
+                                      "cloudsync/fleet/worker.py"},
     ),
     Effect(
         "listens to signals",
         ("signal.signal", "signal.setitimer", "signal.sigwait"),
-        frozenset({"cloudsync/cli/wall.py", "cloudsync/service/stopping.py"}),
+        frozenset({"cloudsync/cli/wall.py", "cloudsync/cli/worker.py", "cloudsync/service/stopping.py"}),
     ),
     Effect(
         "loads code by name",

@@ -8,7 +8,7 @@ _RULES = "tests/unit/test_apply_rules.py::"
 _STORE = "tests/unit/test_store_state.py::"
 _CRASH = "tests/crash/test_crash_apply.py::"
 _BEGIN = "                self._begin()\n"
-_PHASES = """                stages = _stages(run, run.plan.phases[first:end])
+_PHASES = """                stages = stages_of(run.plan.phases[first:end], woven=run.adapter.capabilities.woven)
                 for (phase, count), after in zip_longest(stages, stages[1:]):
                     _phase(run, phase, after[0].steps if after else ())
                     run.phases += count
