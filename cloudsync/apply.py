@@ -301,7 +301,8 @@ def _unmoved(run: _Run, phase: Phase) -> None:
 def _standing(run: _Run, phase: Phase) -> None:
     """Before something is taken away: read again what was put in its place by earlier phases, however long ago they were confirmed."""
     if run.relied and any(step.effect in _TAKING for step in phase.steps):
-        steps = _bound(run, run.relied.values())
+        # What a later step of ours has replaced since is not looked for any more.
+        steps = tuple(step for step in _bound(run, run.relied.values()) if run.adapter.seen(run.table, step, run.bindings) is Seen.YES)
 
         def stands() -> bool:
             table = _refresh(run, steps)
