@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.guard.values import About, Refusal, counted, refusal
-from cloudsync.model.mode import TargetMode
-from cloudsync.model.packets import PacketSet
+from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync.plan.limits import GuardLimits
@@ -42,10 +41,10 @@ def _lost(plan: TargetPlan, limits: GuardLimits) -> dict[PointId, PacketSet]:
     memo: dict[tuple[PacketSet, PacketSet, PacketSet], PacketSet] = {}
     lost: dict[PointId, PacketSet] = {}
     for point in plan.points:
-        # Beside rules of others ours count for what they let in, whatever else stands there now: a foreign deny that they may not outrank
-        # takes nothing away. Where points are ours alone, what somebody put into a rule of ours is taken back without a question.
-        beside = plan.mode is TargetMode.ADDITIVE
-        enforced = point.base.inbound | point.ours_before.inbound if beside else point.base.inbound
+        # What rules of ours let in by right counts whatever else stands there now: a foreign deny that they may not outrank takes nothing
+        # away. What somebody put into a rule of ours since is none of it, and is taken back without a question.
+        ours = point.ours_before.inbound & point.applied.inbound if point.applied is not None else NO_PACKETS
+        enforced = point.base.inbound | ours
         rightful = enforced if point.sibling is None else enforced & point.sibling.inbound
         key = (point.before.inbound, point.after.inbound, rightful)
         if key not in memo:

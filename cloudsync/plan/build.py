@@ -214,6 +214,7 @@ def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...
         point = case.actual.points.get(name)
         workload = owner[1] if owner else None
         network = point.network if point else ""
+        right = _rightful(case, owners, name)
         is_new = workload is not None and case.before.workloads is not None and workload.id not in case.before.workloads
         found.append(
             TouchedPoint(
@@ -228,7 +229,8 @@ def _touched(case: Case, owners: diff.Owners, moved: tuple[diff.PointChange, ...
                 ours_before=before_ours.get(name, SHUT),
                 ours_after=after_ours.get(name, SHUT),
                 enforced=name in enforced,
-                rightful=_possible(case, way.beyond, name, _rightful(case, owners, name)),
+                rightful=_possible(case, way.beyond, name, right),
+                applied=right,
                 sibling=siblings.get((owner[0], network)) if owner and is_new else None,
             )
         )

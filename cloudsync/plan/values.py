@@ -80,6 +80,8 @@ class TouchedPoint:
     rightful: Access | None = None
     """What the last good apply enforced here, where that is known. What differs from it was done by somebody else since, so taking it
     back is no news to the guards; None: everything that is open counts."""
+    applied: Access | None = None
+    """The same whether or not the platform can hold to it now: rules of ours that something foreign has come to cut count here."""
     sibling: Access | None = None
     """Set only for a workload that the last verified inventory of its scope lacks although an enforced member of the same class in
     the same network was in it: what such a member lets in and out today. A machine that joins its like is no news to the guards."""

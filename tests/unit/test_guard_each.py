@@ -345,6 +345,20 @@ def test_a_machine_that_joins_its_like_keeps_what_they_have_and_no_more(sibling:
     assert [one.must_name for one in refused] == ([(flow,)] if flow else [])
 
 
+@pytest.mark.parametrize(
+    ("applied", "flow"),
+    [
+        (let(OFFICE, SSH), "tcp/22 from 192.0.2.0/28"),  # by right, though a foreign deny keeps the platform from being held to it
+        (let(OFFICE, HTTPS), ""),  # somebody put it there: taken back without a question
+        (None, ""),
+    ],
+)
+def test_what_our_rules_let_in_counts_as_far_as_it_was_applied(applied: Access | None, flow: str) -> None:
+    point = replace(touched("web1", let(OFFICE, SSH), Access()), ours_before=let(OFFICE, SSH), rightful=Access(), applied=applied)
+    refused = no(mgmt.check, replace(WRITES, points=(point,), limits=GUARDED))
+    assert [one.must_name for one in refused] == ([(flow,)] if flow else [])
+
+
 def test_a_management_flow_cut_on_the_way_is_refused() -> None:
     loss = ManagementLoss(POINT, "tcp/22 from 192.0.2.1 to web1", "revoke 2 rules")
     (refused,) = no(mgmt.check, replace(WRITES, management_losses=(loss,), limits=GUARDED))
