@@ -64,7 +64,9 @@ def load(text: str, file: str = "plan") -> Plan:
         raise _bad(file, f"does not hold a plan: {error}") from error
     wanted, whole = document.pop("digests", None), document.pop("content_digest", None)
     found = {target.target: target_digest(target) for target in plan.targets}
-    if wanted != found or whole not in (None, digest({**document, "digests": wanted})):
+    # A file of an earlier release carries neither evidence nor a digest of it.
+    sealed = whole == digest({**document, "digests": wanted}) if whole is not None or "evidence" in document else True
+    if wanted != found or not sealed:
         raise _bad(file, "was changed after it was written: its digest does not match its content")
     return plan
 

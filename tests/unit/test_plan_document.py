@@ -134,6 +134,14 @@ def test_a_plan_file_from_before_the_seal_is_held_to_its_digests_alone() -> None
     assert load(sealed(lambda found: found.pop("content_digest"))) == ONE
 
 
+def test_evidence_without_its_seal_is_refused() -> None:
+    def unsealed(found: dict[str, object]) -> None:
+        found["evidence"] = {}
+        found.pop("content_digest")
+
+    assert WRONG in refused(sealed(unsealed))
+
+
 # --- what a plan says of itself --------------------------------------------------------------------------------------
 
 
