@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -21,9 +17,7 @@ from cloudsync.testing import memory_table
 from cloudsync.testing.memory import MemoryPlatform
 from tests.acting.servers import Places, share
 from tests.acting.world import World, assert_bijection, make_platform
-
-HERE = Path(__file__).resolve().parents[2] / "cloudsync"
-KILLED_IN = (str(HERE / "apply.py"), str(HERE / "store"))
+from tests.crash.killing import Counter
 
 
 class OutsidePlatform(MemoryPlatform):
@@ -53,24 +47,6 @@ def outside(folder: Path, places: Places) -> World:
     platform.after_write = lambda _number: platform.save()
     platform.save()
     return World(folder, platform=platform, places=places)
-
-
-class Counter:
-    """Counts bytecodes in the code under test and kills the process at one of them."""
-
-    def __init__(self, kill_at: int) -> None:
-        self.kill_at, self.count = kill_at, 0
-
-    def trace(self, frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
-        """Follow only the code under test."""
-        if not frame.f_code.co_filename.startswith(KILLED_IN):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            self.count += 1
-            if self.count == self.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self.trace
 
 
 def run_in_child(world: World, kill_at: int) -> int:

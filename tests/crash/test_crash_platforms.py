@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
-import cloudsync
 from cloudsync.lab.http import Answer, Request
 from cloudsync.plan.journal import Op, OpState
 from cloudsync.store.journal import JournalTable
+from tests.crash.killing import Counter
 from tests.trust.budget import budget
 from tests.trust.figures import record
 from tests.wire import fault_plans
@@ -31,28 +29,8 @@ from tests.wire.fault_stage import NAMES, theatre
 from tests.wire.fault_tap import Tap
 
 SEED = 2
-HERE = Path(cloudsync.__file__).resolve().parent
-KILLED_IN = (str(HERE / "apply.py"), str(HERE / "store"))
 POINTS = budget(3, 400, 1_000_000)
 """Per platform: for a release, every bytecode there is."""
-
-
-class Counter:
-    """Counts bytecodes in the code under test and kills the process at one of them; at none when that is 0."""
-
-    def __init__(self, kill_at: int) -> None:
-        self.kill_at, self.count = kill_at, 0
-
-    def trace(self, frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
-        """Follow only the code under test."""
-        if not frame.f_code.co_filename.startswith(KILLED_IN):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            self.count += 1
-            if self.count == self.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self.trace
 
 
 class Mortal(Life):
