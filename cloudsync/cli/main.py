@@ -40,7 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status", "how the targets stand: last good runs, findings, holds, what is next"),
     "history": ("history", "list runs and the changes they made"),
     "audit": ("history", "print or verify the audit chain"),
-    "export": ("export", "write what is ours as Terraform import blocks"),
+    "export": ("export", "what is ours as Terraform import blocks, or the policy as tables of addresses"),
     "iam": ("platform", "print the least-privilege role of a platform"),
     "doctor": ("platform", "check credentials, permissions and limits without writing"),
     "lab": ("lab", "the simulated estate on loopback: up, down, env, fault, reset"),
@@ -49,7 +49,7 @@ VERBS: dict[str, tuple[str, str]] = {
 EPILOG = """exit codes:
   0   nothing to do, or success
   1   unexpected error (a bug)
-  2   changes or drift present (plan, drift)
+  2   changes, differences or drift present (plan, diff, drift)
   3   invalid input; nothing was contacted
   4   refused by a guard or a precondition
   5   a platform failed, or a partial run
