@@ -87,6 +87,27 @@ def test_where_enforcement_begins_what_stays_open_is_told_and_where_it_ends_what
     assert back.let_by == ()
 
 
+def test_from_idle_to_watched_nothing_begins_and_nothing_ends() -> None:
+    """A mode that decides nothing gives way to another that decides nothing: said, but no word of coming under the policy."""
+    for old, new in (("idle", "visibility"), ("visibility", "idle")):
+        found = told(version(TO_DB, mode=old), version(TO_DB, mode=new))
+        assert {one.direction for one in found} == {IN}
+        assert {(one.begins, one.ends, one.opens, one.closes, one.closes_words) for one in found} == {
+            (False, False, NO_PACKETS, NO_PACKETS, ())
+        }
+        assert {name for one in found for name in one.workloads} == {"web-1", "db-1", "send-1"}
+
+
+def test_workloads_are_called_as_the_version_that_has_them_calls_them() -> None:
+    """Two of one name are told apart only where both are there."""
+    twin = machine("b", "db-1", "10.0.0.9", role="db")
+    for workloads in ((WEB, DB), (WEB, DB, twin)):
+        other = (WEB, DB, twin) if len(workloads) == 2 else (WEB, DB)
+        found = told(version(TO_DB, workloads=workloads), version(TO_DB, FROM_WEB, workloads=other))
+        new = {name for one in found for name in one.workloads if one.after.mode is not None}
+        assert new == ({"db-1 [a]", "db-1 [b]"} if len(other) == 3 else {"db-1"})
+
+
 def test_workloads_of_one_version_alone_are_said_to_be_new_or_gone() -> None:
     fewer, more = version(TO_DB, workloads=(WEB, SEND)), version(TO_DB)
     (new,) = told(fewer, more)
