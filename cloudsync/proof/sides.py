@@ -131,10 +131,10 @@ def shifts(old: Compiler, new: Compiler) -> tuple[Shift, ...]:
     groups: dict[tuple[_Seat, _Seat], list[Workload]] = {}
     for key in sorted(there.keys() | here.keys()):
         was, now = there.get(key), here.get(key)
-        workload = now[1] if now else was[1] if was else None
-        assert workload is not None
-        pair = (was[0] if was else _Seat(-1, now[0].domain if now else workload.interfaces[0].domain), now[0] if now else None)
-        groups.setdefault((pair[0], pair[1] or _Seat(-1, pair[0].domain)), []).append(workload)
+        seat, workload = now or there[key]
+        nowhere = _Seat(-1, seat.domain)
+        pair = (was[0] if was else nowhere, now[0] if now else nowhere)
+        groups.setdefault(pair, []).append(workload)
     names = (Names(before.universe), Names(after.universe))
     found = [one for pair, members in groups.items() for one in _shifted((before, after), pair, members, names)]
     return tuple(sorted(found, key=lambda one: (one.after.labels.pairs or one.before.labels.pairs, one.direction.value, one.workloads)))
