@@ -114,14 +114,17 @@ def phases(count: int) -> tuple[Phase, ...]:
 
 def test_nothing_is_named_before_a_read_has_shown_it() -> None:
     world, count = stage(60), 60
-    seen: list[set[str]] = []
-    world.adapter.after_write = lambda _number: seen.append({key for keys in world.adapter.reads for key in keys})
+    marks: list[int] = []
+    """How many reads there had been when each write was done: the read before the phase names everything, and shows nothing of it."""
+    world.adapter.after_write = lambda _number: marks.append(len(world.adapter.reads))
     result = run(world, *phases(count))
     assert (result.status, result.phases, result.done) == (ApplyStatus.DONE, 2, 2 * count)
-    for step, shown in zip(world.adapter.written, seen, strict=True):
+    made = {step.object: marks[at] for at, step in enumerate(world.adapter.written) if not step.mark}
+    for at, step in enumerate(world.adapter.written):
         assert "{new:" not in step.payload
         if step.mark:
-            assert f"create/{step.object.removeprefix('g')}" in shown
+            since = {key for keys in world.adapter.reads[made[step.object] : marks[at]] for key in keys}
+            assert f"create/{step.object.removeprefix('g')}" in since
     assert result.reads <= 60 // BATCH + 4
 
 
