@@ -301,8 +301,7 @@ def _unmoved(run: _Run, phase: Phase) -> None:
 def _standing(run: _Run, phase: Phase) -> None:
     """Before something is taken away: read again what was put in its place by earlier phases, however long ago they were confirmed."""
     if run.relied and any(step.effect in _TAKING for step in phase.steps):
-        # What a later step of ours has replaced since is not looked for any more.
-        steps = tuple(step for step in _bound(run, run.relied.values()) if run.adapter.seen(run.table, step, run.bindings) is Seen.YES)
+        steps = _bound(run, run.relied.values())
 
         def stands() -> bool:
             table = _refresh(run, steps)
@@ -346,6 +345,8 @@ def _barrier(run: _Run, phase: Phase, before: Table | None, following: tuple[Ste
     if not _expected(run, steps, before, latest):
         raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects")
     run.table, run.fresh = latest, bool(ahead)
+    if before is not None:  # the model confirms the table: what it shows no more, a step of ours has replaced
+        run.relied = {key: step for key, step in run.relied.items() if run.adapter.seen(latest, bind(step, run.bindings), run.bindings) is Seen.YES}
 
 
 def _expected(run: _Run, steps: tuple[Step, ...], before: Table | None, latest: Table) -> bool:
