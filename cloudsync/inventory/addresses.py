@@ -72,7 +72,11 @@ def _places(workloads: Sequence[Workload], sharing: dict[str, list[int]]) -> Ite
     for domain, addresses, number in owned:
         for family in Family:
             spans = places.setdefault((domain, family), [])
-            spans += [(start, end, number) for start, end in intervals.ranges(addresses.family(family))]
+            points = addresses.family(family)
+            if len(points) == 2:
+                spans.append((points[0], points[1], number))
+            elif points:
+                spans += [(start, end, number) for start, end in intervals.ranges(points)]
     yield from places.values()
     if len({domain for domain, _ in places}) < 2:
         return
@@ -90,8 +94,13 @@ def _places(workloads: Sequence[Workload], sharing: dict[str, list[int]]) -> Ite
 def _overlaps(spans: list[Span]) -> Iterator[tuple[int, int]]:
     """Yield pairs of workload numbers whose ranges overlap, by one sweep over the sorted ranges."""
     still_open: list[tuple[int, int]] = []
+    last = 0  # the end of everything before
     for start, end, number in sorted(spans):
-        still_open = [(last, other) for last, other in still_open if last > start]
+        if start >= last:
+            still_open, last = [(end, number)], end
+            continue
+        last = max(last, end)
+        still_open = [(until, other) for until, other in still_open if until > start]
         for _, other in still_open:
             if other != number:
                 yield min(other, number), max(other, number)

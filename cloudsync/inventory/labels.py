@@ -115,6 +115,13 @@ class Mapper:
     locks: Mapping[str, Pick]
     vocabulary: Mapping[str, Sequence[str]]
     misses: Misses = field(default_factory=Misses)
+    _known: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def _knows(self, key: str, value: str) -> bool:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = frozenset(self.vocabulary.get(key, ()))
+        return value in known
 
     def locked(self, static: Labels) -> tuple[str, ...]:
         """Return the keys that a static entry may not give to a discovered workload."""
@@ -133,7 +140,7 @@ class Mapper:
             if not text:
                 continue
             decided.add(source.label)
-            if text in self.vocabulary.get(source.label, ()):
+            if self._knows(source.label, text):
                 found[source.label] = text
                 given.append(f"{source.label}: {source.said(subject)}")
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloudsync.adapter import Discovery, Found, TargetSettings
 from cloudsync.inventory import addresses
@@ -113,6 +113,8 @@ class _Builder:
     members: Mapping[str, Domain]
     targets: Mapping[str, TargetSettings]
     entries: Mapping[str, Where]
+    said: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """What gave the labels of a static entry, by their keys."""
 
     def discovered(self, one: _Discovered, entry: StaticWorkload | None) -> Workload:
         found = one.found
@@ -149,7 +151,10 @@ class _Builder:
         )
 
     def static(self, entry: StaticWorkload) -> Workload:
-        source = "; ".join(f"{key}: static" for key, _ in entry.labels.pairs)
+        keys = tuple([key for key, _ in entry.labels.pairs])
+        source = self.said.get(keys)
+        if source is None:
+            source = self.said[keys] = "; ".join(f"{key}: static" for key in keys)
         interfaces = (Interface("", "", entry.addresses, entry.domain),) if entry.addresses else ()
         return Workload(
             WorkloadId(f"static/{entry.name}"), entry.name, entry.labels, interfaces, scope=STATIC_SCOPE, ref=entry.ref, source=source

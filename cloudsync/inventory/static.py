@@ -12,7 +12,7 @@ from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain, Labels
 from cloudsync.policy import characters, schema, strict
-from cloudsync.policy.addresses import read_entries
+from cloudsync.policy.addresses import plain_address, read_entries
 from cloudsync.policy.characters import shown
 from cloudsync.policy.words import WANT_NAME, did_you_mean, is_name, listed
 
@@ -45,7 +45,7 @@ class StaticInventory:
 
 def read_static(files: Iterable[tuple[str, bytes]], structure: Mapping[str, Any]) -> tuple[StaticInventory, tuple[Finding, ...]]:
     """Return the static inventory and all findings of all files, ordered by place. `structure` is the JSON Schema of an inventory file."""
-    reader = _Files(structure, [], {}, {})
+    reader = _Files(structure, [], {}, {}, {})
     for path, content in files:
         (reader.csv if path.endswith(".csv") else reader.yaml)(path, content)
     entries = sorted(reader.names.values(), key=lambda entry: entry.name)
@@ -55,7 +55,10 @@ def read_static(files: Iterable[tuple[str, bytes]], structure: Mapping[str, Any]
 
 def check_labels(static: StaticInventory, vocabulary: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Yield an error for every label of an entry that the policy's vocabulary does not know."""
+    allowed = {(key, value) for key, values in vocabulary.items() for value in values}
     for entry in static.workloads:
+        if allowed.issuperset(entry.labels.pairs):
+            continue
         places = dict(entry.label_places)
         for key, value in entry.labels.pairs:
             known = vocabulary.get(key)
@@ -75,6 +78,7 @@ class _Files:
     findings: list[Finding]
     names: dict[str, StaticWorkload]
     refs: dict[str, StaticWorkload]
+    shared: dict[tuple[tuple[str, str], ...], Labels]
 
     def yaml(self, path: str, content: bytes) -> None:
         """Read one YAML file; an empty one holds no workloads."""
@@ -97,7 +101,7 @@ class _Files:
         labels = node.get("labels")
         pairs = [(key, value) for key, value in labels.entries] if isinstance(labels, strict.Mapping) else []
         named = [(key.text, Cell(value.text, value.where)) for key, value in pairs if isinstance(value, strict.Scalar)]
-        self._add(Cell(name.text, name.where), cells, named, _scalar(node, "domain"), _scalar(node, "ref"))
+        self._add(Cell(name.text, name.where), self._addresses(cells), named, _scalar(node, "domain"), _scalar(node, "ref"))
 
     def csv(self, path: str, content: bytes) -> None:
         """Read one CSV file: a header row, then one workload a row."""
@@ -114,9 +118,10 @@ class _Files:
         if broken or wrong or not rows or not self._header(rows[0]):
             return
         source = characters.Text(text)
-        columns = [cell.text for cell in rows[0]]
+        columns = {cell.text: at for at, cell in enumerate(rows[0])}
+        as_it_is = text.isascii()
         for row in rows[1:]:
-            self._row(columns, [self._clean(cell, source) for cell in row])
+            self._row(columns, row if as_it_is else [self._clean(cell, source) for cell in row])
 
     def _clean(self, cell: Cell, source: characters.Text) -> Cell:
         if cell.text.isascii():
@@ -156,7 +161,7 @@ class _Files:
                 usable = False
         return usable
 
-    def _row(self, columns: list[str], row: list[Cell]) -> None:
+    def _row(self, columns: Mapping[str, int], row: Sequence[Cell]) -> None:
         if len(row) != len(columns):
             self._report(
                 row[0].where,
@@ -165,24 +170,25 @@ class _Files:
                 "file cut?" if len(row) < len(columns) else "",
             )
             return
-        cells = dict(zip(columns, row, strict=True))
-        name = cells["name"]
+        name, addresses = row[columns["name"]], row[columns["addresses"]]
         if not name.text:
             self._report(name.where, "MISSING-VALUE", "'name' has no value", "every workload has a name")
-            self._addresses(list(_words(cells["addresses"])))
+            self._addresses(list(_words(addresses)))
             return
-        labels = [(key, cell) for key, cell in cells.items() if key not in _PLAIN_COLUMNS and cell.text]
-        self._add(name, list(_words(cells["addresses"])), labels, cells.get("domain"), cells.get("ref"))
+        plain = plain_address(addresses.text)
+        found = self._addresses(list(_words(addresses))) if plain is None else plain
+        labels = [(key, row[at]) for key, at in columns.items() if key not in _PLAIN_COLUMNS and row[at].text]
+        domain, ref = (row[columns[key]] if key in columns else None for key in ("domain", "ref"))
+        self._add(name, found, labels, domain, ref)
 
     def _add(
         self,
         name: Cell,
-        addresses: list[tuple[str, Where]],
+        addresses: AddressSet,
         labels: list[tuple[str, Cell]],
         domain: Cell | None,
         ref: Cell | None,
     ) -> None:
-        found = self._addresses(addresses)
         if len(name.text) > NAME_LENGTH or not name.text.isprintable():
             self._report(
                 name.where, "BAD-VALUE", f"'{shown(name.text)}' is no valid name", f"want one line, at most {NAME_LENGTH} characters"
@@ -190,8 +196,8 @@ class _Files:
             return
         entry = StaticWorkload(
             name=name.text,
-            addresses=found,
-            labels=Labels.of({key: cell.text for key, cell in labels}),
+            addresses=addresses,
+            labels=self._labels(labels),
             domain=Domain(domain.text) if domain and domain.text else DEFAULT_DOMAIN,
             ref=ref.text if ref else "",
             where=name.where,
@@ -199,6 +205,14 @@ class _Files:
         )
         if self._is_new(self.names, entry.name, "workload", entry) and entry.ref:
             self._is_new(self.refs, entry.ref, "ref", entry)
+
+    def _labels(self, cells: list[tuple[str, Cell]]) -> Labels:
+        """Return labels; those of many entries are one value."""
+        pairs = tuple([(key, cell.text) for key, cell in cells])
+        found = self.shared.get(pairs)
+        if found is None:
+            found = self.shared[pairs] = Labels.of(dict(pairs))
+        return found
 
     def _is_new(self, seen: dict[str, StaticWorkload], text: str, what: str, entry: StaticWorkload) -> bool:
         first = seen.setdefault(text, entry)

@@ -37,6 +37,13 @@ def ranges(points: Points) -> Iterator[tuple[int, int]]:
     return zip(steps, steps, strict=True)
 
 
+def meet(a: Points, b: Points) -> bool:
+    """Tell whether a and b have a member in common."""
+    if not a or not b or a[-1] <= b[0] or b[-1] <= a[0]:
+        return False
+    return len(a) == len(b) == 2 or bool(intersection(a, b))
+
+
 def union(a: Points, b: Points) -> Points:
     """Return a or b."""
     if not a or a == b:

@@ -126,6 +126,10 @@ class ServiceSet:
     def __le__(self, other: ServiceSet) -> bool:
         return not self - other
 
+    def meets(self, other: ServiceSet) -> bool:
+        """Tell whether both have a service in common."""
+        return intervals.meet(self.points, other.points)
+
     def ranges(self) -> Iterator[ServiceRange]:
         """Yield runs of services cut at protocol borders, ascending."""
         for first, end in intervals.ranges(self.points):

@@ -27,6 +27,22 @@ def read_entries(entries: Iterable[tuple[str, Where]]) -> tuple[AddressSet, tupl
     return _set(included) - _set(excluded), tuple(findings)
 
 
+def plain_address(text: str) -> AddressSet | None:
+    """Return the one IPv4 address of a text in the usual form; None for everything that has to be looked at more closely."""
+    octets = text.split(".")
+    if len(octets) != 4:
+        return None
+    try:
+        first, second, third, fourth = map(_OCTETS.__getitem__, octets)
+    except KeyError:
+        return None
+    value = first << 24 | second << 16 | third << 8 | fourth
+    return AddressSet((value, value + 1))
+
+
+_OCTETS = {str(number): number for number in range(256)}
+
+
 def _set(spans: list[tuple[int, int, int]]) -> AddressSet:
     four = intervals.from_ranges((first, last + 1) for version, first, last in spans if version == 4)
     six = intervals.from_ranges((first, last + 1) for version, first, last in spans if version == 6)

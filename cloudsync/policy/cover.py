@@ -6,9 +6,12 @@ source, one destination and one scope of a rule; it opens something inbound at d
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
+from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, globally_routable
 from cloudsync.model.service import ServiceSet
 from cloudsync.policy.values import (
@@ -216,32 +219,42 @@ def arms(number: int, rule: Rule) -> Iterator[Arm]:
                     yield Arm(number, rule, source, destination)
 
 
+Posted = dict[tuple[int, ...], list[tuple[int, "Arm"]]]
+"""Arms in their order, each with its number in it, by the flip points of their rules' services."""
+
+
 class Index:
-    """Arms that may contain another, found by one label value of their inner end instead of by trying all of them."""
+    """Arms that may contain another, found by one label value of their inner end and by their services instead of by trying all of them."""
 
     def __init__(self, every: Iterable[Arm]) -> None:
-        self.posted: dict[tuple[str, str], list[Arm]] = {}
-        self.general: list[Arm] = []
+        self.posted: dict[tuple[str, str], Posted] = {}
+        self.general: Posted = {}
         kept = list(every)
         spread: dict[tuple[str, str], int] = {}
         for arm in kept:
             for key, values in _inner(arm):
                 for value in values:
                     spread[key, value] = spread.get((key, value), 0) + 1
-        for arm in kept:
-            clauses = _inner(arm)
+        for number, arm in enumerate(kept):
+            clauses, services = _inner(arm), arm.rule.services.points
             if not clauses:
-                self.general.append(arm)
+                self.general.setdefault(services, []).append((number, arm))
                 continue
             key, values = min(clauses, key=lambda clause: (sum(spread[clause[0], value] for value in clause[1]), clause[0]))
             for value in values:
-                self.posted.setdefault((key, value), []).append(arm)
+                self.posted.setdefault((key, value), {}).setdefault(services, []).append((number, arm))
 
-    def candidates(self, arm: Arm) -> Iterator[Arm]:
-        """Yield every arm that can contain this one, and some that do not."""
-        yield from self.general
+    def candidates(self, arm: Arm, services: ServiceSet) -> Iterator[Arm]:
+        """Yield every arm that can contain this one on some of the services, and some that do not."""
+        yield from _meeting(self.general, services)
         for key, values in _inner(arm):
-            yield from self.posted.get((key, min(values)), ())
+            yield from _meeting(self.posted.get((key, min(values)), {}), services)
+
+
+def _meeting(posted: Posted, services: ServiceSet) -> Iterator[Arm]:
+    found = [arms for points, arms in posted.items() if intervals.meet(points, services.points)]
+    for _, arm in found[0] if len(found) == 1 else heapq.merge(*found, key=itemgetter(0)):
+        yield arm
 
 
 def _inner(arm: Arm) -> Clauses:
@@ -267,8 +280,8 @@ def covering(parts: Iterable[Arm], services: ServiceSet, index: Index, *, both_w
     used: dict[int, Rule] = {}
     for arm in parts:
         left = services
-        for other in index.candidates(arm):
-            if not contains(other, arm, both_ways=both_ways) or not (left & other.rule.services):
+        for other in index.candidates(arm, services):
+            if not left.meets(other.rule.services) or not contains(other, arm, both_ways=both_ways):
                 continue
             left -= other.rule.services
             used[other.number] = other.rule

@@ -12,8 +12,11 @@ from cloudsync.inventory.addresses import clashes
 from cloudsync.inventory.changes import label_changes, with_last_good
 from cloudsync.inventory.csv_text import read_rows
 from cloudsync.inventory.values import Inventory, dump, load
+from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet
+from cloudsync.model.finding import Where
 from cloudsync.model.workload import Domain, Interface, Labels, Workload, WorkloadId
+from cloudsync.policy.addresses import plain_address, read_entries
 
 ADDRESSES = ["10.0.0.0", "10.0.0.1", "10.0.0.2/31", "10.0.0.0/30", "8.8.8.8", "8.8.8.8/31", "2001:db8::1", "2001:db8::/127", "2600::1"]
 INTERFACES = st.builds(
@@ -87,3 +90,37 @@ def test_any_text_is_rows_or_findings_and_cells_point_at_themselves(text: str) -
             line = lines[cell.where.line - 1]
             if cell.text and not line[cell.where.col - 1 :].startswith('"'):
                 assert line[cell.where.col - 1 :].startswith(cell.text)
+
+
+UNQUOTED = st.text("ab,; \t0", max_size=6)
+
+
+@settings(max_examples=200)
+@given(st.lists(UNQUOTED, max_size=4))
+def test_a_line_without_quotes_is_read_like_the_same_line_beside_a_quote(lines: list[str]) -> None:
+    at_once, _ = read_rows("f.csv", "\n".join(lines))
+    beside, _ = read_rows("f.csv", "\n".join(f'{line},"q"' for line in lines))
+    kept = [row[:-1] for row in beside]
+    assert list(at_once) == [row for row in kept if len(row) > 1 or row[0].text]
+
+
+@settings(max_examples=500)
+@given(st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){2,4}|[0-9a-f:./ -]{1,12}", fullmatch=True))
+def test_an_address_in_the_usual_form_is_the_one_that_the_careful_reading_finds(text: str) -> None:
+    found = plain_address(text)
+    careful, findings = read_entries([(text, Where("f"))])
+    if found is not None:
+        assert (found, findings) == (careful, ())
+    elif not findings and text.count(".") == 3 and "-" not in text and "/" not in text:
+        assert text != text.strip() or ":" in text, "every usual address is read at once"
+
+
+POINTS = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=3).map(
+    lambda spans: intervals.from_ranges((first, first + size) for first, size in spans)
+)
+
+
+@settings(max_examples=300)
+@given(POINTS, POINTS)
+def test_two_sets_meet_exactly_when_they_have_a_member_in_common(one: intervals.Points, other: intervals.Points) -> None:
+    assert intervals.meet(one, other) is bool(intervals.intersection(one, other))

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from cloudsync.model.address import globally_routable
 from cloudsync.model.service import TCP, ServiceSet
+from cloudsync.policy import cover
 from cloudsync.policy.lint import lint
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import (
@@ -201,3 +202,21 @@ def holds(world: World, code: str, named: list[Rule]) -> None:
         case _:
             empty = [who for who in (*rule.sources, *rule.destinations) if not any(world.peers(who, scope) for scope in rule.scopes)]
             assert empty, (rule.text, world.machines)
+
+
+def test_the_index_offers_every_rule_that_contains_another_each_once() -> None:
+    rng = random.Random(11)
+    found = 0
+    for _ in range(150):
+        rules = draw_policy(rng).rules
+        parts = [arm for number, rule in enumerate(rules) for arm in cover.arms(number, rule)]
+        index = cover.Index(parts)
+        for arm in parts:
+            offered = list(index.candidates(arm, arm.rule.services))
+            wanted = [
+                other for other in parts if other.rule.services.meets(arm.rule.services) and cover.contains(other, arm, both_ways=True)
+            ]
+            assert len({id(one) for one in offered}) == len(offered)
+            assert {id(one) for one in wanted} <= {id(one) for one in offered}
+            found += len(wanted)
+    assert found > 100
