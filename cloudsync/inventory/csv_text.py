@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from cloudsync.model.finding import Finding, Where
 
-
 _BLANKS = (" ", "\t")
 
 
