@@ -29,7 +29,24 @@ class Family(IntEnum):
 
 def address_text(family: Family, value: int) -> str:
     """Return the usual text of one address."""
-    return str(IPv4Address(value) if family is Family.V4 else IPv6Address(value))
+    if family is Family.V6:
+        return str(IPv6Address(value))
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+
+
+_NUMBERS = {str(number): number for number in range(256)}
+
+
+def plain_v4(text: object) -> int | None:
+    """Return the IPv4 address of four decimal numbers without leading zeros; None for every other text, addresses among them."""
+    octets = text.split(".") if isinstance(text, str) else ()
+    if len(octets) != 4:
+        return None
+    try:
+        first, second, third, fourth = map(_NUMBERS.__getitem__, octets)
+    except KeyError:
+        return None
+    return first << 24 | second << 16 | third << 8 | fourth
 
 
 def prefix_text(family: Family, value: int, length: int) -> str:

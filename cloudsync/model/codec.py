@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from cloudsync.model import intervals
-from cloudsync.model.address import AddressSet, Family, address_text
+from cloudsync.model.address import AddressSet, Family, address_text, plain_v4
 from cloudsync.model.intervals import Points
 from cloudsync.model.packets import Band, Bands, PacketSet
 from cloudsync.model.service import BLOCK, ServiceSet
@@ -110,6 +110,9 @@ def _points_json(points: Points, family: Family) -> list[str]:
 
 
 def _span(text: Json) -> tuple[Family, int, int]:
+    alone = plain_v4(text)
+    if alone is not None:
+        return Family.V4, alone, alone + 1
     first, _, last = str(text).partition("-")
     six = ":" in first
     kind = IPv6Address if six else IPv4Address
@@ -170,114 +173,192 @@ class Pool:
 
 def to_json(value: Anything, pool: Pool | None = None) -> Json:
     """Return a value as JSON. Mappings need text keys; frozen sets are sorted by their canonical text."""
-    match value:
-        case Enum():
-            return value.value
-        case None | bool() | int() | float() | str():
-            return value
-        case PacketSet():
-            return packets_json(value) if pool is None else pool.number(value)
-        case AddressSet():
-            return addresses_json(value)
-        case ServiceSet():
-            return services_json(value)
-        case tuple() | list():
-            return [to_json(item, pool) for item in value]
-        case frozenset() | set():
-            return sorted((to_json(item, pool) for item in value), key=canonical)
-        case Mapping():
-            return {str(key): to_json(item, pool) for key, item in value.items()}
-        case _ if is_dataclass(value):
-            kept = {}
-            for field, _ in _shape(cast("Anything", type(value))):
-                item = getattr(value, field.name)
-                if field.default is MISSING or item != field.default:
-                    kept[field.name] = to_json(item, pool)
-            return kept
-        case _:
-            raise TypeError(f"{type(value).__name__} has no JSON form")
+    return _writer(_kind(value))(value, pool)
 
 
 def from_json(kind: type[T], document: Json, pool: Pool | None = None) -> T:
     """Return the value of a type that `to_json` wrote (CodecError when the document does not fit it)."""
-    return cast("T", _read(kind, document, pool))
+    form: Anything = kind
+    return cast("T", _reader(form)(document, pool))
 
 
-@cache
 def _shape(kind: Anything) -> tuple[tuple[Field[Any], Any], ...]:
     hints = get_type_hints(kind)
     return tuple((field, hints[field.name]) for field in fields(kind))
 
 
-def _read(kind: Anything, document: Json, pool: Pool | None) -> Json:
+# --- writing: one function for each class of values, made when it is first met ---------------------------------------
+
+Writer = Callable[[Anything, Pool | None], Json]
+_kind = cast("Callable[[Anything], Anything]", type)
+
+
+@cache
+def _writer(kind: Anything) -> Writer:
+    for base, writer in _WRITERS:
+        if issubclass(kind, base):
+            return writer
+    if is_dataclass(kind):
+        return _dataclass_writer(kind)
+    raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _packets_out(value: PacketSet, pool: Pool | None) -> Json:
+    return packets_json(value) if pool is None else pool.number(value)
+
+
+def _list_out(value: Iterable[Anything], pool: Pool | None) -> Json:
+    return [item if type(item) is str else _writer(_kind(item))(item, pool) for item in value]
+
+
+def _set_out(value: Iterable[Anything], pool: Pool | None) -> Json:
+    return sorted(_list_out(value, pool), key=canonical)
+
+
+def _mapping_out(value: Mapping[Anything, Anything], pool: Pool | None) -> Json:
+    return {str(key): _writer(_kind(item))(item, pool) for key, item in value.items()}
+
+
+_WRITERS: tuple[tuple[Anything, Writer], ...] = (
+    (Enum, lambda value, _: value.value),
+    ((type(None), bool, int, float, str), lambda value, _: value),
+    (PacketSet, _packets_out),
+    (AddressSet, lambda value, _: addresses_json(value)),
+    (ServiceSet, lambda value, _: services_json(value)),
+    ((tuple, list), _list_out),
+    ((frozenset, set), _set_out),
+    (Mapping, _mapping_out),
+)
+
+
+def _dataclass_writer(kind: Anything) -> Writer:
+    rows = tuple((field.name, field.default) for field, _ in _shape(kind))
+
+    def write(value: Anything, pool: Pool | None) -> Json:
+        kept = {}
+        for name, default in rows:
+            item = getattr(value, name)
+            if item is not default and (default is MISSING or item != default):
+                kept[name] = item if type(item) is str else _writer(_kind(item))(item, pool)
+        return kept
+
+    return write
+
+
+# --- reading: one function for each type form ------------------------------------------------------------------------
+
+Reader = Callable[[Json, Pool | None], Anything]
+
+
+@cache
+def _reader(kind: Anything) -> Reader:
     kind = getattr(kind, "__supertype__", kind)
     origin: Anything = get_origin(kind)
     if origin is not None:
-        return _read_generic(kind, origin, document, pool)
-    reader = _SETS.get(kind)
-    if reader is not None:
-        return pool.at(document) if pool is not None and reader is packets_of else reader(document)
-    if kind is float and isinstance(document, int) and not isinstance(document, bool):
-        return float(document)
+        return _generic_reader(origin, get_args(kind))
+    if kind is PacketSet:
+        return lambda document, pool: packets_of(document) if pool is None else pool.at(document)
+    if kind in _SETS:
+        of = _SETS[kind]
+        return lambda document, _: of(document)
     if is_dataclass(kind):
-        return _read_dataclass(cast("type", kind), document, pool)
-    if issubclass(kind, Enum):
+        return _dataclass_reader(cast("type", kind))
+    return _enum_reader(kind) if issubclass(kind, Enum) else _plain_reader(kind)
+
+
+_SETS: dict[Anything, Callable[[Json], Anything]] = {AddressSet: addresses_of, ServiceSet: services_of}
+
+
+def _enum_reader(kind: type[Enum]) -> Reader:
+    def read(document: Json, _: Pool | None) -> Anything:
         try:
             return kind(document)
         except ValueError as error:
             raise CodecError(str(error)) from error
-    if type(document) is not kind:
+
+    return read
+
+
+def _plain_reader(kind: type) -> Reader:
+    def read(document: Json, _: Pool | None) -> Anything:
+        if type(document) is kind:
+            return document
+        if kind is float and type(document) is int:
+            return float(document)
         raise CodecError(f"{document!r} is no {kind.__name__}")
-    return document
+
+    return read
 
 
-_SETS: dict[Anything, Callable[[Json], Anything]] = {PacketSet: packets_of, AddressSet: addresses_of, ServiceSet: services_of}
-
-
-def _read_generic(kind: Anything, origin: Anything, document: Json, pool: Pool | None) -> Json:
-    arguments = get_args(kind)
+def _generic_reader(origin: Anything, arguments: tuple[Any, ...]) -> Reader:
     if origin in (Union, types.UnionType):
-        return _read_union(arguments, document, pool)
-    if origin is tuple:
+        return _union_reader(arguments)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return _fixed_reader(tuple(map(_reader, arguments)))
+    if origin in (tuple, frozenset):
+        item = _reader(arguments[0])
+        return lambda document, pool: origin([item(one, pool) for one in _list(document)])
+    value = _reader(arguments[1])
+
+    def read(document: Json, pool: Pool | None) -> Anything:
+        if isinstance(document, dict):
+            return {key: value(one, pool) for key, one in document.items()}
+        raise CodecError(f"{document!r} is no mapping")
+
+    return read
+
+
+def _fixed_reader(parts: tuple[Reader, ...]) -> Reader:
+    def read(document: Json, pool: Pool | None) -> Anything:
         items = _list(document)
-        if arguments[-1] is Ellipsis:
-            return tuple(_read(arguments[0], item, pool) for item in items)
-        if len(items) != len(arguments):
-            raise CodecError(f"{len(items)} items instead of {len(arguments)}")
-        return tuple(_read(part, item, pool) for part, item in zip(arguments, items, strict=True))
-    if origin is frozenset:
-        return frozenset(_read(arguments[0], item, pool) for item in _list(document))
-    if isinstance(document, dict):
-        return {key: _read(arguments[1], item, pool) for key, item in document.items()}
-    raise CodecError(f"{document!r} is no mapping")
+        if len(items) != len(parts):
+            raise CodecError(f"{len(items)} items instead of {len(parts)}")
+        return tuple([part(item, pool) for part, item in zip(parts, items, strict=True)])
+
+    return read
 
 
-def _read_union(arguments: tuple[Any, ...], document: Json, pool: Pool | None) -> Json:
-    if document is None and type(None) in arguments:
-        return None
-    last: CodecError | None = None
-    for part in arguments:
-        if part is not type(None):
+def _union_reader(arguments: tuple[Any, ...]) -> Reader:
+    readers = [_reader(part) for part in arguments if part is not type(None)]
+    optional = len(readers) < len(arguments)
+
+    def read(document: Json, pool: Pool | None) -> Anything:
+        if document is None and optional:
+            return None
+        last: CodecError | None = None
+        for reader in readers:
             try:
-                return _read(part, document, pool)
+                return reader(document, pool)
             except CodecError as error:
                 last = error
-    raise last or CodecError(f"{document!r} fits nothing")
+        raise last or CodecError(f"{document!r} fits nothing")
+
+    return read
 
 
-def _read_dataclass(kind: type, document: Json, pool: Pool | None) -> Json:
-    if not isinstance(document, dict):
-        raise CodecError(f"{document!r} is no {kind.__name__}")
-    values: dict[str, Anything] = {}
-    for field, hint in _shape(kind):
-        if field.name in document:
-            try:
-                values[field.name] = _read(hint, document[field.name], pool)
-            except CodecError as error:
-                raise CodecError(f"{field.name}: {error}") from error
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise CodecError(f"{kind.__name__} without {field.name}")
-    unknown = document.keys() - {field.name for field, _ in _shape(kind)}
-    if unknown:
-        raise CodecError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
-    return kind(**values)
+def _dataclass_reader(kind: type) -> Reader:
+    rows: list[tuple[str, Reader, bool]] = []  # filled when first used, as a class may hold values of its own kind
+
+    def read(document: Json, pool: Pool | None) -> Anything:
+        if not isinstance(document, dict):
+            raise CodecError(f"{document!r} is no {kind.__name__}")
+        if not rows:
+            rows.extend((field.name, _reader(hint), _needed(field)) for field, hint in _shape(kind))
+        values: dict[str, Anything] = {}
+        for name, reader, needed in rows:
+            if name in document:
+                try:
+                    values[name] = reader(document[name], pool)
+                except CodecError as error:
+                    raise CodecError(f"{name}: {error}") from error
+            elif needed:
+                raise CodecError(f"{kind.__name__} without {name}")
+        if len(values) != len(document):
+            raise CodecError(f"{kind.__name__} has no {', '.join(sorted(document.keys() - values.keys()))}")
+        return kind(**values)
+
+    return read
+
+
+def _needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from cloudsync.model import intervals
-from cloudsync.model.address import Address, AddressSet
+from cloudsync.model.address import Address, AddressSet, plain_v4
 from cloudsync.model.finding import Finding, Where
 from cloudsync.policy.words import is_number
 
@@ -29,18 +29,8 @@ def read_entries(entries: Iterable[tuple[str, Where]]) -> tuple[AddressSet, tupl
 
 def plain_address(text: str) -> AddressSet | None:
     """Return the one IPv4 address of a text in the usual form; None for everything that has to be looked at more closely."""
-    octets = text.split(".")
-    if len(octets) != 4:
-        return None
-    try:
-        first, second, third, fourth = map(_OCTETS.__getitem__, octets)
-    except KeyError:
-        return None
-    value = first << 24 | second << 16 | third << 8 | fourth
-    return AddressSet((value, value + 1))
-
-
-_OCTETS = {str(number): number for number in range(256)}
+    value = plain_v4(text)
+    return None if value is None else AddressSet((value, value + 1))
 
 
 def _set(spans: list[tuple[int, int, int]]) -> AddressSet:

@@ -297,7 +297,7 @@ INVENTORY = (
     ),
     _core(
         "vocabulary-open",
-        ("inventory/labels", "            if text in self.vocabulary.get(source.label, ()):\n", "            if text:\n"),
+        ("inventory/labels", "            if self._knows(source.label, text):\n", "            if text:\n"),
         "A tag with a typing mistake becomes a label.",
         _LABELS + "test_what_is_no_value_gives_one_warning_for_all_who_have_it",
     ),
@@ -305,8 +305,8 @@ INVENTORY = (
         "next-source-tried-after-a-miss",
         (
             "inventory/labels",
-            "            decided.add(source.label)\n            if text in self.vocabulary.get(source.label, ()):\n",
-            "            if text in self.vocabulary.get(source.label, ()):\n                decided.add(source.label)\n",
+            "            decided.add(source.label)\n            if self._knows(source.label, text):\n",
+            "            if self._knows(source.label, text):\n                decided.add(source.label)\n",
         ),
         "A wrong tag lets a weaker source decide.",
         _LABELS + "test_the_first_source_with_a_text_decides_even_when_the_vocabulary_refuses_it",
