@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,6 +47,7 @@ def load(adapter: str) -> AdapterFactory:
     return cast("AdapterFactory", getattr(import_module(module), attribute or "ADAPTER"))
 
 
+@lru_cache(maxsize=64)
 def version(adapter: str) -> str:
     """Return the version of the package that an adapter comes from, for reports; empty where nobody says."""
     if adapter in SHIPPED:

@@ -29,7 +29,7 @@ FEW_PERCENT = 1
 def recall(records: Records, targets: Iterable[TargetSettings]) -> Inventory | None:
     """Return the last verified inventory over all scopes of the settings' targets, None when there never was one."""
     named = {target.name for target in targets} | {""}
-    parts = [_part(one) for one in records.verified() if one.target in named]
+    parts = [_part(*one) for one in records.remembered() if one[0] in named]
     if not parts:
         return None
     workloads = sorted((workload for part in parts for workload in part.workloads), key=lambda one: one.id)
@@ -43,14 +43,13 @@ _KNOWN: dict[tuple[str, str], tuple[str, Inventory]] = {}
 """The last small inventory of each scope with the text it was read from: a worker meets those of all other targets in every run."""
 
 
-def _part(one: VerifiedScope) -> Inventory:
-    text = json.dumps(one.document)
-    known = _KNOWN.get((one.target, one.scope))
+def _part(target: str, scope: str, text: str) -> Inventory:
+    known = _KNOWN.get((target, scope))
     if known is not None and known[0] == text:
         return known[1]
     found = values.load(text)
     if len(text) < _SMALL:
-        _KNOWN[one.target, one.scope] = (text, found)
+        _KNOWN[target, scope] = (text, found)
     return found
 
 
@@ -104,8 +103,8 @@ def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners
     waiting = frozenset(one.id for one in inventory.held)
     now = {one.id: one for one in inventory.workloads if one.id not in waiting}
     scopes = tuple(_scope(inventory, known, policy, scope, owners.get(scope.scope, "")) for scope in inventory.scopes)
-    moved = [one for key, one in now.items() if key not in remembered or _addresses(remembered[key]) != _addresses(one)]
-    left = [one for key, one in remembered.items() if key not in now or _addresses(now[key]) != _addresses(one)]
+    moved = [one for key, one in now.items() if _elsewhere(remembered.get(key), one)]
+    left = [one for key, one in remembered.items() if _elsewhere(one, now.get(key))]
     relabelled = frozenset(key for key, one in now.items() if key not in remembered or remembered[key].labels != one.labels)
     moves = [now[key] for key in sorted(relabelled & remembered.keys())]
     if len(moves) <= at_most(FEW_PERCENT, len(remembered)):
@@ -166,6 +165,11 @@ def _enforced(policy: Policy, workload: Workload) -> bool:
 
 def _matches(scope: LabelSelector, workload: Workload) -> bool:
     return all(workload.labels.get(key) in wanted for key, wanted in scope.clauses)
+
+
+def _elsewhere(before: Workload | None, after: Workload | None) -> bool:
+    """Tell whether a workload came, went or has other addresses; of targets that this run does not read both are the same value."""
+    return before is not after and (before is None or after is None or _addresses(before) != _addresses(after))
 
 
 def _addresses(workload: Workload) -> AddressSet:

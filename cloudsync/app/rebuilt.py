@@ -21,7 +21,7 @@ CODE = "G-STATE"
 
 def knows(state: State, target: str) -> bool:
     """Tell whether the state has ever seen a target: read it whole without a refusal, or written to it."""
-    return state.journal.wrote(target) or any(one.target == target for one in state.records.verified())
+    return state.journal.wrote(target) or state.records.has_verified(target)
 
 
 def cautious(target: TargetReport, settled: run.Settled, state: State) -> TargetReport:

@@ -128,12 +128,13 @@ def lines(ran: Ran) -> Iterator[Said]:
             level = logging.INFO if trouble.what == "recovered" else logging.ERROR
             said = {"target": trouble.target, "why": trouble.why} | ({"approve": trouble.approve} if trouble.approve else {})
             yield level, f"target.{trouble.what}", said
+    looked_at = {one.name for one in ran.report.targets}
     told: dict[str, Any] = {
         "verb": ran.report.verb,
         "exit": int(ran.code),
         "writes": _writes(ran.report),
         "open": len(story.open),
-        "targets": {one.name: one.state for one in story.targets},
+        "targets": {one.name: one.state for one in story.targets if one.name in looked_at},
         "workloads": ran.report.workloads,
         "policy": story.policy,
         "seconds": round(ran.seconds, 3),

@@ -208,9 +208,9 @@ def _keep_health(connection: Transaction, told: Told) -> None:
                 *(one.run, one.verb, one.why, canonical(list(one.codes)), one.approve, int(one.overdue)),
             ),
         )
-    known = [row["target"] for row in connection.execute("SELECT target FROM health").fetchall()]
-    for target in known:
-        if told.targets and target not in told.targets:
+    known = {row["target"] for row in connection.execute("SELECT target FROM health").fetchall()}
+    if told.targets:
+        for target in sorted(known.difference(told.targets)):
             connection.execute("DELETE FROM health WHERE target = ?", (target,))
             connection.execute("DELETE FROM finding WHERE target = ?", (target,))
 

@@ -253,6 +253,15 @@ class Records:
         rows = self._database.rows("SELECT * FROM inventory ORDER BY target, scope")
         return tuple(VerifiedScope(row["target"], row["scope"], json.loads(row["document"]), row["at"]) for row in rows)
 
+    def remembered(self) -> tuple[tuple[str, str, str], ...]:
+        """Return target, scope and document of the same, the document as the text that is stored: who knows it already need not read it."""
+        rows = self._database.rows("SELECT target, scope, document FROM inventory ORDER BY target, scope")
+        return tuple((row["target"], row["scope"], row["document"]) for row in rows)
+
+    def has_verified(self, target: str) -> bool:
+        """Tell whether any scope of a target was ever verified."""
+        return self._database.row("SELECT scope FROM inventory WHERE target = ? LIMIT 1", target) is not None
+
     def verify(self, scopes: Iterable[VerifiedScope], run_id: str) -> None:
         """Replace the verified inventory of these scopes; only for scopes read whole that no guard refused."""
         with self._database.transaction() as connection:

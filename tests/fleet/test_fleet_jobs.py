@@ -48,6 +48,21 @@ def test_what_opens_towards_another_target_is_planned_with_it(tmp_path: Path, st
         assert (world.writes("one"), world.writes("two")) == writes
 
 
+def test_the_line_of_a_run_names_the_targets_that_it_looked_at_however_many_there_are(
+    tmp_path: Path, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_world(tmp_path) as world, caplog.at_level("INFO", "cloudsync.reconcile"):
+        world.settings(("one", "two", "three"), more=state)
+        world.write("policy/all.yaml", POLICY)
+        world.commit("policy")
+        worker = working(world)
+        for name in ("one", "two"):
+            caplog.clear()
+            assert worker.do(Job((name,))) == Next()
+            (end,) = (record for record in caplog.records if record.getMessage() == "run.end")
+            assert list(vars(end)["targets"]) == [name]
+
+
 def test_a_worker_that_is_behind_writes_nothing_until_it_is_pulled(tmp_path: Path, state: str) -> None:
     with small_world(tmp_path) as world:
         world.settings(more=state)
