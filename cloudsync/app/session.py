@@ -41,9 +41,6 @@ from cloudsync.store.lease import PART_LIFE_S, Claim
 from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
 from cloudsync.store.state import State
 
-USED, USED_KEPT = "used-approvals", 200
-"""Where the digests of approved and applied plans are kept, and how many."""
-
 Progress = Callable[[str, int, int], None]
 Stop = Callable[[], bool]
 Release = Callable[[Inventory], frozenset[WorkloadId]]
@@ -228,19 +225,16 @@ class Session:
         self.progress("reading " + ", ".join(target.name for target in self.targets), 0, 1)
         return run.read_all(self.targets, opened)
 
-    def _used(self) -> list[str]:
-        """Return the digests of approved plans that were applied: such an approval has done its work and says nothing of later plans."""
-        return list(self.state.records.note(USED) or ())
-
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
         recorded = {target.name: memory.recorded(self.state.records, target.name) for target in self.targets}
+        used = self.state.records.used()  # such an approval has done its work and says nothing of later plans
         return run.Settled(
             owner=self.loaded.settings.owner,
             policy_digest=self.loaded.digest,
             limits=self.loaded.settings.guards,
             now=now,
             recorded=recorded,
-            approvals=tuple(one for one in self.state.records.approvals() if one.digest not in self._used()),
+            approvals=tuple(one for one in self.state.records.approvals() if one.digest not in used),
             quarantined=quarantined,
         )
 
@@ -364,7 +358,7 @@ class Session:
         memory.keep_applied(self.state.records, planned.built.intent)
         self._forget(after, found)
         if report.overridden:
-            self.state.records.keep(USED, [*self._used(), target_digest(planned.built.plan)][-USED_KEPT:])
+            self.state.records.use(target_digest(planned.built.plan), self.run_id)
         return replace(report, applied=applied, remaining=run.enforced_drift(after.drift)), True
 
     def _forget(self, planned: run.Planned, found: Found) -> None:

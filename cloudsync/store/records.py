@@ -18,6 +18,8 @@ from cloudsync.store.history import CHANGES_KEPT_S
 _KEEP_PLAN = """INSERT INTO plan (digest, target, run, at, document) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE
     SET target = excluded.target, run = excluded.run, at = excluded.at, document = excluded.document"""
 _KEEP_NOTE = "INSERT INTO note (key, document) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET document = excluded.document"
+_USED, _USED_END, _USED_LIST = "used-approval/", "used-approval0", "used-approvals"
+"""Notes of approvals that have done their work: what their keys begin with, what none reaches, and the list of earlier versions."""
 PLANS_KEPT = 200
 LOOKS_KEPT_S = 30 * 86400.0
 """How long a run that only looked is remembered."""
@@ -219,6 +221,19 @@ class Records:
             )
             for row in self._database.rows("SELECT * FROM approval ORDER BY id")
         )
+
+    def use(self, digest: str, run_id: str) -> None:
+        """Note that a plan was carried out by its approval, which has done its work with that.
+
+        Each has a row of its own: runs at other targets that do the same at the same time lose nothing of it, nor it of theirs.
+        """
+        self.keep(_USED + digest, run_id)
+
+    def used(self) -> frozenset[str]:
+        """Return the digests of the plans that were; those noted in one list, as earlier versions did, included."""
+        rows = self._database.rows("SELECT key, document FROM note WHERE key = ? OR (key > ? AND key < ?)", _USED_LIST, _USED, _USED_END)
+        one_by_one = {row["key"].removeprefix(_USED) for row in rows if row["key"] != _USED_LIST}
+        return frozenset(one_by_one.union(*(json.loads(row["document"]) for row in rows if row["key"] == _USED_LIST)))
 
     def hold(self, *holds: Hold) -> None:
         """Stop all writes to targets from the next op on."""
