@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cloudsync import registry
-from cloudsync.adapter import Access, Adapter, Discovery, ScopeState, Snapshot, TargetSettings, Whose
+from cloudsync.adapter import Access, Adapter, Discovery, Identity, ScopeState, Snapshot, TargetSettings, Whose
 from cloudsync.compile import arms, universe
 from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.behind import Behind
 from cloudsync.compile.intent import Actual, Recorded, TargetScope, owed, wanted
 from cloudsync.compile.intent import build as build_intent
 from cloudsync.diff import Owners
@@ -25,6 +26,7 @@ from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError, CloudsyncError, InputError, PolicyError
 from cloudsync.model.finding import Finding, Severity
+from cloudsync.model.glance import Glancing
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.build import Before, Built, Case, build
@@ -54,6 +56,8 @@ class Reading:
     error: str = ""
     bug: bool = False
     refused: str = ""
+    glanced: bool = False
+    """The snapshot is a first look (`cloudsync.model.glance`): enough to see that nothing is to do, and for nothing else."""
 
     @property
     def discovery(self) -> Discovery:
@@ -63,28 +67,35 @@ class Reading:
         return Discovery(self.target.name, (), (ScopeState(self.target.name, self.error or "not read"),))
 
 
-def read_all(targets: Iterable[TargetSettings], opener: Opener) -> tuple[Reading, ...]:
-    """Read every target, all at the same time; a failing one does not touch the others. In the order of the settings."""
+def read_all(targets: Iterable[TargetSettings], opener: Opener, *, glance: bool = False) -> tuple[Reading, ...]:
+    """Read every target, all at the same time; a failing one does not touch the others. In the order of the settings.
+
+    `glance`: a first look is enough where an adapter has one; `plan_all` completes it where something is to do.
+    """
     listed = list(targets)
     if len(listed) < 2:
-        return tuple(_read(target, opener) for target in listed)
+        return tuple(_read(target, opener, glance=glance) for target in listed)
     with ThreadPoolExecutor(max_workers=len(listed), thread_name_prefix="target") as pool:
-        return tuple(pool.map(lambda target: _read(target, opener), listed))
+        return tuple(pool.map(lambda target: _read(target, opener, glance=glance), listed))
 
 
-def _read(target: TargetSettings, opener: Opener) -> Reading:
+def _read(target: TargetSettings, opener: Opener, *, glance: bool) -> Reading:
     reading = Reading(target)
     try:
         adapter = opener(target)
         expected = adapter.expected_account()
         reading = replace(reading, adapter=adapter, identity=IdentityCheck(expected))
-        identity = IdentityCheck(expected, adapter.identify())
+        look = adapter.glance() if glance and isinstance(adapter, Glancing) else None
+        # Answers that prove the account need no question for it; whatever else they show, the platform has the word.
+        proven = look is not None and look.account == expected
+        got = Identity(adapter.capabilities.platform, expected, "") if proven else adapter.identify()
+        identity = IdentityCheck(expected, got)
         reading = replace(reading, identity=identity)
         if not identity.good:
-            got = identity.got.account if identity.got else "?"
-            refused = f"G-IDENTITY expected account {expected}, got {got}; nothing was read or written"
+            nothing = "nothing was read or written" if look is None else "nothing was written, and nothing that was read is used"
+            refused = f"G-IDENTITY expected account {expected}, got {got.account}; {nothing}"
             return replace(reading, refused=refused, error=refused)
-        return replace(reading, snapshot=adapter.read())
+        return replace(reading, snapshot=adapter.read() if look is None else look.snapshot, glanced=look is not None)
     except AdapterError as error:
         return replace(reading, identity=replace(reading.identity, why=error.reason), error=str(error))
     except InputError:
@@ -201,6 +212,10 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
     incomplete = frozenset(scope.scope for scope in snapshot.scopes if not scope.complete)
     scope = TargetScope(target.name, settled.owner, target.mode, incomplete, settled.quarantined, adapter.capabilities.in_place)
     intent = build_intent(scene.compiler, scope, actual, recorded)
+    encoding = adapter.encode(intent, snapshot)
+    if reading.glanced and (encoding.problems or encoding.table != snapshot.table):
+        whole = _completed(reading, adapter, snapshot)
+        return _plan_read(scene, whole[0], adapter, whole[1], settled)
     case = Case(
         adapter=adapter,
         identity=reading.identity,
@@ -213,6 +228,7 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
         before=scene.before,
         policy_digest=settled.policy_digest,
         terraform=scene.terraform,
+        encoding=encoding,
     )
     built = build(case)
     everything = wanted(intent)
@@ -234,10 +250,19 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
             owners=scene.owners,
             would=watched(scene, target.name, actual, beyond),
             ours=adapter.decode(snapshot.table, Whose.OURS) if adapter.capabilities.denies else {},
+            behind=Behind.of(scene.policy.rules),
         )
     )
     owned = ownership(scene.terraform, adapter)
     return Planned(reading, built, with_owners(drift, owned), tuple(_unchecked(actual, snapshot)), terraform=owned)
+
+
+def _completed(reading: Reading, adapter: Adapter, glance: Snapshot) -> tuple[Reading, Snapshot]:
+    """Return a reading with what its first look left out; whoever is about to write is asked who they are in any case."""
+    assert isinstance(adapter, Glancing)
+    identity = IdentityCheck(reading.identity.expected, adapter.identify())
+    snapshot: Snapshot = adapter.completed(glance)
+    return replace(reading, identity=identity, snapshot=snapshot, glanced=False), snapshot
 
 
 def observe(adapter: Adapter, snapshot: Snapshot) -> Actual:
@@ -311,7 +336,7 @@ def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: st
 
 def again(scene: World, planned: Planned, settled: Settled) -> Planned:
     """Read a target again after an apply and compare it with the policy: drift must be empty for what was applied."""
-    return _plan(scene, _read(planned.reading.target, lambda _: _opened(planned)), settled)
+    return _plan(scene, _read(planned.reading.target, lambda _: _opened(planned), glance=True), settled)
 
 
 def _opened(planned: Planned) -> Adapter:

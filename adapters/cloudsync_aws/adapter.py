@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from cloudsync.adapter import (
     Access,
@@ -33,6 +34,7 @@ from cloudsync.adapter import (
 )
 from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.glance import Glance
 from cloudsync.model.packets import Packet
 from cloudsync.model.size import Size
 from cloudsync.model.witness import Author, NativeRule
@@ -54,6 +56,15 @@ from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Eni
 
 REGIONS_AT_ONCE = 8
+
+
+class _Scoped(Protocol):
+    @property
+    def scope(self) -> str: ...
+
+
+Held = TypeVar("Held", bound=_Scoped)
+Part = TypeVar("Part")
 
 
 class AwsAdapter:
@@ -85,35 +96,85 @@ class AwsAdapter:
 
     def read(self) -> Snapshot:
         """Read all Regions side by side. A Region that fails is Incomplete and holds nothing; the others are not touched by that."""
-        regions = self.settings.regions
-        with ThreadPoolExecutor(min(REGIONS_AT_ONCE, len(regions)), thread_name_prefix="aws-read") as pool:
-            parts = self._with_every_vpc(list(pool.map(self._region, regions)))
-        whole = [part for part in parts if isinstance(part, reading.RegionRead)]
+        return self._snapshot(self._with_every_vpc(self._each(reading.whole)))
+
+    def glance(self) -> Glance:
+        """Read machines, interfaces and groups of all Regions, and of all else only what they depend on.
+
+        The account is proven by reservations: EC2 shows nobody those of another account.
+        """
+        parts = self._each(reading.glance)
+        whole = _whole(parts)
+        shown = {group.vpc for part in whole for group in part.groups.values()}
+        if len(whole) == len(parts) and not shown >= set(self.settings.vpcs or ()):
+            # Every VPC has its default group. One without is not there, or shared with us by another account: only a whole read tells.
+            parts = self._with_every_vpc(self._each(reading.whole))
+            whole = _whole(parts)
+        owners = frozenset().union(*(part.owners for part in whole))
+        return Glance(self._snapshot(parts), next(iter(owners)) if len(owners) == 1 else "")
+
+    def completed(self, snapshot: Snapshot) -> Snapshot:
+        """Read what a glance left out, all Regions side by side. A Region where that fails holds nothing any more."""
+        table: AwsTable = snapshot.table
+        regions = [region for region in self.settings.regions if self.settings.scope(region) not in table.incomplete]
+        found = dict(zip(regions, self._side_by_side(partial(self._rest, table), regions), strict=True))
+        failed = {one.scope: one for one in found.values() if isinstance(one, ScopeState)}
+        rests = {self.settings.scope(region): one for region, one in found.items() if isinstance(one, reading.Rest)}
+        table = replace(
+            table,
+            groups=_outside(table.groups, failed),
+            enis=_outside(table.enis, failed),
+            lists=_outside(table.lists, failed),
+            vpcs=_merged(one.vpcs for one in rests.values()),
+            peered=frozenset().union(*(one.peered or () for one in rests.values())),
+            quotas={scope: one.quotas for scope, one in rests.items()},
+            incomplete={**table.incomplete, **{scope: one.why for scope, one in failed.items()}},
+            unpeered=frozenset(),
+        )
+        scopes = tuple(failed.get(scope.scope, scope) for scope in snapshot.scopes)
+        return replace(snapshot, table=table, scopes=scopes, digest=digest(table, snapshot.discovery))
+
+    def _snapshot(self, parts: list[reading.RegionRead | ScopeState]) -> Snapshot:
+        whole = _whole(parts)
         scopes = tuple(ScopeState(part.scope) if isinstance(part, reading.RegionRead) else part for part in parts)
         table = AwsTable(
             owner=self._owner,
             groups=_merged(part.groups for part in whole),
             enis=_merged(part.enis for part in whole),
             lists=_merged(part.lists for part in whole),
-            vpcs=_merged(part.vpcs for part in whole),
-            peered=frozenset().union(*(part.peered for part in whole)),
-            quotas={part.scope: part.quotas for part in whole},
+            vpcs=_merged(part.rest.vpcs for part in whole),
+            peered=frozenset().union(*(part.rest.peered or () for part in whole)),
+            quotas={part.scope: part.rest.quotas for part in whole},
             incomplete={scope.scope: scope.why for scope in scopes if scope.why},
+            unpeered=frozenset(part.scope for part in whole if part.rest.peered is None),
         )
         workloads = sorted((found for part in whole for found in part.workloads), key=lambda found: found.ref)
         discovery = Discovery(self._target.name, tuple(workloads), scopes)
         return Snapshot(self._target.name, discovery, table, scopes, digest(table, discovery))
 
-    def _region(self, region: str) -> reading.RegionRead | ScopeState:
+    def _each(self, read: Callable[[Client, str, str], reading.RegionRead]) -> list[reading.RegionRead | ScopeState]:
+        return self._side_by_side(partial(self._region, read), self.settings.regions)
+
+    def _side_by_side(self, read: Callable[[str], Part], regions: Sequence[str]) -> list[Part]:
+        if len(regions) < 2:
+            return [read(region) for region in regions]
+        with ThreadPoolExecutor(min(REGIONS_AT_ONCE, len(regions)), thread_name_prefix="aws-read") as pool:
+            return list(pool.map(read, regions))
+
+    def _region(self, read: Callable[[Client, str, str], Part], region: str) -> Part | ScopeState:
         try:
-            return reading.whole(self._client, self._owner, region)
+            return read(self._client, self._owner, region)
         except (AdapterError, *parse.MALFORMED) as error:
             return ScopeState(self.settings.scope(region), parse.reason(error))
 
+    def _rest(self, table: AwsTable, region: str) -> reading.Rest | ScopeState:
+        known = None if self.settings.scope(region) in table.unpeered else table.peered
+        return self._region(partial(reading.rest, peered=known), region)
+
     def _with_every_vpc(self, parts: list[reading.RegionRead | ScopeState]) -> list[reading.RegionRead | ScopeState]:
         """A VPC of the settings that no Region has must not look like one without workloads: then nothing was read whole."""
-        whole = [part for part in parts if isinstance(part, reading.RegionRead)]
-        missing = sorted(set(self.settings.vpcs or ()).difference(*(part.vpcs for part in whole)))
+        whole = _whole(parts)
+        missing = sorted(set(self.settings.vpcs or ()).difference(*(part.rest.vpcs for part in whole)))
         if len(whole) < len(parts) or not missing:
             return parts
         return [ScopeState(part.scope, f"no Region of the target has {', '.join(missing)} of the settings") for part in whole]
@@ -270,6 +331,15 @@ class AwsAdapter:
     def dump(self, table: AwsTable) -> Json:
         """Return a table as JSON values, for plan files."""
         return dump(table)
+
+
+def _whole(parts: Iterable[reading.RegionRead | ScopeState]) -> list[reading.RegionRead]:
+    return [part for part in parts if isinstance(part, reading.RegionRead)]
+
+
+def _outside(held: Mapping[str, Held], failed: Container[str]) -> dict[str, Held]:
+    """Return what is in none of the failed scopes."""
+    return {identity: one for identity, one in held.items() if one.scope not in failed}
 
 
 def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _region(client: Client, owner: str, region: str) -> Iterator[Check]:
     except (AdapterError, *parse.MALFORMED) as failure:
         yield Check(f"{scope}: read", ok=False, detail=parse.reason(failure), hint="grant what `cloudsync iam aws --read-only` prints")
         return
-    detail = f"{len(found.workloads)} workloads, {len(found.groups)} groups, {len(found.enis)} interfaces, {len(found.vpcs)} VPCs"
+    detail = f"{len(found.workloads)} workloads, {len(found.groups)} groups, {len(found.enis)} interfaces, {len(found.rest.vpcs)} VPCs"
     yield Check(f"{scope}: read", ok=True, detail=detail)
     yield from _rights(client, owner, region, found)
     yield from _room(client, region, found)
@@ -77,7 +77,7 @@ def _rights(client: Client, owner: str, region: str, found: reading.RegionRead) 
 def _probes(owner: str, found: reading.RegionRead, vpcs: tuple[str, ...] | None) -> dict[str, dict[str, Sdk]]:
     probes: dict[str, dict[str, Sdk]] = {}
     tags = Mark(owner, "doctor").tags
-    vpc = next((vpc for vpc in found.vpcs if vpcs is None or vpc in vpcs), None)
+    vpc = next((vpc for vpc in found.rest.vpcs if vpcs is None or vpc in vpcs), None)
     if vpc is not None:
         spec = tag_specification("security-group", tags)
         probes["create_security_group"] = {"GroupName": "cs-doctor", "Description": "probe", "VpcId": vpc, "TagSpecifications": spec}
@@ -122,7 +122,7 @@ def _group_probes(group: Group) -> dict[str, dict[str, Sdk]]:
 
 def _room(client: Client, region: str, found: reading.RegionRead) -> Iterator[Check]:
     scope = client.settings.scope(region)
-    quotas = found.quotas
+    quotas = found.rest.quotas
     yield _quota_source(client, region, quotas)
     fullest = max(
         ((sums(group.rules, found.lists).most, group) for group in found.groups.values() if group.mark is not None),

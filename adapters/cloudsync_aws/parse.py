@@ -50,6 +50,8 @@ class Instance:
     tags: tuple[tuple[str, str], ...]
     interfaces: tuple[Shown, ...]
     """Its interfaces as DescribeInstances shows them, in device order."""
+    owner: str = ""
+    """The account that its reservation belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +174,12 @@ def _span(protocol: int, first: int | None, last: int | None) -> tuple[int, int]
 
 def reservation(raw: Raw) -> tuple[Instance, ...]:
     """Return the instances of one reservation of DescribeInstances, those that are gone included (`alive` tells)."""
-    return tuple(instance(one) for one in raw.get("Instances") or ())
+    owner = str(raw.get("OwnerId") or "")
+    return tuple(instance(one, owner) for one in raw.get("Instances") or ())
 
 
-def instance(raw: Raw) -> Instance:
-    """Return one instance."""
+def instance(raw: Raw, owner: str = "") -> Instance:
+    """Return one instance of an account's reservation."""
     pairs = tags(raw.get("Tags"))
     identity = str(raw["InstanceId"])
     return Instance(
@@ -186,6 +189,7 @@ def instance(raw: Raw) -> Instance:
         alive=(raw.get("State") or {}).get("Name") in ALIVE,
         tags=pairs,
         interfaces=tuple(_shown(one) for one in sorted(raw.get("NetworkInterfaces") or (), key=_device_order)),
+        owner=owner,
     )
 
 

@@ -1,12 +1,16 @@
-"""Reading one Region in bulk, and again in part. A Region is read whole or not at all: one failing page leaves nothing of it."""
+"""Reading one Region in bulk, at a glance, and again in part. One failing page leaves nothing of a Region.
+
+A glance reads what decides who may reach whom today: machines, interfaces, groups and what their rules refer to. What only a change needs
+(VPCs, quotas, peerings that no rule depends on) is the `Rest`, read once there is something to do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
 from cloudsync.adapter import Found
@@ -62,9 +66,19 @@ class RegionRead:
     groups: Mapping[str, Group]
     enis: Mapping[str, Eni]
     lists: Mapping[str, PrefixList]
-    vpcs: Mapping[str, Vpc]
-    peered: frozenset[tuple[str, str]]
-    quotas: Quotas
+    rest: Rest
+    owners: frozenset[str] = frozenset()
+    """The accounts that the instances' reservations belong to: nobody is shown those of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a change of a Region needs beside its machines, interfaces, groups and lists; a glance leaves the defaults."""
+
+    vpcs: Mapping[str, Vpc] = field(default_factory=dict)
+    peered: frozenset[tuple[str, str]] | None = None
+    """None where peerings were not asked for."""
+    quotas: Quotas = Quotas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +120,14 @@ class Reader:
         if self.client.settings.quotas is not None:
             return {}
         found: dict[str, int] = {}
-        for field, code in QUOTA_CODES.items():
+        for name, code in QUOTA_CODES.items():
             try:
                 answer = self.client.read(self.region, "get_service_quota", ServiceCode="vpc", QuotaCode=code)
             except CallFailedError as failure:
                 if failure.retryable:
                     raise
                 continue
-            found[field] = int(answer["Quota"]["Value"])
+            found[name] = int(answer["Quota"]["Value"])
         return found
 
     def _all(self, call: Call[Value], arguments: Mapping[str, object]) -> list[Value]:
@@ -140,38 +154,107 @@ def _reader(client: Client, owner: str, region: str) -> Iterator[Reader]:
         pool.shutdown(cancel_futures=True)
 
 
+class _Later:
+    """Calls of a Region that are sent when somebody first asks for their answers. `peered`: what is known of peerings already."""
+
+    def __init__(self, reader: Reader, peered: frozenset[tuple[str, str]] | None = None) -> None:
+        self._reader, self._peered = reader, peered
+
+    @cached_property
+    def networks(self) -> Future[list[Raw]]:
+        return self._reader.start(Call("describe_vpcs", "Vpcs", _as_it_is))
+
+    @cached_property
+    def peerings(self) -> Future[list[Raw]]:
+        return self._reader.start(Call("describe_vpc_peering_connections", "VpcPeeringConnections", _as_it_is))
+
+    @cached_property
+    def quotas(self) -> Future[dict[str, int]]:
+        return self._reader.pool.submit(self._reader.quotas)
+
+    def start(self) -> None:
+        """Send all of them now, side by side."""
+        _ = self.networks, self.quotas
+        if self._peered is None:
+            _ = self.peerings
+
+    def peered(self) -> frozenset[tuple[str, str]]:
+        """Return the pairs of VPCs whose peering is active in this Region."""
+        return parse.peerings(self.peerings.result(), self._reader.region) if self._peered is None else self._peered
+
+    def wanted(self) -> frozenset[str] | None:
+        """Return the VPCs to look into: those of the settings and those beyond their peerings; None for all.
+
+        References reach over peerings: the groups and members beyond belong to the truth, though not to the inventory.
+        """
+        named = self._reader.client.settings.vpcs
+        return None if named is None else frozenset(named) | {b for a, b in self.peered() if a in named}
+
+    def rest(self) -> Rest:
+        """Return all of it."""
+        reader, wanted = self._reader, self.wanted()
+        return Rest(
+            vpcs=_by_id(parse.vpc(raw, reader.scope) for raw in self.networks.result() if wanted is None or raw["VpcId"] in wanted),
+            peered=self.peered(),
+            quotas=reader.client.settings.limits(self.quotas.result()),
+        )
+
+
 def whole(client: Client, owner: str, region: str) -> RegionRead:
     """Read one Region whole. Raises CallFailedError or ParseError."""
+    return _read(client, owner, region, lean=False)
+
+
+def glance(client: Client, owner: str, region: str) -> RegionRead:
+    """Read one Region without its rest, but for the peerings that what it shows depends on. Raises CallFailedError or ParseError."""
+    return _read(client, owner, region, lean=True)
+
+
+def rest(client: Client, owner: str, region: str, peered: frozenset[tuple[str, str]] | None) -> Rest:
+    """Read what a glance at a Region left out; `peered`: its peerings where it had to know them. Raises CallFailedError or ParseError."""
+    with _reader(client, owner, region) as reader:
+        later = _Later(reader, peered)
+        later.start()
+        return later.rest()
+
+
+def _read(client: Client, owner: str, region: str, *, lean: bool) -> RegionRead:
     settings = client.settings
     with _reader(client, owner, region) as reader:
-        scope = reader.scope
-        networks = reader.start(Call("describe_vpcs", "Vpcs", _as_it_is))
-        peerings = reader.start(Call("describe_vpc_peering_connections", "VpcPeeringConnections", _as_it_is))
+        scope, later = reader.scope, _Later(reader)
+        if not lean:
+            later.start()
         instances = reader.start_each(Call("describe_instances", "Reservations", parse.reservation), "vpc-id", settings.vpcs)
         listed = reader.start(LISTS)
-        quotas = reader.pool.submit(reader.quotas)
-        wanted: frozenset[str] | None = None
-        if settings.vpcs is not None:
-            # References reach over peerings: the groups and members beyond belong to the truth, though not to the inventory.
-            across = parse.peerings(peerings.result(), region)
-            wanted = frozenset(settings.vpcs) | {b for a, b in across if a in settings.vpcs}
+        wanted = later.wanted()
         looks = Call("describe_network_interfaces", "NetworkInterfaces", partial(parse.looked, scope=scope))
         enis = reader.start_each(looks, "vpc-id", wanted)
         described = reader.start_each(_groups(scope, owner), "vpc-id", wanted)
+        looked = _joined(enis)
+        apart = len({one.eni.vpc for one in looked if one.eni.instance}) > 1
+        if apart:
+            _ = later.peerings  # references may reach, or be wanted, from one VPC to another
         known = {one.id: one for some in _joined(instances) for one in some}
-        parsed = _by_id(parse.judged(one, known, settings.vpcs) for one in _joined(enis))
+        parsed = _by_id(parse.judged(one, known, settings.vpcs) for one in looked)
         groups = _carried(reader, parsed.values(), _by_id(_joined(described)))
         used = {rule.peer for one in groups.values() for rule in one.rules if rule.kind == PeerKind.LIST.value}
+        lists = reader.lists(_needed(listed.result(), used, owner), used)
+        asked = settings.vpcs is not None or apart or _crossing(groups)
         return RegionRead(
             scope=scope,
             workloads=_workloads(settings.account, scope, known, parsed.values()),
             groups=groups,
             enis=parsed,
-            lists=reader.lists(_needed(listed.result(), used, owner), used),
-            vpcs=_by_id(parse.vpc(raw, scope) for raw in networks.result() if wanted is None or raw["VpcId"] in wanted),
-            peered=parse.peerings(peerings.result(), region),
-            quotas=settings.limits(quotas.result()),
+            lists=lists,
+            rest=Rest(peered=later.peered() if asked else None, quotas=settings.limits({})) if lean else later.rest(),
+            owners=frozenset(one.owner for one in known.values()),
         )
+
+
+def _crossing(groups: Mapping[str, Group]) -> bool:
+    """Tell whether a rule refers to a group of another VPC: then it depends on a peering whom it lets in."""
+    vpcs = {one.id: one.vpc for one in groups.values()}
+    return any(vpcs.get(rule.peer, one.vpc) != one.vpc for one in groups.values() for rule in one.rules)
 
 
 def _carried(reader: Reader, enis: Iterable[Eni], groups: dict[str, Group]) -> dict[str, Group]:

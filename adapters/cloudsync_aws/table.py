@@ -182,3 +182,5 @@ class AwsTable:
     incomplete: Mapping[str, str] = field(default_factory=dict)
     """Scope -> why it was not read whole."""
     members: Mapping[str, tuple[str, ...]] | None = None
+    unpeered: frozenset[str] = frozenset()
+    """Scopes whose peerings nobody asked for: nothing that is there depends on one."""

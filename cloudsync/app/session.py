@@ -170,7 +170,7 @@ class Session:
 
         `only`: asked after the reading which targets this run is about, the others stay as they are; without it all of them.
         """
-        seen = self.look()
+        seen = self.see(self._read(glance=True))
         now, inventory, scene = seen.now, seen.inventory, seen.scene
         if verb == "plan":  # a person is looking: what `validate` would say of the rules belongs on the same screen
             from cloudsync.policy.lint import lint
@@ -214,7 +214,7 @@ class Session:
         lift = "cloudsync unhold " + ("--all" if hold.target == EVERY_TARGET else hold.target)
         return replace(target, refusals=(*target.refusals, Refusal("HOLD", target.name, "", message, approve=lift)))
 
-    def _read(self) -> tuple[run.Reading, ...]:
+    def _read(self, *, glance: bool = False) -> tuple[run.Reading, ...]:
         def opened(target: TargetSettings) -> Adapter:
             adapter = self.adapters.get(target.name)
             if adapter is None:
@@ -223,7 +223,7 @@ class Session:
             return adapter
 
         self.progress("reading " + ", ".join(target.name for target in self.targets), 0, 1)
-        return run.read_all(self.targets, opened)
+        return run.read_all(self.targets, opened, glance=glance)
 
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
         recorded = {target.name: memory.recorded(self.state.records, target.name) for target in self.targets}

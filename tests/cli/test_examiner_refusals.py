@@ -96,7 +96,7 @@ def test_settings_and_folders_that_lead_outside(stage: Stage) -> None:
     assert stage.calls() == {}
 
 
-def test_the_wrong_account_is_refused_before_anything_is_read(stage: Stage) -> None:
+def test_the_wrong_account_is_refused_before_anything_is_written_or_used(stage: Stage) -> None:
     stage.policy(GOOD)
     other = next(one for one in stage.lab.state.accounts if one.account != stage.lab.state.account)
     stage.forget()
@@ -104,7 +104,9 @@ def test_the_wrong_account_is_refused_before_anything_is_read(stage: Stage) -> N
     ran = stage.run("apply", "--yes", code=4, **keys)
     for word in ("G-IDENTITY", stage.lab.state.account, other.account):
         assert word in ran.out + ran.err, str(ran)
-    assert set(stage.calls()) == {"GetCallerIdentity"}
+    calls = stage.calls()
+    assert calls.pop("GetCallerIdentity") == 1, "what the account shows does not prove it, so the platform says whose it is"
+    assert calls.keys() == {"DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups", "DescribeManagedPrefixLists"}
 
 
 def test_a_wrong_clock_and_a_readable_state_are_refused_before_contact(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cloudsync import run
-from cloudsync.adapter import Adapter, TargetSettings
+from cloudsync.adapter import Adapter, Identity, ScopeState, Snapshot, TargetSettings
 from cloudsync.app import memory
+from cloudsync.guard import identity
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.inventory.static import StaticInventory
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.finding import Where
+from cloudsync.model.glance import Glance
 from cloudsync.model.mode import TargetMode
 from cloudsync.plan.build import Before
 from cloudsync.plan.limits import GuardLimits
@@ -140,3 +143,114 @@ def test_workloads_missing_once_are_neither_peers_nor_forgotten() -> None:
     assert memory.quarantined(once).cidrs() == ("10.0.0.5/32",)
     twice = memory.with_memory(found, once, targets)
     assert not memory.quarantined(twice)
+
+
+class _Quick(MemoryAdapter):
+    """An adapter with a first look. `account`: what that proves; `fails`: what was left out cannot be read."""
+
+    account = "111122223333"
+    asked: tuple[str, ...] = ()
+    fails = False
+
+    def forget(self) -> None:
+        self.asked = ()
+
+    def glance(self) -> Glance:
+        self.asked += ("glance",)
+        return Glance(super().read(), self.account)
+
+    def completed(self, snapshot: Snapshot) -> Snapshot:
+        self.asked += ("completed",)
+        if not self.fails:
+            return replace(snapshot, digest=f"whole {snapshot.digest}")
+        scopes = tuple(ScopeState(one.scope, "refused") for one in snapshot.scopes)
+        return replace(snapshot, table=replace(snapshot.table, groups={}, spots={}), scopes=scopes)
+
+    def identify(self) -> Identity:
+        self.asked += ("identify",)
+        return super().identify()
+
+    def read(self) -> Snapshot:
+        self.asked += ("read",)
+        return super().read()
+
+
+def _looked(adapter: _Quick, *, glance: bool = True) -> tuple[run.Reading, run.Planned]:
+    readings = run.read_all([_target("mem")], lambda _: adapter, glance=glance)
+    found = build_inventory([one.discovery for one in readings], StaticInventory(), InventoryRules(), _policy(), [_target("mem")])
+    scene = run.world(_policy(), found, 1.8e9, Before())
+    (planned,) = run.plan_all(scene, readings, _settled({"mem": adapter}))
+    return readings[0], planned
+
+
+def _at_rest() -> _Quick:
+    """Return an adapter of a platform where the policy is in force."""
+    adapter = _Quick(_platform("10.0.0.1"), "mem")
+    _, planned = _looked(adapter, glance=False)
+    assert planned.built is not None
+    bindings: dict[str, str] = {}
+    for step in (step for phase in planned.built.plan.phases for step in phase.steps):
+        bindings.update(adapter.write(step, bindings).created)
+    adapter.forget()
+    return adapter
+
+
+def test_where_nothing_is_to_do_a_first_look_is_all() -> None:
+    adapter = _at_rest()
+    reading, planned = _looked(adapter)
+    assert reading.identity.good
+    assert planned.plan is not None
+    assert planned.plan.empty
+    assert not planned.plan.problems
+    assert adapter.asked == ("glance",)
+
+
+def test_where_something_is_to_do_the_rest_is_read_and_the_platform_says_who_we_are() -> None:
+    adapter = _Quick(_platform("10.0.0.1"), "mem")
+    _, planned = _looked(adapter)
+    assert planned.plan is not None
+    assert not planned.plan.empty
+    assert planned.plan.snapshot_digest.startswith("whole ")
+    assert planned.plan.identity.got == Identity("memory", "111122223333", "tester")
+    assert not planned.reading.glanced
+    assert adapter.asked == ("glance", "identify", "completed")
+
+
+def test_a_rest_that_cannot_be_read_leads_to_no_write() -> None:
+    adapter = _Quick(_platform("10.0.0.1"), "mem")
+    adapter.fails = True
+    _, planned = _looked(adapter)
+    assert planned.plan is not None
+    assert planned.plan.empty
+    assert "scope mem/one" in [one.what for one in planned.unchecked]
+
+
+def test_an_account_that_no_answer_proves_is_asked_for_and_another_is_refused() -> None:
+    adapter = _at_rest()
+    for account in ("", "999999999999"):
+        adapter.account = account
+        adapter.forget()
+        reading, _ = _looked(adapter)
+        assert reading.identity.got == Identity("memory", "111122223333", "tester")
+        assert adapter.asked == ("glance", "identify")
+    adapter.expected = "222233334444"
+    (refused,) = run.read_all([_target("mem")], lambda _: adapter, glance=True)
+    assert refused.snapshot is None
+    assert refused.refused == (
+        "G-IDENTITY expected account 222233334444, got 111122223333; nothing was written, and nothing that was read is used"
+    )
+
+
+def test_another_account_at_the_second_question_is_refused_by_the_guard() -> None:
+    adapter = _Quick(_platform("10.0.0.1"), "mem")
+    adapter.platform.account = "999999999999"
+    _, planned = _looked(adapter)
+    assert planned.plan is not None
+    assert not planned.plan.empty
+    assert [one.guard for one in identity.check(planned.plan, LIMITS)] == ["G-IDENTITY"]
+
+
+def test_whoever_needs_all_of_it_gets_a_whole_read() -> None:
+    adapter = _at_rest()
+    _looked(adapter, glance=False)
+    assert adapter.asked == ("identify", "read")

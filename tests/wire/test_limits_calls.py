@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from cloudsync.app.repository import load
 from cloudsync.lab.http import Answer, Request
 from tests.acting.folders import tmp_path
 from tests.wire import fault_stage
@@ -30,6 +31,19 @@ AGAIN: dict[str, dict[str, int]] = {
 devices is active is asked before and after."""
 APPLIED = {"POST tm/sys/config": 2, "POST tm/cm": 2}
 """F5 saves and synchronises after the change, and after what it left behind is removed."""
+
+
+NOTHING_TO_DO = {
+    "DescribeInstances": 1,
+    "DescribeNetworkInterfaces": 1,
+    "DescribeSecurityGroups": 1,
+    "DescribeManagedPrefixLists": 1,
+    "GetManagedPrefixListEntries": 1,
+    "DescribeVpcPeeringConnections": 1,
+}
+"""All that a run on AWS sends that finds nothing to do; the last two because a rule uses a list, and machines are in several VPCs."""
+SOMETHING_TO_DO = {"DescribeVpcs": 1, "GetServiceQuota": 3, "GetCallerIdentity": 1}
+"""What comes on top once there is."""
 
 
 @dataclass
@@ -93,3 +107,57 @@ def test_a_change_writes_each_object_once_and_the_next_run_reads_once(name: str,
             assert wire.writes() == [], "nothing is to do"
             again = {key[0]: count for key, count in wire.reads().items() if count > 1}
             assert again == AGAIN[name]
+            if name == "aws":
+                assert Counter(sent(name, one).operation for one in wire.requests) == NOTHING_TO_DO
+
+
+def test_a_run_with_something_to_do_asks_for_the_rest_before_it_writes(tmp_path: Path) -> None:
+    wire = Wire("aws")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(fault_stage.PAGE, "aws", PAGE["aws"])
+        with theatre("aws", tmp_path, wire.listen) as built:
+            stage = built.stage(1)
+            wire.requests.clear()
+            assert stage.run(stage.folder(tmp_path / "life")).code == 0
+            sequence = [sent("aws", one) for one in wire.requests]
+            first = next(at for at, one in enumerate(sequence) if one.writes)
+            asked = Counter(one.operation for one in sequence[:first])
+            assert {operation: asked[operation] for operation in SOMETHING_TO_DO} == SOMETHING_TO_DO
+
+
+ROOM = """\
+rulesets:
+  - name: many
+    scope: all
+    owner: us
+    rules:
+"""
+
+
+def test_limits_above_the_default_are_asked_for_when_a_policy_needs_them(tmp_path: Path) -> None:
+    """65 entries for one class: refused under the default of 60, with the real limit in the words; in force where it is 100."""
+    wire = Wire("aws")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(fault_stage.PAGE, "aws", PAGE["aws"])
+        with theatre("aws", tmp_path, wire.listen) as built:
+            stage = built.stage(1)
+            root = stage.folder(tmp_path / "life")
+            assert stage.run(root).code == 0
+            rules = [f"      - allow iplist edge to role=web on tcp/{2000 + 2 * number}" for number in range(65)]
+            (root / "policy" / "room.yaml").write_text(ROOM + "\n".join(rules) + "\n", encoding="utf-8")
+            stage.loaded = load(root)
+            built.ask("quotas", {"rules_per_group": 10, "groups_per_interface": 2})
+            built.clock.advance(fault_stage.EVERY_S)
+            refused = stage.run(root)
+            assert refused.code != 0
+            said = [text.message for target in refused.report.targets for text in target.refusals]
+            assert any("allows 10 per group" in text and "leaves 2 groups" in text for text in said), said
+            built.ask("quotas", {"rules_per_group": 100, "groups_per_interface": 5})
+            built.clock.advance(fault_stage.EVERY_S)
+            assert stage.run(root).code == 0
+            built.clock.advance(fault_stage.EVERY_S)
+            wire.requests.clear()
+            assert stage.run(root).code == 0
+            assert wire.writes() == []
+            asked = Counter(sent("aws", one).operation for one in wire.requests)
+            assert asked["GetServiceQuota"] == 3, "a group that is over the default needs its limit on every run"
