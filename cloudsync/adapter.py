@@ -127,15 +127,21 @@ class Snapshot:
 class Origin:
     """What an entry comes from: a rule with its place in the policy, or a reason of ours such as `kept` (where None).
 
-    The reason `platform` says that the platform itself must get through (`Capabilities.always_open`), whatever the policy says.
+    `rule` is for people and may follow the rule's position; `token` is what it is called where it is written, empty for `rule` itself.
     """
 
     rule: str
     where: Where | None = None
+    token: str = ""
+
+    @property
+    def native(self) -> str:
+        """Return the name for descriptions and native names, and for every order of what is written: it does not follow the position."""
+        return self.token or self.rule
 
     @property
     def plumbing(self) -> bool:
-        """Tell whether it is there for the platform itself."""
+        """Tell whether the reason is that the platform itself must get through (`Capabilities.always_open`), whatever the policy says."""
         return self.rule == "platform" and self.where is None
 
 

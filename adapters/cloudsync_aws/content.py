@@ -10,6 +10,7 @@ from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Orig
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Egress
+from cloudsync.model.naming import older
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import NO_SERVICE, SCTP, ServiceSet, possible
 from cloudsync.model.workload import Domain
@@ -255,7 +256,7 @@ def _idle(native: Native, open_to_all: Mapping[Family, ServiceSet]) -> bool:
 
 def _origins(needs: Iterable[Need], native: Native) -> tuple[Origin, ...]:
     found = dict.fromkeys(origin for need in needs if meets(need.services, native) for origin in need.origins)
-    return tuple(sorted(found, key=lambda origin: (origin == KEPT, origin.rule)))
+    return tuple(sorted(found, key=lambda origin: (origin == KEPT, origin.native)))
 
 
 def _origins_of(needs: Iterable[Need], services: ServiceSet) -> tuple[Origin, ...]:
@@ -280,12 +281,16 @@ DESCRIPTION_MOST = 255
 _NOT_IN_DESCRIPTIONS = re.compile(r"[^A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]")
 
 
-def description(key: RuleKey, origins: Iterable[Origin]) -> str:
+def description(key: RuleKey, origins: Iterable[Origin], standing: str = "") -> str:
     """Return the rules behind an entry as EC2 takes it: its characters, its length. For people; never read back as truth.
 
-    The two entries that EC2 puts into every new group stay without one: they need no write then.
+    The two entries that EC2 puts into every new group stay without one: they need no write then. `standing`: what the entry has now;
+    it stays where it only numbers the same rules, as earlier releases did.
     """
     if key.egress and (key.protocol, key.first, key.last) == ALL and key.peer in ("0.0.0.0/0", "::/0"):
         return ""
-    text = _NOT_IN_DESCRIPTIONS.sub("_", ", ".join(dict.fromkeys(origin.rule for origin in origins)))
+    names = list(dict.fromkeys(origin.native for origin in origins))
+    if older(standing.split(", "), names):
+        return standing
+    text = _NOT_IN_DESCRIPTIONS.sub("_", ", ".join(names))
     return text if len(text) <= DESCRIPTION_MOST else text[: DESCRIPTION_MOST - 3] + "..."

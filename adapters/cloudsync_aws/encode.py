@@ -142,7 +142,7 @@ def _shard(work: _Work, one: _Filled) -> None:
         if not rules and number:
             continue
         group = now.get(number) or _new_group(work, slot, number)
-        texts = {key: content.description(key, one.rules[key]) for key in rules}
+        texts = {key: content.description(key, one.rules[key], group.rules.get(key, "")) for key in rules}
         work.groups[group.id] = replace(group, rules=texts, origins={key: one.rules[key] for key in rules})
         one.groups.append(group.id)
 

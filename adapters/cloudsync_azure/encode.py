@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from cloudsync.adapter import ClassIntent, Encoding, Intent, Origin, PointIntent, Problem
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
+from cloudsync.model.naming import older
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure import beyond, quarantine
@@ -314,8 +315,8 @@ def _named(work: Work, nsg: Nsg, wanted: list[Want], found: list[int], now: Mapp
     busy = {rule.name.lower() for rule in nsg.rules} if work.settings.child else used
     rules: list[Rule] = []
     for want, number in zip(wanted, found, strict=True):
-        text = description(work.intent.owner, want.origins)
         known = now.get(key_of(want))
+        text = description(work.intent.owner, want.origins, "" if known is None else known.description)
         if known is not None and (known.priority == number or not work.settings.child) and known.name.lower() not in used:
             name = known.name
         else:
@@ -344,15 +345,21 @@ def rule_of(want: Want, name: str, number: int, text: str) -> Rule:
     )
 
 
-def description(owner: str, origins: Iterable[Origin]) -> str:
-    """Return the mark and the rules behind a rule, in the length that Azure takes."""
-    text = mark_text(owner) + ", ".join(dict.fromkeys(origin.rule for origin in origins))
+def description(owner: str, origins: Iterable[Origin], standing: str = "") -> str:
+    """Return the mark and the rules behind a rule, in the length that Azure takes.
+
+    `standing`: what it has now; it stays where it only numbers the same rules, as earlier releases did.
+    """
+    names = list(dict.fromkeys(origin.native for origin in origins))
+    if older(standing.removeprefix(mark_text(owner)).split(", "), names):
+        return standing
+    text = mark_text(owner) + ", ".join(names)
     return text if len(text) <= DESCRIPTION_MOST else text[: DESCRIPTION_MOST - 3] + "..."
 
 
 def _name(owner: str, want: Want, taken: set[str]) -> str:
     """Return `cs-<owner>-<tier>-<rule>-<hash of the content>`; twins get a number behind it."""
-    first = want.origins[0].rule if want.origins else want.tier.name.lower()
+    first = want.origins[0].native if want.origins else want.tier.name.lower()
     slug = _SLUG.sub("_", first)[:SLUG].strip("_.") or "rule"
     own = (want.asg,) if want.asg else (want.own.v4, want.own.v6)
     side = [want.peer.addresses.v4, want.peer.addresses.v6, want.peer.tag, want.peer.asgs, *own]

@@ -222,7 +222,7 @@ def _united(found: Iterable[Want]) -> Iterator[Want]:
         family = Family.V4 if want.own.v4 else Family.V6
         same.setdefault((want.tier, want.deny, want.protocol, want.peer, want.asg, family, want.ports), []).append(want)
     for several in same.values():
-        origins = tuple(sorted(dict.fromkeys(origin for one in several for origin in one.origins), key=lambda one: one.rule))
+        origins = tuple(sorted(dict.fromkeys(origin for one in several for origin in one.origins), key=lambda one: one.native))
         yield replace(several[0], own=AddressSet.union_all(one.own for one in several), origins=origins)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
@@ -56,11 +56,18 @@ class Selector:
     """Route domain."""
     words: str = field(compare=False)
     """For people, part of the name."""
+    counted: tuple[str, ...] = field(default=(), compare=False)
+    """The key with rules by their position: what earlier releases made the identity from. Empty where that was the same."""
 
     @property
     def id(self) -> str:
         """The identity in the list's mark."""
         return f"{self.kind}-{digest([self.kind, self.key, self.domain], 12)}"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The identity, and the one that earlier releases gave where that was another."""
+        return (self.id, *([replace(self, key=self.counted, counted=()).id] if self.counted else []))
 
 
 @dataclass(slots=True)
@@ -135,7 +142,7 @@ class Peers:
             return Ends(words.spans(ANYWHERE, route_domain))
         selector = self._selector(term, domain, route_domain, addresses)
         if selector is not None:
-            addresses |= self.waiting.get(selector.id, NOWHERE)
+            addresses |= self._held(selector)
         if not addresses:
             return None
         spans = words.spans(addresses, route_domain)
@@ -146,8 +153,11 @@ class Peers:
 
     def reached(self, selector: Selector, addresses: AddressSet) -> Ends:
         """Return how destinations stand in a rule: always as a list, so that they come and go without the rule."""
-        self.wanted[selector] = addresses | self.waiting.get(selector.id, NOWHERE)
+        self.wanted[selector] = addresses | self._held(selector)
         return Ends(lists=frozenset({selector.id}))
+
+    def _held(self, selector: Selector) -> AddressSet:
+        return next((self.waiting[one] for one in selector.ids if one in self.waiting), NOWHERE)
 
     def _selector(self, term: Term, domain: Domain, route_domain: int, addresses: AddressSet) -> Selector | None:
         peer = term.peer
@@ -161,11 +171,13 @@ class Peers:
             return None
         rules = _rules_of(term)
         number = digest(addresses.cidrs(), 8) if len(self._several.get(rules, ())) > 1 else ""
-        return Selector("rule", (*rules, number), route_domain, "internet" if peer.internet else rules[0])
+        counted = tuple(sorted({origin.rule for origin in term.origins}))
+        older = () if counted == rules else (*counted, number)
+        return Selector("rule", (*rules, number), route_domain, "internet" if peer.internet else rules[0], older)
 
 
 def _rules_of(term: Term) -> tuple[str, ...]:
-    return tuple(sorted({origin.rule for origin in term.origins}))
+    return tuple(sorted({origin.native for origin in term.origins}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +246,7 @@ def write(draft: Draft, found: Tiers, place: tuple[Domain, int], peers: Peers, r
 
 
 def _add(draft: Draft, key: Key, origins: tuple[Origin, ...], *, logged: bool = False) -> None:
-    draft.rules[key] = tuple(sorted({*draft.rules.get(key, ()), *origins}, key=lambda one: one.rule))
+    draft.rules[key] = tuple(sorted({*draft.rules.get(key, ()), *origins}, key=lambda one: one.native))
     if logged:
         draft.logged.add(key)
 
@@ -276,7 +288,7 @@ def finished(draft: Draft, *, default: bool) -> tuple[Rule, ...]:
 
     def place(key: Key) -> tuple[object, ...]:
         tier, ends, native, to = key
-        return ranks[tier], [one.rule for one in draft.rules[key]], native, _ends_key(ends), _ends_key(to)
+        return ranks[tier], [one.native for one in draft.rules[key]], native, _ends_key(ends), _ends_key(to)
 
     found: list[Rule] = []
     names: set[str] = set()
@@ -307,7 +319,7 @@ def _rule_name(key: Key, taken: set[str]) -> str:
 
 def description(origins: Iterable[Origin]) -> str:
     """Return the rules behind a rule as a device takes them: printable, not too long. For people; never read back as truth."""
-    text = _NOT_IN_DESCRIPTIONS.sub("_", ", ".join(dict.fromkeys(origin.rule for origin in origins)))
+    text = _NOT_IN_DESCRIPTIONS.sub("_", ", ".join(dict.fromkeys(origin.native for origin in origins)))
     return text if len(text) <= DESCRIPTION_MOST else text[: DESCRIPTION_MOST - 3] + "..."
 
 

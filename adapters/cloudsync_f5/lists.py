@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cloudsync.adapter import Problem
@@ -29,9 +29,10 @@ def choose(table: F5Table, wanted: Mapping[Selector, AddressSet]) -> Lists:
         if one.mark is not None:
             ours.setdefault(one.mark.id, one)
     found = Lists()
+    free = _counted(ours, wanted)
     for selector in sorted(wanted):
         spans = words.spans(wanted[selector], selector.domain)
-        known = ours.get(selector.id)
+        known = ours.get(selector.id) or _same(free, selector, spans)
         if known is None:
             path = f"/{table.partition}/{name(table.owner, readable(selector.words), selector.id[-8:])}"
             if path in table.lists or path in table.taken:
@@ -45,6 +46,23 @@ def choose(table: F5Table, wanted: Mapping[Selector, AddressSet]) -> Lists:
             found.wanted[path] = with_members(known, spans, table.owner, selector.id)
         found.paths[selector] = path
     return found
+
+
+def _counted(ours: Mapping[str, AddressList], wanted: Iterable[Selector]) -> dict[str, AddressList]:
+    """Return our lists for rules that nothing wanted is the identity of: earlier releases named them by the rules' positions."""
+    taken = {selector.id for selector in wanted}
+    return {key: one for key, one in ours.items() if key.startswith("rule-") and key not in taken}
+
+
+def _same(free: dict[str, AddressList], selector: Selector, spans: frozenset[Span]) -> AddressList | None:
+    """Take the list of an earlier release that has just these members: that of the position first, then any."""
+    if not selector.counted:
+        return None
+    for key in (*selector.ids, *free):
+        one = free.get(key)
+        if one is not None and one.spans == spans and not one.lists and not one.odd:
+            return free.pop(key)
+    return None
 
 
 def clash(path: str) -> Problem:

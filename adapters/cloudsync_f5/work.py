@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from cloudsync.adapter import ClassIntent, Intent, PointIntent, Problem
 from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.naming import older
 from cloudsync.model.packets import PacketSet
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain
@@ -94,10 +95,11 @@ class Work:
         `mark.sha` covers the rules; `stem`: words and identity in the name, which ends in the hash.
         """
         table = self.table
-        known = [one for one in table.policies.values() if one.mark is not None and one.mark.id == mark.id and one.rules == rules]
+        ours = [one for one in table.policies.values() if one.mark is not None and one.mark.id == mark.id]
+        known = [one for one in ours if one.rules == rules] or [one for one in ours if former_words(one.rules, rules) is not None]
         if known:
             best = max(known, key=lambda one: (here.count(one.path), one.path))
-            found = replace(best, rules=rules)
+            found = replace(best, rules=rules if best.rules == rules else former_words(best.rules, rules) or rules)
         else:
             found = Policy(self._free(stem, mark.sha[:8]), rules, mark.text, mark)
         self.policies[found.path] = found
@@ -111,6 +113,36 @@ class Work:
             if path not in self.table.policies and path not in self.policies:
                 return path
             turn += 1
+
+
+def former_words(standing: tuple[Rule, ...], wanted: tuple[Rule, ...]) -> tuple[Rule, ...] | None:
+    """Return rules that stand with what is behind them, if they say what is wanted in the words and the order of earlier releases.
+
+    Those numbered the policy's rules and put them in that order; inside a tier order decides nothing. None where anything else differs.
+    """
+    if list(map(_tier, standing)) != list(map(_tier, wanted)):
+        return None
+    places = {_said(one): one for one in wanted}
+    found: list[Rule] = []
+    for one in standing:
+        same = places.pop(_said(one), None)
+        if same is None:
+            return None
+        names = list(dict.fromkeys(origin.native for origin in same.origins))
+        if one.description != same.description and not older(one.description.split(", "), names):
+            return None
+        found.append(replace(one, origins=same.origins))
+    return tuple(found)
+
+
+def _tier(rule: Rule) -> str:
+    """Return in which tier a rule of a policy of ours stands; one that was taken over, or stands for itself, is a tier of its own."""
+    return rule.name if rule.inherited or rule.shields or rule.name == content.DEFAULT else rule.name.partition("_")[0]
+
+
+def _said(rule: Rule) -> tuple[str, Rule]:
+    """Return what a rule does, whatever it is called and described as."""
+    return _tier(rule), replace(rule, name="", description="")
 
 
 def over(rules: Iterable[Rule], names: Mapping[str, str]) -> tuple[Rule, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from cloudsync.model.address import NOWHERE, AddressSet, Family
+from cloudsync.model.naming import older
 from cloudsync_gcp.chunks import divide
 from cloudsync_gcp.content import KEPT, Piece
 from cloudsync_gcp.parse import canonical
@@ -30,8 +31,10 @@ class Builder:
     """Addresses in quarantine: where they stand they stay, nowhere else do they come."""
     made: dict[str, Rule] = field(default_factory=dict)
     _targets_now: dict[Home, set[AddressSet]] = field(default_factory=dict)
-    _peers_now: dict[tuple[object, ...], set[AddressSet]] = field(default_factory=dict)
+    _peers_now: dict[tuple[object, ...], dict[tuple[str, ...], set[AddressSet]]] = field(default_factory=dict)
+    """Everything of a rule but its addresses and the rules behind it -> the rules behind it -> peers."""
     _by_content: dict[str, list[str]] = field(default_factory=dict)
+    """What a rule does, whatever its description names -> names of such rules."""
     _targets: dict[tuple[object, ...], tuple[AddressSet, ...]] = field(default_factory=dict)
     _own: dict[int, tuple[Slot, AddressSet]] = field(default_factory=dict)
 
@@ -44,7 +47,7 @@ class Builder:
             if own:
                 self._targets_now.setdefault(home, set()).add(addresses_of(own))
             if peers:
-                self._peers_now.setdefault(_kind(rule), set()).add(addresses_of(peers))
+                self._peers_now.setdefault(_kind(rule), {}).setdefault(rule.mark.rules, set()).add(addresses_of(peers))
             if named_by_content(rule, self.table.owner):
                 self._by_content.setdefault(_content(rule), []).append(rule.name)
 
@@ -56,7 +59,7 @@ class Builder:
                 self.made[named.name] = named
 
     def _rules(self, slot: Slot, piece: Piece, *, by_address: bool) -> Iterator[Rule]:
-        ids = tuple(dict.fromkeys(origin.rule for origin in piece.origins))
+        ids = tuple(dict.fromkeys(origin.native for origin in piece.origins))
         head = Rule(
             name="",
             network=slot.network,
@@ -87,11 +90,17 @@ class Builder:
     def _with_peers(self, head: Rule, protocols: tuple[Spec, ...], target: tuple[str, ...], peers: AddressSet) -> Iterator[Rule]:
         whole = replace(head, protocols=protocols)
         family = Family.V4 if peers.v4 else Family.V6
-        now = [one.only(family) for one in self._peers_now.get(_kind(whole), ()) if one.family(family)]
+        now = [one.only(family) for one in self._standing(whole) if one.family(family)]
         for part in divide(peers, now, self.table.layout.addresses_most, self.waiting.only(family)):
             texts = _texts(part)
             sources, destinations = (target, texts) if head.egress else (texts, target)
             yield replace(whole, sources=sources, destinations=destinations)
+
+    def _standing(self, rule: Rule) -> set[AddressSet]:
+        """Return the peers of rules that stand for the same policy rules, by whatever name those went."""
+        assert rule.mark is not None
+        there, wanted = self._peers_now.get(_kind(rule), {}), rule.mark.rules
+        return {one for names, peers in there.items() if names == wanted or older(names, wanted) for one in peers}
 
     def _aims(self, slot: Slot, family: Family, ids: tuple[str, ...], *, by_address: bool, egress: bool) -> tuple[tuple[str, ...], ...]:
         """Return the own-side ranges of a slot's rules, one for each part; a single empty one where tags or accounts aim."""
@@ -115,10 +124,14 @@ class Builder:
 
     def _named(self, rule: Rule) -> Rule:
         """Give a rule its name: that of the one that stands already, else its content's, with a number where that name is taken."""
-        known = self._by_content.get(_content(rule))
+        assert rule.mark is not None
+        there = [self.table.rules[name] for name in self._by_content.get(_content(rule), ())]
+        for exactly in (True, False):
+            for known in there:
+                assert known.mark is not None
+                if known.description == rule.description if exactly else older(known.mark.rules, rule.mark.rules):
+                    return replace(known, origins=rule.origins)
         base = stem(rule, self.table.owner)
-        if known:
-            return replace(self.table.rules[known[0]], origins=rule.origins)
         name, turn = base, 0
         while name in self.table.rules or name in self.table.taken:
             turn += 1
@@ -137,13 +150,14 @@ def _home(network: str, class_id: str, ids: tuple[str, ...], *, egress: bool) ->
 
 
 def _kind(rule: Rule) -> tuple[object, ...]:
-    """Everything of a rule of ours but its addresses."""
+    """Everything of a rule of ours but its addresses and the policy rules behind it."""
     assert rule.mark is not None
-    return (rule.network, rule.egress, rule.priority, rule.deny, rule.protocols, rule.log, rule.mark.class_id, rule.mark.rules)
+    return (rule.network, rule.egress, rule.priority, rule.deny, rule.protocols, rule.log, rule.mark.class_id)
 
 
 def _content(rule: Rule) -> str:
-    return canonical(body(replace(rule, name="", disabled=False)))
+    assert rule.mark is not None
+    return canonical([body(replace(rule, name="", description="", disabled=False)), rule.mark.class_id])
 
 
 def _texts(addresses: AddressSet) -> tuple[str, ...]:

@@ -244,11 +244,11 @@ def _united(pieces: list[Piece]) -> Piece:
         AddressSet.union_all(piece.addresses for piece in pieces),
         tuple(sorted({tag for piece in pieces for tag in piece.tags})),
         tuple(sorted({account for piece in pieces for account in piece.accounts})),
-        tuple(sorted(origins, key=lambda origin: (origin in REASONS, origin.rule, origin.where is None))),
+        tuple(sorted(origins, key=lambda origin: (origin in REASONS, origin.native, origin.where is None))),
         first.logged,
     )
 
 
 def _order(piece: Piece) -> tuple[object, ...]:
-    rules = tuple(origin.rule for origin in piece.origins)
+    rules = tuple(origin.native for origin in piece.origins)
     return (piece.egress, piece.priority, not piece.deny, rules, piece.services.points, piece.addresses.v4, piece.addresses.v6, piece.tags)

@@ -37,6 +37,7 @@ def options(_verb: str, parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace, output: Output) -> int:
     """Answer the question. Exit code 0 whatever the answer, 4 or 5 when a place on the way could not be read."""
     from cloudsync.app import session
+    from cloudsync.compile.behind import Behind
     from cloudsync.proof.opening import opening
     from cloudsync.proof.trace import Question, trace
 
@@ -46,7 +47,7 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
         source, destination = _ends(seen, chosen.source, chosen.destination)
     question = Question(source, destination, services)
     grounds = _grounds(seen)
-    found = trace(question, seen.scene.compiler, grounds)
+    found = trace(question, seen.scene.compiler, grounds, Behind.of(seen.scene.policy.rules))
     blocked = any(stop.asked - stop.ruling.permits for stop in found.stops if _decides(stop, question))
     sentence = None
     if blocked and not any(stop.ruling.forbids for stop in found.stops if _decides(stop, question)):
@@ -179,6 +180,7 @@ def _verdict(found: Trace) -> str:
 def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
     from cloudsync.compile.allowed import Direction
     from cloudsync.proof.trace import Passing
+    from cloudsync.report.text import origin_text
 
     inbound = stop.direction is Direction.IN
     way = "ingress" if inbound else "egress"
@@ -195,12 +197,12 @@ def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
         yield f"      passes: {_packets(stop.passes, inbound=inbound)}"
         yield f"      does not: {_packets(stop.asked - stop.passes, inbound=inbound)}"
     for hop in stop.hops:
-        from_rules = ", ".join(f"{one.rule} ({one.where.file}:{one.where.line})" if one.where else one.rule for one in hop.origins)
+        from_rules = ", ".join(map(origin_text, hop.origins))
         whose = f", ours, from {from_rules}" if from_rules else ", ours" if hop.ours else ""
         yield f"      {hop.where}: {hop.verdict} by {hop.rule}{whose}"
     for through in () if stop.hops else stop.rules[:SHOWN]:
         entry = through.entry
-        from_rules = ", ".join(f"{one.rule} ({one.where.file}:{one.where.line})" if one.where else one.rule for one in through.origins)
+        from_rules = ", ".join(map(origin_text, through.origins))
         kept = "ours, kept as it was (egress: leave)" if not inbound and stop.ruling.egress.value == "leave" else "ours"
         whose = f"ours, from {from_rules}" if from_rules else kept if entry.ours else "not ours"
         said = f" ({entry.note})" if entry.note and not entry.ours else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassPeer, Origin, Term
-from cloudsync.compile.arms import Arm, End, who_addresses
+from cloudsync.compile.arms import Arm, End, origin_of, who_addresses
 from cloudsync.compile.universe import Bits, Universe, members_of
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Accept
@@ -111,7 +111,7 @@ class Compiler:
 
     def _arm_pieces(self, arm: Arm, domain: Domain, direction: Direction) -> Iterator[_Piece]:
         rule = arm.rule
-        origins = (Origin(rule.id, rule.where),)
+        origins = (origin_of(rule),)
         peers = _peer(arm, direction)
         widened = _widened(rule.services, rule.accept)
         for number in members_of(peers.classes):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from cloudsync.adapter import Origin
 from cloudsync.compile.universe import Bits, Universe
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.finding import Finding, Severity
@@ -39,6 +40,11 @@ class Arm:
     rule: Rule
     source: End
     destination: End
+
+
+def origin_of(rule: Rule) -> Origin:
+    """Return a rule as what entries come from: its name and place for people, its token for what is written."""
+    return Origin(rule.id, rule.where, rule.token)
 
 
 def who_addresses(universe: Universe, who: Who, domain: Domain) -> AddressSet:

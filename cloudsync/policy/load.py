@@ -16,6 +16,7 @@ from cloudsync.policy.resolve import Resolver
 from cloudsync.policy.rules import RuleReader, Seat, only_addresses
 from cloudsync.policy.strict import Mapping, Node, Scalar, load_node
 from cloudsync.policy.strict import Sequence as ListNode
+from cloudsync.policy.tokens import told_apart
 from cloudsync.policy.values import DeclaredObject, Enforcement, LabelSelector, Policy, PolicyTest, Rule, Ruleset
 from cloudsync.policy.words import did_you_mean, listed
 
@@ -122,6 +123,7 @@ class _Loader:
                 self.reader.report(name.where, "DECLARED-TWICE", again, "declare it once, with all its rules")
         listed_rules = self.reader.required(mapping, "rules", f"ruleset '{label}'")
         seen: dict[str, Where] = {}
+        mine: list[Rule] = []
         items = listed_rules.items if isinstance(listed_rules, ListNode) else ()
         if listed_rules is not None:
             self.reader.sequence(listed_rules, "'rules'")
@@ -139,7 +141,8 @@ class _Loader:
                 self.reader.report(
                     rule.where, "NO-WORKLOAD", message, "an address never makes the machine behind it an end", Severity.WARNING
                 )
-            rules.append(rule)
+            mine.append(rule)
+        rules.extend(told_apart(mine))
 
     def _scopes(self, node: Node) -> tuple[LabelSelector | None, ...]:
         texts = self.reader.texts(node, "'scope'")

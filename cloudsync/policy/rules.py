@@ -12,6 +12,7 @@ from cloudsync.policy.reading import Reader
 from cloudsync.policy.resolve import Resolver, is_workload_base, time_text
 from cloudsync.policy.strict import Mapping, Node, Scalar
 from cloudsync.policy.syntax import NO_CLAUSES, Clauses, RuleTree, TestTree, WhoTree, Word
+from cloudsync.policy.tokens import token
 from cloudsync.policy.values import Action, LabelSelector, PolicyTest, Rule, Who
 from cloudsync.policy.words import ACCEPTS, did_you_mean, listed
 
@@ -126,8 +127,9 @@ class RuleReader:
         if len(self.reader.findings) > before:
             return None
         clauses = meaning.tree.clauses
+        given = f"{seat.ruleset}/{written_id}" if written_id else ""
         return Rule(
-            id=f"{seat.ruleset}/{written_id}" if written_id else f"{seat.ruleset}#{seat.position}",
+            id=given or f"{seat.ruleset}#{seat.position}",
             ruleset=seat.ruleset,
             where=where,
             action=tree.action,
@@ -136,6 +138,7 @@ class RuleReader:
             services=meaning.services,
             scopes=seat.scopes,
             text=rule_text(meaning.tree),
+            token=given or token(seat.ruleset, meaning.tree, meaning.process),
             process=meaning.process,
             until=meaning.until,
             because=_text(clauses.because),

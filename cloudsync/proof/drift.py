@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from cloudsync.adapter import Access, Adapter, Entry, Table
+from cloudsync.compile.behind import NOTHING_KNOWN, Behind
 from cloudsync.compile.intent import Wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
@@ -148,6 +149,7 @@ class Scene:
     """For points that are only watched (visibility): what mode full would let through."""
     ours: Mapping[PointId, Access] = field(default_factory=dict)
     """What our rules let through by themselves, on a platform whose foreign rules can cut it."""
+    behind: Behind = NOTHING_KNOWN
 
 
 NOTHING = Access()
@@ -211,7 +213,7 @@ def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, Packet
     entries: tuple[Entry, ...] = ()
     if kind is not Kind.WOULD_OPEN and (not cut or scene.adapter.capabilities.denies):
         known = (entry for entry in scene.adapter.entries(scene.table, points) if entry.denies is cut and not (cut and entry.ours))
-        entries = tuple(_behind(known, direction, packets))
+        entries = tuple(replace(one, origins=scene.behind.today(one.origins)) for one in _behind(known, direction, packets))
     words = names.packets(packets, domain, inbound=direction == "inbound")
     labels = group.labels
     container = scene.adapter.capabilities.container

@@ -8,6 +8,8 @@ from enum import Enum
 
 from cloudsync.adapter import Adapter, Allowed, Entry, Hop, Origin, Snapshot
 from cloudsync.compile.allowed import Compiler, Direction
+from cloudsync.compile.arms import origin_of
+from cloudsync.compile.behind import NOTHING_KNOWN, Behind, counted
 from cloudsync.compile.check import decided_by
 from cloudsync.compile.explain import Seat, seats
 from cloudsync.model.address import ANYWHERE, AddressSet
@@ -141,6 +143,7 @@ class _View:
     seat: Seat
     direction: Direction
     ground: Ground | None
+    behind: Behind
 
     @property
     def allowed(self) -> Allowed:
@@ -148,15 +151,25 @@ class _View:
         return self.compiler.allowed(self.seat.number, self.seat.domain, self.direction)
 
 
-def trace(question: Question, compiler: Compiler, grounds: Mapping[str, Ground]) -> Trace:
-    """Follow a question through the tables of every target. `grounds`: by target name."""
-    out = tuple(_side(question, compiler, grounds, Direction.OUT))
-    into = tuple(_side(question, compiler, grounds, Direction.IN))
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What a question is followed through."""
+
+    compiler: Compiler
+    grounds: Mapping[str, Ground]
+    behind: Behind
+
+
+def trace(question: Question, compiler: Compiler, grounds: Mapping[str, Ground], behind: Behind = NOTHING_KNOWN) -> Trace:
+    """Follow a question through the tables of every target. `grounds`: by target name. `behind`: whom descriptions may name."""
+    where = _Where(compiler, grounds, behind)
+    out = tuple(_side(question, where, Direction.OUT))
+    into = tuple(_side(question, where, Direction.IN))
     ends = ((question.source, out), (question.destination, into))
     if any(end.workload is not None and not stops for end, stops in ends):
         return Trace((), Passing.NONE, "there is no such packet: the two ends have no address family in common on which the service exists")
     sides = [passing_of(stops) for _, stops in ends if stops]
-    return Trace((*out, *into), _together(sides), onward=tuple(_onward(question, compiler, grounds)))
+    return Trace((*out, *into), _together(sides), onward=tuple(_onward(question, where)))
 
 
 def passing_of(stops: Iterable[Stop]) -> Passing:
@@ -177,7 +190,8 @@ def _together(sides: list[Passing]) -> Passing:
     return Passing.FREE if set(sides) == {Passing.FREE} else Passing.ALL
 
 
-def _side(question: Question, compiler: Compiler, grounds: Mapping[str, Ground], direction: Direction) -> Iterator[Stop]:
+def _side(question: Question, where: _Where, direction: Direction) -> Iterator[Stop]:
+    compiler = where.compiler
     inbound = direction is Direction.IN
     own, peer = (question.destination, question.source) if inbound else (question.source, question.destination)
     if own.workload is None:
@@ -188,10 +202,10 @@ def _side(question: Question, compiler: Compiler, grounds: Mapping[str, Ground],
             continue
         asked = PacketSet.of(peer.met(compiler.universe, interface, as_source=inbound), question.services)
         if asked:
-            yield _stop(_View(compiler, seat, direction, grounds.get(own.workload.target)), interface, asked)
+            yield _stop(_View(compiler, seat, direction, where.grounds.get(own.workload.target), where.behind), interface, asked)
 
 
-def _onward(question: Question, compiler: Compiler, grounds: Mapping[str, Ground]) -> Iterator[Onward]:
+def _onward(question: Question, where: _Where) -> Iterator[Onward]:
     """Yield every member that the destination forwards what was asked to, then the members that no inventory knows."""
     for interface in question.destination.interfaces():
         for forward in interface.forwards:
@@ -205,11 +219,11 @@ def _onward(question: Question, compiler: Compiler, grounds: Mapping[str, Ground
                 yield Onward(None, forward.to, services, forward.sources, Passing.UNREAD, "who its members are could not be read")
                 continue
             unknown = forward.to
-            for member in sorted((one for group in compiler.universe.classes for one in group.workloads), key=lambda one: one.id):
+            for member in sorted((one for group in where.compiler.universe.classes for one in group.workloads), key=lambda one: one.id):
                 own = member.reached(interface.domain) & forward.to
                 if own:
                     unknown -= own
-                    stops = tuple(_side(Question(source, Party(member.name, member, own), services), compiler, grounds, Direction.IN))
+                    stops = tuple(_side(Question(source, Party(member.name, member, own), services), where, Direction.IN))
                     passing = passing_of(stops) if stops else Passing.UNREAD
                     whys = dict.fromkeys(stop.why for stop in stops if stop.why and stop.passing is passing)
                     why = "; ".join(whys) if stops else "it never meets these addresses"
@@ -278,27 +292,35 @@ def _through(view: _View, entries: Iterable[Entry], passes: PacketSet) -> Iterat
         hit = entry.packets & passes if entry.direction == view.direction.value and not entry.denies else NO_PACKETS
         if not hit:
             continue
-        origins = entry.origins
         left = view.direction is Direction.OUT and view.seat.egress is Egress.LEAVE
-        if entry.ours and not origins and not left:
-            origins = tuple(dict.fromkeys(_behind(view, hit.__and__)))
-        yield Through(entry, origins)
+        origins = view.behind.today(entry.origins)
+        yield Through(entry, _sure(view, origins, hit.__and__) if entry.ours and not left else origins)
 
 
 def _with_origins(view: _View, hop: Hop, sample: Packet | None) -> Hop:
-    """Name the rules of the policy behind an allow of ours that does not carry them itself."""
-    if not hop.ours or hop.origins or hop.verdict != "allow" or sample is None:
-        return hop
-    return replace(hop, origins=tuple(dict.fromkeys(_behind(view, lambda packets: sample in packets))))
+    """Name the rules of the policy of today behind a decision of ours."""
+    origins = view.behind.today(hop.origins)
+    denies = hop.verdict == "deny"
+    if hop.ours and sample is not None and (origins or hop.verdict == "allow"):
+        origins = _sure(view, origins, lambda packets: sample in packets, denies=denies)
+    return hop if origins == hop.origins else replace(hop, origins=origins)
 
 
-def _behind(view: _View, hit: Callable[[PacketSet], object]) -> Iterator[Origin]:
+def _sure(view: _View, origins: tuple[Origin, ...], hit: Callable[[PacketSet], object], *, denies: bool = False) -> tuple[Origin, ...]:
+    """Return origins without guesses: where there is none, or a number of an earlier release, those whose packets are hit."""
+    known = tuple(one for one in origins if not counted(one))
+    if known and len(known) == len(origins):
+        return origins
+    return tuple(dict.fromkeys((*known, *_behind(view, hit, denies=denies)))) or origins
+
+
+def _behind(view: _View, hit: Callable[[PacketSet], object], *, denies: bool) -> Iterator[Origin]:
     for at, arm in enumerate(view.compiler.arms):
         own = arm.destination if view.direction is Direction.IN else arm.source
-        if arm.rule.action is not Action.ALLOW or not own.classes >> view.seat.number & 1:
+        if (arm.rule.action is not Action.ALLOW) is not denies or not own.classes >> view.seat.number & 1:
             continue
         if any(hit(piece.loosest) for piece in view.compiler.pieces(at, view.seat.domain, view.direction)):
-            yield Origin(arm.rule.id, arm.rule.where)
+            yield origin_of(arm.rule)
 
 
 def _next(view: _View, ruling: Ruling, passes: PacketSet, rules: Iterable[Through], mode: TargetMode) -> tuple[PacketSet, PacketSet]:

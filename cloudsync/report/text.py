@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from cloudsync import __version__
 from cloudsync.adapter import Origin, Step
+from cloudsync.compile.behind import counted
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
 from cloudsync.model.bucket import about
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.naming import naming
 from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
@@ -138,8 +140,12 @@ def _whom(change: Change) -> str:
 
 
 def origin_text(origin: Origin) -> str:
-    """Return `rule (file:line)`."""
-    return f"{origin.rule} ({origin.where.file}:{origin.where.line})" if origin.where else origin.rule
+    """Return `rule (file:line)`; where a description names a rule that is not there now, its name and that."""
+    if origin.where:
+        return f"{origin.rule} ({origin.where.file}:{origin.where.line})"
+    if naming(origin.rule) is None:
+        return origin.rule
+    return f"{origin.rule} ({'as numbered when it was written' if counted(origin) else 'not in the policy now'})"
 
 
 def calls(steps: tuple[Step, ...]) -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from cloudsync.adapter import Access, Entry, Hop, Origin, Point, Whose
 from cloudsync.compile.allowed import Direction
+from cloudsync.compile.arms import origin_of
+from cloudsync.compile.behind import Behind
 from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
@@ -284,6 +286,27 @@ def test_rules_that_let_it_through_name_the_rules_of_the_policy_behind_ours(worl
     assert [rule.plumbing for rule in stop.rules] == [False, False, True, False]
     assert not Through(replace(ours, ours=False), (Origin("platform"),)).plumbing
     assert Through(ours, (Origin("shop#2"), Origin("platform"))).plumbing
+
+
+def test_what_descriptions_name_leads_to_the_rules_of_today_and_a_number_leads_nowhere(world: World) -> None:
+    adapter = Told(ordered=True)
+    adapter.has(DB, Access(inbound=of(WEB, ONE)))
+    rules = {arm.rule.id: arm.rule for arm in world.compiler.arms}
+    behind, second, third = Behind.of(rules.values()), origin_of(rules["shop#2"]), origin_of(rules["shop#3"])
+
+    def named(name: str, verdict: str = "allow") -> list[tuple[Origin, ...]]:
+        adapter.listing = [Entry("g", "g", "x", "inbound", of(WEB, ONE), ours=True, points=(at(DB),), origins=(Origin(name),))]
+        adapter.way = (Hop("the table", verdict, "x", ours=True, origins=(Origin(name),)),)
+        found = trace(Question(called(WEB), called(DB), ONE), world.compiler, ground(adapter), behind)
+        (stop,) = (stop for stop in found.stops if stop.workload == DB)
+        return [stop.rules[0].origins, stop.hops[0].origins]
+
+    assert second.native.startswith("shop@")
+    assert named(second.native) == [(second,), (second,)]
+    assert named("shop#1") == [(second, third), (second, third)], "whatever number it had, these two let it through today"
+    assert named("shop#1", "deny")[1] == (Origin("shop#1"),), "no rule of today cuts it"
+    assert named("shop@0000000000") == [(Origin("shop@0000000000"),)] * 2
+    assert named("kept") == [(Origin("kept"),)] * 2
 
 
 def test_a_never_rule_stands_behind_nothing_that_is_open(world: World) -> None:
