@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cloudsync import run
-from cloudsync.adapter import Adapter, Identity, ScopeState, Snapshot, TargetSettings
+from cloudsync.adapter import Adapter, Encoding, Identity, Intent, Problem, ScopeState, Snapshot, TargetSettings
 from cloudsync.app import memory
 from cloudsync.guard import identity
 from cloudsync.inventory.merge import build as build_inventory
@@ -146,11 +146,14 @@ def test_workloads_missing_once_are_neither_peers_nor_forgotten() -> None:
 
 
 class _Quick(MemoryAdapter):
-    """An adapter with a first look. `account`: what that proves; `fails`: what was left out cannot be read."""
+    """An adapter with a first look. `account`: what that proves; `fails`: what was left out cannot be read.
+
+    `tight`: limits that a first look does not show would not do.
+    """
 
     account = "111122223333"
     asked: tuple[str, ...] = ()
-    fails = False
+    fails = tight = False
 
     def forget(self) -> None:
         self.asked = ()
@@ -165,6 +168,12 @@ class _Quick(MemoryAdapter):
             return replace(snapshot, digest=f"whole {snapshot.digest}")
         scopes = tuple(ScopeState(one.scope, "refused") for one in snapshot.scopes)
         return replace(snapshot, table=replace(snapshot.table, groups={}, spots={}), scopes=scopes)
+
+    def encode(self, intent: Intent, snapshot: Snapshot) -> Encoding:
+        found = super().encode(intent, snapshot)
+        if not self.tight or snapshot.digest.startswith("whole "):
+            return found
+        return replace(found, problems=(Problem("G-QUOTA", "no room", ""),))
 
     def identify(self) -> Identity:
         self.asked += ("identify",)
@@ -213,6 +222,15 @@ def test_where_something_is_to_do_the_rest_is_read_and_the_platform_says_who_we_
     assert planned.plan.snapshot_digest.startswith("whole ")
     assert planned.plan.identity.got == Identity("memory", "111122223333", "tester")
     assert not planned.reading.glanced
+    assert adapter.asked == ("glance", "identify", "completed")
+
+
+def test_a_problem_is_looked_into_even_where_nothing_would_be_written() -> None:
+    adapter = _at_rest()
+    adapter.tight = True
+    _, planned = _looked(adapter)
+    assert planned.plan is not None
+    assert planned.plan.problems == ()
     assert adapter.asked == ("glance", "identify", "completed")
 
 
