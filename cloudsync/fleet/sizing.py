@@ -10,6 +10,8 @@ from cloudsync.fleet.standing import DEAD_S
 CARE_S = 5.0
 """How often what is due goes into the queue, and jobs of dead workers to others."""
 POLL_S = 2.0
+JOB_S = 0.1
+"""What a job takes beside its run, which the log does not count: the queue, a session for the state, git, handing news over."""
 ROOM = 0.7
 """The share of their time that workers should be busy: with more, one slow account makes the others late."""
 CONNECTIONS = 5
@@ -34,8 +36,8 @@ class Load:
 
     @property
     def mean_s(self) -> float:
-        """Return how long a run takes on average."""
-        return self.run_s + self.changed_per_run * self.change_s
+        """Return how long a run keeps its worker on average."""
+        return JOB_S + self.run_s + self.changed_per_run * self.change_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Size:
 
 def size(load: Load, *, room: float = ROOM) -> Size:
     """Return what a load needs so that workers are busy for a share of at most `room` of their time. Raises ValueError for no load."""
-    if load.targets < 1 or load.every_s <= 0 or load.mean_s <= 0 or not 0 < room <= 1:
+    if load.targets < 1 or load.every_s <= 0 or load.mean_s <= JOB_S or not 0 < room <= 1:
         raise ValueError("want targets, an interval, a time of a run, and room between 0 and 1")
     runs_per_s = load.targets / load.every_s
     needed = runs_per_s * load.mean_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import socket
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from cloudsync.model.errors import AdapterError
 from cloudsync.testing.memory import MemoryPlatform
@@ -271,6 +274,22 @@ class Deployment:
         one.kill()
         one.wait()
         self.workers.remove(one)
+
+    def kill_and_see(self, pid: int, url: str) -> float:
+        """Kill a worker that holds its target, and return how long after that the server had given its locks back, seconds."""
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND pid = ANY(%s)"
+        with psycopg.connect(url, autocommit=True) as look:
+            name = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s"
+            sessions = [row[0] for row in look.execute(name, (f"cloudsync pid {pid} %",))]
+            assert look.execute(locks, (sessions,)).fetchone() != (0,), "it holds nothing"
+            self.kill(pid)
+            return wait_for(lambda: look.execute(locks, (sessions,)).fetchone() == (0,), 10)
+
+    def runs(self) -> list[tuple[str, float]]:
+        """Return every run that came to its end: the worker's log, and the seconds of the run as the log has them."""
+        paths = sorted(self.folder.glob("worker-*.log"))
+        lines = ((path.name, line) for path in paths for line in path.read_text().splitlines() if '"event": "run.end"' in line)
+        return [(name, float(json.loads(line)["seconds"])) for name, line in lines]
 
     def end(self) -> list[int]:
         """Ask all to stop and return their exit codes."""

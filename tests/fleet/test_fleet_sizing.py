@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudsync.fleet.jobs import due_after
-from cloudsync.fleet.sizing import CARE_S, Load, size
+from cloudsync.fleet.sizing import CARE_S, JOB_S, Load, size
 from cloudsync.settings.values import Schedule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def simulated(load: Load, workers: int, seed: int) -> tuple[float, float]:
     busy = longest = 0.0
     for queued, _ in sorted(due):
         begins = max(queued, heapq.heappop(free))
-        takes = load.run_s * drawn.uniform(0.5, 1.5) + (load.change_s if drawn.random() < load.changed_per_run else 0.0)
+        takes = JOB_S + load.run_s * drawn.uniform(0.5, 1.5) + (load.change_s if drawn.random() < load.changed_per_run else 0.0)
         heapq.heappush(free, begins + takes)
         busy += takes
         longest = max(longest, begins - queued)

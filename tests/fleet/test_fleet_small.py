@@ -6,8 +6,6 @@ import threading
 import time
 from pathlib import Path
 
-import psycopg
-
 from tests.acting.servers import Cluster
 from tests.fleet.estate import deployment, wait_for
 
@@ -32,16 +30,8 @@ def test_a_killed_workers_job_goes_to_another_and_nothing_is_doubled(tmp_path: P
         fleet.start(2)
         assert caught.wait(LONG_S), fleet.logs()
         account, pid = seen[0]
-        key = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND pid = ANY(%s)"
-        with psycopg.connect(postgres.url(), autocommit=True) as look:
-            sessions = [
-                row[0]
-                for row in look.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s", (f"cloudsync pid {pid} %",))
-            ]
-            assert sessions
-            killed = time.monotonic()
-            fleet.kill(pid)
-            lock_free = wait_for(lambda: look.execute(key, (sessions,)).fetchone() == (0,), 10)
+        killed = time.monotonic()
+        lock_free = fleet.kill_and_see(pid, postgres.url())
         free.set()
         wait_for(lambda: any(who != pid and name == account and at > killed for name, who, at in estate.looks), 60)
         again = next(at for name, who, at in estate.looks if who != pid and name == account and at > killed) - killed
