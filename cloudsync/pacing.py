@@ -8,13 +8,12 @@ processes share an account they may share the levels as well, through a `Ledger`
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from cloudsync.adapter import Clock
-from cloudsync.model.bucket import BucketKey, Level, Limit
+from cloudsync.model.bucket import BucketKey, Level, Limit, Tally
 
 
 class Ledger(Protocol):
@@ -63,31 +62,55 @@ class Levels:
 
 @dataclass(slots=True)
 class Pacing:
-    """Buckets on one clock, and how often the platforms said all the same that a call came too fast."""
+    """Buckets on one clock, and what came of them: calls, waits, and how often the platforms said all the same that one came too fast."""
 
     clock: Clock
     ledger: Ledger
-    _throttled: Counter[BucketKey] = field(default_factory=Counter)
+    _tallies: dict[BucketKey, Tally] = field(default_factory=dict)
+    _told: dict[tuple[BucketKey, int], tuple[float, float]] = field(default_factory=dict)
+    """When each thread asked how long it has to wait for a bucket (monotonic seconds), and what it was told: it waits with open eyes."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def delay(self, limit: Limit) -> float:
+        """Return the seconds until a call may be sent, without booking it. Who is told to wait is taken to wait until it asks again."""
+        wait = self.ledger.delay(limit)
+        self._count(limit.key, Tally(waited_s=self._since(limit.key, wait)))
+        return wait
 
     def take(self, limit: Limit) -> float:
         """Wait until one call may be sent; return the seconds waited."""
         wait = self.ledger.book(limit)
+        self._count(limit.key, Tally(1, self._since(limit.key) + wait))
         if wait > 0:
             self.clock.sleep(wait)
         return wait
 
     def throttled(self, limit: Limit, wait_s: float = 0.0) -> None:
         """Empty a bucket, and for `wait_s` leave it empty: the platform has refused a call as too fast. It is counted."""
-        self._throttled[limit.key] += 1
+        self._count(limit.key, Tally(throttled=1))
         self.ledger.lower(limit, -wait_s * limit.bucket.refill)
 
     def left(self, limit: Limit, tokens: float) -> None:
         """Note how many calls the platform says are left."""
         self.ledger.lower(limit, tokens)
 
-    def throttles(self) -> Mapping[BucketKey, int]:
-        """Return how often each bucket turned out to be empty at the platform."""
-        return dict(self._throttled)
+    def tallies(self) -> Mapping[BucketKey, Tally]:
+        """Return what came of each bucket so far."""
+        with self._lock:
+            return dict(self._tallies)
+
+    def _since(self, key: BucketKey, wait: float = 0.0) -> float:
+        """Return how long this thread has waited since it asked last, at most what it was told; note what it is told now."""
+        who, now = (key, threading.get_ident()), self.clock.monotonic()
+        with self._lock:
+            at, told = self._told.pop(who, (now, 0.0))
+            if wait > 0:
+                self._told[who] = (now, wait)
+        return min(now - at, told)
+
+    def _count(self, key: BucketKey, more: Tally) -> None:
+        with self._lock:
+            self._tallies[key] = self._tallies.get(key, Tally()) + more
 
 
 _PACINGS: dict[int, Pacing] = {}

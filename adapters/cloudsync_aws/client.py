@@ -102,7 +102,7 @@ class Client:
 
     def delay(self, drawn: Limit) -> float:
         """Return the seconds until a bucket gives a token."""
-        return pacing(self.clock).ledger.delay(drawn)
+        return pacing(self.clock).delay(drawn)
 
     def write(self, region: str, method: str, arguments: dict[str, Any]) -> Raw:
         """Send one writing call, exactly once. Raises CallFailedError."""

@@ -157,7 +157,7 @@ class Client:
 
     def delay(self, drawn: Limit) -> float:
         """Return the seconds until a bucket gives a token."""
-        return pacing(self.clock).ledger.delay(drawn)
+        return pacing(self.clock).delay(drawn)
 
     def write(self, method: str, path: str, version: str, *, body: object = None, etag: str) -> Answer:
         """Send one writing request, exactly once. Raises CallFailedError."""

@@ -177,7 +177,7 @@ class Client:
 
     def delay(self, drawn: Limit) -> float:
         """Return the seconds until a bucket gives a token."""
-        return pacing(self.clock).ledger.delay(drawn)
+        return pacing(self.clock).delay(drawn)
 
     def write(self, request: wire.Request) -> None:
         """Send one writing call, exactly once, and wait for its operation. Raises CallFailedError."""

@@ -75,6 +75,26 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What calls that draw from a bucket came to.
+
+    `waited_s`: seconds that they waited for their tokens; `throttled`: how often the platform said all the same that one came too fast.
+    """
+
+    calls: int = 0
+    waited_s: float = 0.0
+    throttled: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(self.calls + other.calls, self.waited_s + other.waited_s, self.throttled + other.throttled)
+
+    def __sub__(self, earlier: Tally) -> Tally:
+        """Return what came since an earlier count."""
+        return Tally(self.calls - earlier.calls, self.waited_s - earlier.waited_s, self.throttled - earlier.throttled)
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """A bucket and whose it is, at the pace of a target."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cloudsync import __version__
 from cloudsync.adapter import Clock
+from cloudsync.model.bucket import Tally
+from cloudsync.pacing import pacing
 
 _SEVERITIES = ("critical", "high", "medium", "low")
 HANG_S = 600.0
@@ -33,7 +36,7 @@ class Vitals:
         self._beat = clock.monotonic()
         self.troubles: dict[str, str] = {}
         self.started = False
-        self.figures = Figures()
+        self.figures = Figures(clock)
 
     def pulse(self) -> None:
         """Say that the loop goes on."""
@@ -55,7 +58,7 @@ class Vitals:
 class Figures:
     """The metrics. prometheus_client is loaded here, by the daemon alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
         self.registry = registry = CollectorRegistry()
@@ -78,6 +81,7 @@ class Figures:
         self.findings = Gauge("cloudsync_findings", "Open findings.", ["target", "severity"], registry=registry)
         self.config.set(1)
         self.state.set(1)
+        registry.register(_Quotas(clock))
 
     def ran(self, code: int, targets: tuple[TargetFigures, ...], *, seconds: float, at: float) -> None:
         """Count a run."""
@@ -102,3 +106,28 @@ class Figures:
         from prometheus_client import generate_latest
 
         return generate_latest(self.registry)
+
+
+class _Quotas:
+    """What the platforms' limits did to the calls of this process: counted in `cloudsync.pacing`, read when somebody asks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def collect(self) -> Iterator[Any]:
+        """Yield calls, waits and refusals by platform and class of calls, over all accounts and regions."""
+        from prometheus_client.core import CounterMetricFamily
+
+        found: dict[tuple[str, str], Tally] = {}
+        for key, tally in pacing(self._clock).tallies().items():
+            name = (key.platform, key.api_class)
+            found[name] = found.get(name, Tally()) + tally
+        labels = ["platform", "api_class"]
+        calls = CounterMetricFamily("cloudsync_api_calls", "Calls that draw from a limit of the platform.", labels=labels)
+        waited = CounterMetricFamily("cloudsync_api_wait_seconds", "Time that calls waited for the platform's limits.", labels=labels)
+        refused = CounterMetricFamily("cloudsync_api_throttled", "Answers that a call came too fast.", labels=labels)
+        for name, tally in sorted(found.items()):
+            calls.add_metric(name, tally.calls)
+            waited.add_metric(name, tally.waited_s)
+            refused.add_metric(name, tally.throttled)
+        yield from (calls, waited, refused)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import threading
 import time
 from collections import Counter
@@ -38,6 +39,12 @@ class Killed:
     """Monotonic seconds."""
     free_s: float
     """After so long the server had given its locks back."""
+
+
+def processor_s() -> float:
+    """Return the processor time of all children that ended so far, and of theirs; the server is none of them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def killed_in_a_run(fleet: Deployment, cluster: Cluster, drawn: random.Random) -> Killed:
@@ -91,8 +98,10 @@ def live(fleet: Deployment, cluster: Cluster) -> tuple[list[Killed], float]:
 def test_a_thousand_accounts_converge_whoever_is_killed(tmp_path: Path) -> None:
     with running() as cluster, deployment(tmp_path, cluster, ACCOUNTS) as fleet:
         fleet.write(every="6h")
+        before = processor_s()
         died, seconds = live(fleet, cluster)
         codes = fleet.end()
+        each = (processor_s() - before) / len(fleet.runs())
         estate, lasted = fleet.estate, [took for _, took in fleet.runs()]
         again = [estate.looked_by_others(one.account, one.pid, one.at) for one in died]
         payloads = Counter((one.account, one.payload) for one in estate.writes if one.applied)
@@ -109,7 +118,9 @@ def test_a_thousand_accounts_converge_whoever_is_killed(tmp_path: Path) -> None:
                 "not_converged": len(estate.converged(WANTED)),
             },
         )
-        print(f"all converged after {seconds:.0f} s: {WORKERS} workers, {len(lasted)} runs of {mean(lasted):.3f} s")
+        print(
+            f"all converged after {seconds:.0f} s: {WORKERS} workers, {len(lasted)} runs of {mean(lasted):.3f} s, {1000 * each:.0f} ms of processor each"
+        )
         print(f"by the arithmetic: {predicted:.0f} s without kills, a killed worker's target again within {size(load).crash_s:.0f} s")
         print(f"target of a killed worker running again after {', '.join(f'{one:.1f}' for one in again)} s")
         print(f"its lock free after {', '.join(f'{one.free_s:.3f}' for one in died)} s; load {os.getloadavg()}")

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cloudsync.model.bucket import Bucket, BucketKey, Limit
 from cloudsync.model.errors import SettingsError
+from cloudsync.pacing import pacing
 from cloudsync.service.health import answering
 from cloudsync.service.notify import Notify
 from cloudsync.service.stopping import asked_to_stop
@@ -129,6 +131,33 @@ def test_the_figures_of_a_day(world: World) -> None:
     assert found["cloudsync_config_good"] == {(): 1}
     assert found["cloudsync_state_good"] == {(): 1}
     assert not re.findall(r"10\.\d+\.0|198\.51", text), "no address of the estate is shown"
+
+
+def test_what_the_platforms_limits_did_is_told_by_platform_and_class_whatever_the_account() -> None:
+    clock = SimulatedClock()
+    vitals, paced = Vitals(clock), pacing(clock)
+    for account in ("111122223333", "444455556666"):
+        drawn = Limit(BucketKey("aws", account, "eu-west-1", "CreateSecurityGroup"), Bucket(2, 0.5))
+        for _ in range(3):
+            paced.take(drawn)
+        paced.throttled(drawn)
+    paced.take(Limit(BucketKey("gcp", "acme", "", "write"), Bucket(2, 1)))
+    text = vitals.figures.text().decode()
+    found = {
+        (sample.name, sample.labels["platform"], sample.labels["api_class"]): sample.value
+        for one in text_string_to_metric_families(text)
+        for sample in one.samples
+        if "_api_" in sample.name
+    }
+    assert found == {
+        ("cloudsync_api_calls_total", "aws", "CreateSecurityGroup"): 6,
+        ("cloudsync_api_wait_seconds_total", "aws", "CreateSecurityGroup"): 4,
+        ("cloudsync_api_throttled_total", "aws", "CreateSecurityGroup"): 2,
+        ("cloudsync_api_calls_total", "gcp", "write"): 1,
+        ("cloudsync_api_wait_seconds_total", "gcp", "write"): 0,
+        ("cloudsync_api_throttled_total", "gcp", "write"): 0,
+    }
+    assert "1111" not in text, "no account is named"
 
 
 def test_a_target_that_left_leaves_the_figures(vitals: Vitals) -> None:

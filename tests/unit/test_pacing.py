@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloudsync.adapter import Effect, Outcome, Phase, Step, TargetSettings
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, apply
-from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, about, limit_of, seconds
+from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, Tally, about, limit_of, seconds
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.pacing import Levels, Pacing, pacing, share
@@ -101,7 +101,10 @@ def test_a_refused_call_empties_the_bucket_and_is_counted() -> None:
     assert paced.take(aws()) == pytest.approx(1 / 5)
     paced.throttled(aws(), 30.0)
     assert paced.take(aws()) == pytest.approx(30 + 1 / 5)
-    assert paced.throttles() == {aws().key: 2}
+    (tally,) = paced.tallies().values()
+    assert (tally.calls, tally.throttled) == (2, 2)
+    assert tally.waited_s == pytest.approx(1 / 5 + 30 + 1 / 5)
+    assert tally - Tally(1, 30.0, 2) + Tally(throttled=5) == Tally(1, tally.waited_s - 30.0, 5)
     clock.sleep(3600)
     assert paced.take(aws()) == 0, "it fills again"
     paced.left(aws(), 3)
@@ -240,7 +243,7 @@ class Slow(ScriptAdapter):
         return Limit(BucketKey("mem", "a", "r", step.action), Bucket(1, 0.1))
 
     def delay(self, step: Step) -> float:
-        return pacing(self.clock).ledger.delay(self.limit(step))
+        return pacing(self.clock).delay(self.limit(step))
 
     def write(self, step: Step, bindings: Mapping[str, str]) -> Outcome:
         pacing(self.clock).take(self.limit(step))
@@ -258,6 +261,20 @@ def test_who_waits_for_a_limit_has_promised_nothing_yet() -> None:
     stage = Stage(adapter=Slow(clock), clock=clock)
     assert slow_run(stage).status is ApplyStatus.DONE
     assert [one.op.at - stage.journal.ops[0].op.at for one in stage.journal.ops] == pytest.approx([0, 10, 20]), "an intent is sent at once"
+
+
+def test_waits_with_open_eyes_are_counted_and_those_given_up_only_as_far_as_they_went() -> None:
+    clock = SimulatedClock()
+    stage = Stage(adapter=Slow(clock), clock=clock)
+    assert slow_run(stage).status is ApplyStatus.DONE
+    (tally,) = pacing(clock).tallies().values()
+    assert (tally.calls, tally.throttled) == (3, 0)
+    assert tally.waited_s == pytest.approx(20)
+    assert Slow(clock).delay(Step("s", "Put", "mem/one", "o", "put", Effect.GROWS, "{}")) == pytest.approx(10)
+    clock.sleep(3600)
+    pacing(clock).take(Limit(BucketKey("mem", "a", "r", "Put"), Bucket(1, 0.1)))
+    (tally,) = pacing(clock).tallies().values()
+    assert tally.waited_s == pytest.approx(30), "nobody waited for an hour"
 
 
 def test_a_hold_is_noticed_while_a_write_waits_for_its_limit() -> None:
