@@ -118,9 +118,8 @@ def test_a_thousand_accounts_converge_whoever_is_killed(tmp_path: Path) -> None:
                 "not_converged": len(estate.converged(WANTED)),
             },
         )
-        print(
-            f"all converged after {seconds:.0f} s: {WORKERS} workers, {len(lasted)} runs of {mean(lasted):.3f} s, {1000 * each:.0f} ms of processor each"
-        )
+        print(f"all converged after {seconds:.0f} s: {WORKERS} workers, {len(lasted)} runs of {mean(lasted):.3f} s")
+        print(f"each with {1000 * each:.0f} ms of processor, the starts of workers included, the server's part not")
         print(f"by the arithmetic: {predicted:.0f} s without kills, a killed worker's target again within {size(load).crash_s:.0f} s")
         print(f"target of a killed worker running again after {', '.join(f'{one:.1f}' for one in again)} s")
         print(f"its lock free after {', '.join(f'{one.free_s:.3f}' for one in died)} s; load {os.getloadavg()}")
