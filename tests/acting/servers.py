@@ -68,7 +68,10 @@ class Cluster:
 
     def kill(self) -> None:
         """End every process of it with SIGKILL, as the kernel does when memory runs out."""
-        dying = [os.pidfd_open(pid) for pid in self.processes()]
+        dying: list[int] = []
+        for pid in self.processes():
+            with suppress(ProcessLookupError):  # a session that ended meanwhile
+                dying.append(os.pidfd_open(pid))
         for handle in dying:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
