@@ -1,4 +1,7 @@
-"""`cloudsync explain SRC DST SERVICE`: what really happens to this packet, at every place, and what the policy says of it."""
+"""`cloudsync explain SRC DST SERVICE`: what really happens to this packet, at every place, and what the policy says of it.
+
+`cloudsync explain RULE`: which rule of the policy a name in a platform's description stands for.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,22 @@ SHOWN = 6
 def options(_verb: str, parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument(
-        "source", metavar="SRC", help="who opens the flow: a workload's name, native id or address, another address, internet"
+        "source",
+        metavar="SRC",
+        help="who opens the flow: a workload's name, native id or address, another address, internet; alone, the name of a rule",
     )
-    parser.add_argument("destination", metavar="DST", help="to whom: the same")
-    parser.add_argument("service", metavar="SERVICE", help="e.g. tcp/5432, icmp/echo-request, or a service of the policy")
+    parser.add_argument("destination", metavar="DST", nargs="?", default="", help="to whom: the same")
+    parser.add_argument(
+        "service", metavar="SERVICE", nargs="?", default="", help="e.g. tcp/5432, icmp/echo-request, or a service of the policy"
+    )
+    parser.set_defaults(leave=parser.error)
     parser.add_argument("--target", action="append", default=[], metavar="NAME", help="read only this target (may be repeated)")
 
 
 def run(chosen: argparse.Namespace, output: Output) -> int:
     """Answer the question. Exit code 0 whatever the answer, 4 or 5 when a place on the way could not be read."""
+    if not chosen.service:
+        return _rule(chosen, output)
     from cloudsync.app import session
     from cloudsync.compile.behind import Behind
     from cloudsync.proof.opening import opening
@@ -55,6 +65,28 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
     _tell(question, chosen.service, found, sentence, output)
     output.document("explain", **_document(question, chosen.service, found, sentence))
     return _code(seen, found)
+
+
+def _rule(chosen: argparse.Namespace, output: Output) -> int:
+    """Say which rule a name stands for. Leaves where it is no name of a rule: then a question lacks its other end."""
+    from cloudsync.app.repository import load
+    from cloudsync.model.naming import Naming, naming
+
+    name = naming(chosen.source)
+    if name is None or chosen.destination:
+        missing = "SERVICE" if chosen.destination else "DST, SERVICE, unless SRC is a rule as platforms name it"
+        chosen.leave(f"the following arguments are required: {missing}")
+    rules = load(Path(chosen.repository), outside=False).policy.rules
+    found = next((one for one in rules if chosen.source in (one.token, one.id)), None)
+    output.line(f"{chosen.source}: {f'{found.id} ({found.where.file}:{found.where.line})' if found else 'not in the policy now'}", "bold")
+    if found is not None:
+        output.line(f"  {found.text}")
+        output.line(f"  in what is written on platforms: {found.token}")
+    if name is not None and name[1] is Naming.COUNTED:
+        output.line("  a number in a description was given by an earlier release, as its rule stood then: it need not be this one")
+    rule = None if found is None else {"rule": found.id, "where": str(found.where), "sentence": found.text, "written": found.token}
+    output.document("explain-rule", name=chosen.source, found=rule)
+    return Exit.OK
 
 
 def _code(seen: Seen, found: Trace) -> Exit:

@@ -127,7 +127,7 @@ class RuleReader:
         if len(self.reader.findings) > before:
             return None
         clauses = meaning.tree.clauses
-        given = f"{seat.ruleset}/{written_id}" if written_id else ""
+        text, given = rule_text(meaning.tree), f"{seat.ruleset}/{written_id}" if written_id else ""
         return Rule(
             id=given or f"{seat.ruleset}#{seat.position}",
             ruleset=seat.ruleset,
@@ -137,8 +137,8 @@ class RuleReader:
             destinations=meaning.destinations,
             services=meaning.services,
             scopes=seat.scopes,
-            text=rule_text(meaning.tree),
-            token=given or token(seat.ruleset, meaning.tree, meaning.process),
+            text=text,
+            token=given or token(seat.ruleset, meaning.tree, text),
             process=meaning.process,
             until=meaning.until,
             because=_text(clauses.because),

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from cloudsync.policy.grammar import terms_text, whos_text
-from cloudsync.policy.syntax import BaseTree, LabelsBase, RuleTree, WhoTree
+from cloudsync.policy.grammar import clauses_text, terms_text, whos_text
+from cloudsync.policy.syntax import NO_CLAUSES, BaseTree, LabelsBase, RuleTree, WhoTree
 from cloudsync.policy.values import Rule
 
 DIGITS = 10
 
 
-def token(ruleset: str, tree: RuleTree, process: str) -> str:
-    """Return `ruleset@hash` of a canonical tree: action, ends, services and process in the policy's own words, in one order.
+def token(ruleset: str, tree: RuleTree, text: str) -> str:
+    """Return `ruleset@hash` of a canonical tree and its sentence: action, ends, services, process in the policy's own words, in one order.
 
-    Clauses are no part of it but the process, and neither is what is in a named list, group or service.
+    Of the clauses only the process is part of it, and nothing of what is in a named list, group or service.
     """
-    services = sorted({word.text for word in tree.services})
-    said = [tree.action.value, _ends(tree.sources), _ends(tree.destinations), services, process]
-    return f"{ruleset}@{sha256(json.dumps(said, separators=(',', ':')).encode()).hexdigest()[:DIGITS]}"
+    said = text if tree.clauses is NO_CLAUSES and _in_order(tree) else _sentence(tree)
+    return f"{ruleset}@{sha256(said.encode()).hexdigest()[:DIGITS]}"
 
 
-def _ends(whos: Iterable[WhoTree]) -> list[list[str]]:
-    return sorted([_base(who.base), _base(who.excluded) if who.excluded else "", "outside" if who.outside else ""] for who in whos)
+def _in_order(tree: RuleTree) -> bool:
+    """Tell whether there is nothing in it that could stand in another order: most rules name one of each."""
+    if len(tree.sources) > 1 or len(tree.destinations) > 1 or len(tree.services) > 1:
+        return False
+    return all(who.excluded is None and _single(who.base) for who in (*tree.sources, *tree.destinations))
 
 
-def _base(base: BaseTree) -> str:
-    """Return a base in words; labels and their values in one order."""
+def _single(base: BaseTree) -> bool:
+    return not isinstance(base, LabelsBase) or (len(base.terms) == 1 and len(base.terms[0].values) == 1)
+
+
+def _sentence(tree: RuleTree) -> str:
+    """Return the sentence with every list in one order, without clauses but the process."""
+    services = ", ".join(sorted({word.text for word in tree.services}))
+    process = clauses_text(replace(NO_CLAUSES, process=tree.clauses.process))
+    return f"{tree.action.value} {_ends(tree.sources)} to {_ends(tree.destinations)} on {services}{process}"
+
+
+def _ends(whos: Iterable[WhoTree]) -> str:
+    ordered = (replace(who, base=_ordered(who.base), excluded=None if who.excluded is None else _ordered(who.excluded)) for who in whos)
+    return ", ".join(sorted({whos_text([who]) for who in ordered}))
+
+
+def _ordered(base: BaseTree) -> BaseTree:
+    """Return labels with their terms and values in one order."""
     if not isinstance(base, LabelsBase):
-        return whos_text([WhoTree(base)])
-    return " ".join(sorted(terms_text([replace(one, values=tuple(sorted(one.values, key=lambda word: word.text)))]) for one in base.terms))
+        return base
+    terms = [replace(one, values=tuple(sorted(one.values, key=lambda word: word.text))) for one in base.terms]
+    return LabelsBase(tuple(sorted(terms, key=lambda one: terms_text([one]))))
 
 
 def told_apart(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -45,6 +63,6 @@ def told_apart(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     for at, rule in enumerate(found):
         same.setdefault(rule.token, []).append(at)
     for several in same.values():
-        for turn, at in enumerate(sorted(several, key=lambda one: (found[one].text, one))[1:], 2):
+        for turn, at in enumerate(sorted(several, key=lambda one: (found[one].text, one))[1:] if len(several) > 1 else (), 2):
             found[at] = replace(found[at], token=f"{found[at].token}.{turn}")
     return tuple(found)

@@ -114,3 +114,23 @@ def test_schema_prints_what_editors_use(name: str, tmp_path: Path) -> None:
     assert ran.code == 0
     assert str(tmp_path / "schemas" / f"{name}.schema.json") in ran.document["files"]
     assert json.loads((tmp_path / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")) == packaged_schema(name)
+
+
+def test_a_name_out_of_a_description_leads_to_the_rule_whose_it_is(repository: Repository) -> None:
+    """Without any platform: the repository names one that is not there."""
+    third = repository.run("explain", "shop-prod#3", "--json").document["found"]
+    assert (third["where"].partition(":")[0], third["sentence"]) == ("policy/shop.yaml", "allow role=app to role=db on postgres")
+    written = third["written"]
+    repository.edit("policy/shop.yaml", "      - allow anywhere to role=web on https, http\n", "")
+    ran = repository.run("explain", written)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"{written}: shop-prod#2 (policy/shop.yaml:9)",
+        "  allow role=app to role=db on postgres",
+        f"  in what is written on platforms: {written}",
+    ]
+    assert "need not be this one" in repository.run("explain", "shop-prod#3").out
+    assert repository.run("explain", "shop-prod/web-to-app", "--json").document["found"]["written"] == "shop-prod/web-to-app"
+    gone = repository.run("explain", "shop-prod@0123456789")
+    assert (gone.code, gone.out) == (0, "shop-prod@0123456789: not in the policy now\n")
+    assert repository.run("explain", "shop-prod@0123456789", "--json").document["found"] is None

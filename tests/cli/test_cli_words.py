@@ -57,6 +57,8 @@ def test_every_verb_explains_itself(verb: str) -> None:
         (("approve",), "are required: DIGEST, --guard, --because"),
         (("hold", "aws-prod"), "are required: --because"),
         (("explain", "a", "b"), "are required: SERVICE"),
+        (("explain", "web-1"), "are required: DST, SERVICE, unless SRC is a rule as platforms name it"),
+        (("explain", "web#1", "db-1"), "are required: SERVICE"),
         (("audit", "-n", "0"), "'0' is no number of lines"),
         (("schema", "settins"), "invalid choice: 'settins'"),
         (("lab", "upp"), "invalid choice: 'upp'"),

@@ -64,6 +64,18 @@ def test_order_clauses_and_spelling_are_no_part_of_it(same: str) -> None:
     assert token(same) == token(PLAIN)
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        "{allow: {from: role=web, to: iplist corp, services: ssh}}",
+        "allow role=web to iplist corp on ssh logged",
+        "allow role=web, role=web to iplist corp on ssh, ssh",
+    ],
+)
+def test_a_plain_sentence_is_called_as_in_any_other_form(same: str) -> None:
+    assert token(same) == token("allow role=web to iplist corp on ssh")
+
+
 def test_what_stands_behind_names_and_the_scope_are_no_part_of_it() -> None:
     head = HEAD.replace("10.0.0.0/8", "10.0.0.0/9").replace("tcp/443, ", "tcp/8443, ").replace("role: [web, app]", "role: [web]")
     for item in (PLAIN, "allow tier to role=db on ssh"):
