@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import ledger, memory, past, rebuilt, terraform, together
+from cloudsync.app import ledger, limits, memory, past, rebuilt, terraform, together
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
@@ -456,7 +456,8 @@ def begin(root: Path, names: Iterable[str], how: Start) -> Iterator[Session]:
         loaded = session.loaded = known(loaded)
         state.records.start_run(run_record(session, how.verb, state.lease.generation))
         try:
-            yield session
+            with limits.noted(state, clock):
+                yield session
         except BaseException as error:
             if not session.finished:
                 # A run that stops is over; only one that was killed has no end in the history.

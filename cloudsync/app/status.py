@@ -12,7 +12,7 @@ from cloudsync.app import ledger
 from cloudsync.app.repository import Loaded, load, policy_name
 from cloudsync.app.standing import overdue_after, state_of
 from cloudsync.app.story import OPEN, head, recalled
-from cloudsync.clock import SystemClock
+from cloudsync.clock import SystemClock, day_of
 from cloudsync.fleet.standing import FleetStanding, standing
 from cloudsync.model.errors import InputError
 from cloudsync.model.exits import Exit, worst
@@ -21,6 +21,7 @@ from cloudsync.report.story import State, TargetState
 from cloudsync.settings.values import Schedule, Settings
 from cloudsync.store.findings import HealthRow
 from cloudsync.store.history import WriterRow
+from cloudsync.store.limits import LimitRow
 from cloudsync.store.place import Server
 from cloudsync.store.records import EVERY_TARGET, Hold, RunRecord
 from cloudsync.store.state import State as Store
@@ -62,6 +63,8 @@ class Status:
     code: Exit
     fleet: FleetStanding | None = None
     """Workers and queue, where several machines share the work."""
+    limits: tuple[LimitRow, ...] = ()
+    """What the platforms' limits did to the runs of this day (UTC)."""
 
 
 def status(root: Path) -> Status:
@@ -75,11 +78,12 @@ def status(root: Path) -> Status:
         writers = (one for one in state.records.runs(1000) if one.generation) if state is not None else iter(())
         last = next(writers, None)
         audit = head(state) if state is not None else ""
+        limits = state.limits.of(day_of(now)) if state is not None else ()
     place = ledger.where(root, settings)
     fleet = standing(place) if isinstance(place, Server) and state is not None else None
     codes = [one.code for one in targets] + ([Exit.REFUSED] if broken else [])
     policy = policy_name(loaded) if loaded is not None else ""
-    return Status(now, settings.owner, policy, broken, targets, writer, last, audit, worst(codes), fleet)
+    return Status(now, settings.owner, policy, broken, targets, writer, last, audit, worst(codes), fleet, limits)
 
 
 def _policy(root: Path) -> tuple[Loaded | None, str]:

@@ -12,6 +12,7 @@ from cloudsync.cli.output import Output
 if TYPE_CHECKING:
     from cloudsync.app.status import Status, TargetStatus
     from cloudsync.fleet.standing import FleetStanding
+    from cloudsync.store.limits import LimitRow
 
 BEHIND_S = 30.0
 """Longer than this a target that is due should not be without a job."""
@@ -49,6 +50,8 @@ def _print(found: Status, output: Output) -> None:
         output.line(f"at work: run {found.writer.run}, pid {found.writer.pid} on {found.writer.host}")
     if found.fleet is not None:
         _print_fleet(found.fleet, output)
+    for row in found.limits:
+        _print_limit(row, output)
     if found.last is not None:
         code = "not ended" if found.last.exit_code is None else f"exit {found.last.exit_code}"
         ago = age(found.now - found.last.started)
@@ -98,6 +101,16 @@ def _print_fleet(fleet: FleetStanding, output: Output) -> None:
         )
 
 
+def _print_limit(one: LimitRow, output: Output) -> None:
+    tally = one.tally
+    parts = (
+        f"{tally.calls} call{'' if tally.calls == 1 else 's'}",
+        f"{tally.waited_s:.0f} s of waiting",
+        f"{tally.throttled} refused as too fast",
+    )
+    output.line(f"limits today: {one.platform} {one.api_class}: {', '.join(parts)}", "yellow" if tally.throttled else "dim")
+
+
 def _fleet_document(fleet: FleetStanding) -> dict[str, Any]:
     return {
         "waiting": fleet.waiting,
@@ -132,6 +145,16 @@ def _document(found: Status) -> dict[str, Any]:
         "targets": [_target_document(one) for one in found.targets],
         "writer": writer and {"run": writer.run, "host": writer.host, "pid": writer.pid, "generation": writer.generation},
         "fleet": found.fleet and _fleet_document(found.fleet),
+        "limits": [
+            {
+                "platform": one.platform,
+                "api_class": one.api_class,
+                "calls": one.tally.calls,
+                "waited_s": round(one.tally.waited_s, 1),
+                "throttled": one.tally.throttled,
+            }
+            for one in found.limits
+        ],
         "last_run": last and record_document(last),
         "audit_head": found.audit_head,
     }

@@ -91,6 +91,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, program TEXT NOT NULL, jobs INTEGER NOT NULL,
             policy TEXT NOT NULL, why TEXT NOT NULL, started REAL NOT NULL)""",
     ),
+    (
+        """CREATE TABLE limited (
+            day TEXT NOT NULL, platform TEXT NOT NULL, api_class TEXT NOT NULL, calls INTEGER NOT NULL, waited_s REAL NOT NULL,
+            throttled INTEGER NOT NULL, PRIMARY KEY (day, platform, api_class))""",
+    ),
 )
 
 _TYPES = {

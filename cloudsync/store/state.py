@@ -16,6 +16,7 @@ from cloudsync.store.fleet import FleetTable
 from cloudsync.store.history import HistoryTable
 from cloudsync.store.journal import JournalTable
 from cloudsync.store.lease import LIFE_S, Claim, StoreLease
+from cloudsync.store.limits import LimitTable
 from cloudsync.store.place import Place
 from cloudsync.store.records import Records
 
@@ -52,6 +53,7 @@ class State:
             self.findings = FindingTable(self._database)
             self.history = HistoryTable(self._database)
             self.fleet = FleetTable(self._database)
+            self.limits = LimitTable(self._database)
             self.audit = AuditTrail(self._database, place.parent if isinstance(place, Path) else place.folder)
             self.lease = StoreLease(self._database, clock, self._lock.lost, claim.life_s, claim.targets)
             if claim.run:
