@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -184,6 +184,8 @@ class Duel:
     """How many calls had been sent when a writer took the lease."""
     generations: dict[str, int] = field(default_factory=dict)
     results: dict[str, ApplyResult | BaseException] = field(default_factory=dict)
+    claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """To which targets alone a writer wants to write; without any, to all."""
 
     def fight(self) -> None:
         """Run both to their ends."""
@@ -203,14 +205,19 @@ class Duel:
         try:
             self.turns.next(name)
             with closing(open_database(self.world.place)) as database:
-                self.results[name] = self._run(name, database)
+                self.results[name] = self._run(name, database, self._lock(name, database))
         except (RefusedError, AssertionError) as error:
             self.results[name] = error
         finally:
             self.turns.leave(name)
 
-    def _run(self, name: str, database: Database) -> ApplyResult:
-        lease = StoreLease(database, self.world.clock, lambda: "")
+    def _lock(self, name: str, database: Database) -> Callable[[], str]:
+        """Return what says why a writer's lock is lost; here both hold it for ever."""
+        del name, database
+        return lambda: ""
+
+    def _run(self, name: str, database: Database, lock_lost: Callable[[], str]) -> ApplyResult:
+        lease = StoreLease(database, self.world.clock, lock_lost, targets=self.claims.get(name, ()))
         lease.acquire(name)
         self.taken[name], self.generations[name] = len(self.sent), lease.generation
         journal = JournalTable(database, self.world.clock)
@@ -233,7 +240,11 @@ def make_world(folder: Path, places: Places) -> World:
 
 def fight(folder: Path, places: Places, *plan: tuple[str, int]) -> Duel:
     """Make one duel, check it, then let the next clean run mend what is left."""
-    duel = Duel(make_world(folder, places), Turns(*plan))
+    return fought(Duel(make_world(folder, places), Turns(*plan)), plan)
+
+
+def fought(duel: Duel, plan: tuple[tuple[str, int], ...]) -> Duel:
+    """Let two fight, check what came of it, then let the next clean run mend what is left."""
     duel.fight()
     for name, result in duel.results.items():
         assert not isinstance(result, AssertionError), (plan, name, result)
