@@ -1,4 +1,4 @@
-"""Two writers of one target on a server, each for that target alone or for all: leases, the server's own locks, sessions that are cut off."""
+"""Two writers of one target on a server, each for that target alone or for all: leases, the server's locks, sessions that are cut off."""
 
 from __future__ import annotations
 
