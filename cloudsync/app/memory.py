@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cloudsync.adapter import Access, Discovery, Intent, ScopeState, TargetSettings
@@ -102,7 +101,7 @@ def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners
     remembered = {one.id: one for one in known.workloads} if known is not None else {}
     waiting = frozenset(one.id for one in inventory.held)
     now = {one.id: one for one in inventory.workloads if one.id not in waiting}
-    scopes = tuple(_scope(inventory, known, policy, scope, owners.get(scope.scope, "")) for scope in inventory.scopes)
+    scopes = tuple(_scopes(inventory, known, policy, owners))
     moved = [one for key, one in now.items() if _elsewhere(remembered.get(key), one)]
     left = [one for key, one in remembered.items() if _elsewhere(one, now.get(key))]
     relabelled = frozenset(key for key, one in now.items() if key not in remembered or remembered[key].labels != one.labels)
@@ -110,7 +109,8 @@ def before(inventory: Inventory, known: Inventory | None, policy: Policy, owners
     if len(moves) <= at_most(FEW_PERCENT, len(remembered)):
         moved += moves
     churn = AddressSet.union_all(map(_addresses, (*moved, *left))) if known is not None else NOWHERE
-    unseen = AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in waiting and one.id not in _absent(inventory))
+    unread = waiting - _absent(inventory)
+    unseen = AddressSet.union_all(_addresses(one) for one in inventory.workloads if one.id in unread)
     return Before(frozenset(remembered) if known is not None else None, churn, unseen, scopes, {}, relabelled)
 
 
@@ -141,19 +141,30 @@ def recorded(records: Records, target: str) -> dict[PointId, Recorded]:
     return {point: Recorded(one.original, one.inbound, one.outbound, point not in left) for point, one in records.originals(target).items()}
 
 
-def _scope(inventory: Inventory, known: Inventory | None, policy: Policy, state: ScopeState, target: str) -> InventoryScope:
-    name, why = state.scope, state.why
+def _scopes(inventory: Inventory, known: Inventory | None, policy: Policy, owners: Mapping[str, str]) -> Iterator[InventoryScope]:
     held = frozenset(one.id for one in inventory.held)
-    now = {one.id: one for one in inventory.workloads if one.scope == name and one.id not in held}
-    if known is None or not any(scope.scope == name for scope in known.scopes):
-        return InventoryScope(name, target, why, None, len(now))
-    judged = frozenset(
-        one.id for one in known.held if one.why is Why.ABSENT
-    )  # gone in the run before: that run's guards have had their say
-    old = {one.id: one for one in known.workloads if one.scope == name and one.id not in judged}
-    gone = tuple(sorted(key for key in old if key not in now))
-    lost = tuple(sorted(key for key, one in old.items() if key in now and _enforced(policy, one) and not _enforced(policy, now[key])))
-    return InventoryScope(name, target, why, len(old), len(now), gone, lost)
+    present = _by_scope(one for one in inventory.workloads if one.id not in held)
+    # Who was gone in the run before is not counted again: that run's guards have had their say.
+    judged = _absent(known) if known is not None else frozenset()
+    verified = _by_scope(one for one in known.workloads if one.id not in judged) if known is not None else {}
+    read_before = {scope.scope for scope in known.scopes} if known is not None else set()
+    for state in inventory.scopes:
+        name, target = state.scope, owners.get(state.scope, "")
+        now = {one.id: one for one in present.get(name, ())}
+        if name not in read_before:
+            yield InventoryScope(name, target, state.why, None, len(now))
+            continue
+        old = {one.id: one for one in verified.get(name, ())}
+        gone = tuple(sorted(key for key in old if key not in now))
+        lost = tuple(sorted(key for key, one in old.items() if key in now and _enforced(policy, one) and not _enforced(policy, now[key])))
+        yield InventoryScope(name, target, state.why, len(old), len(now), gone, lost)
+
+
+def _by_scope(workloads: Iterable[Workload]) -> dict[str, list[Workload]]:
+    found: dict[str, list[Workload]] = {}
+    for one in workloads:
+        found.setdefault(one.scope, []).append(one)
+    return found
 
 
 def _enforced(policy: Policy, workload: Workload) -> bool:
@@ -169,7 +180,9 @@ def _matches(scope: LabelSelector, workload: Workload) -> bool:
 
 def _elsewhere(before: Workload | None, after: Workload | None) -> bool:
     """Tell whether a workload came, went or has other addresses; of targets that this run does not read both are the same value."""
-    return before is not after and (before is None or after is None or _addresses(before) != _addresses(after))
+    if before is None or after is None:
+        return before is not after
+    return before is not after and before.interfaces != after.interfaces and _addresses(before) != _addresses(after)
 
 
 def _addresses(workload: Workload) -> AddressSet:
@@ -186,21 +199,36 @@ class Verified:
     at: float
 
 
-def remember(records: Records, inventory: Inventory, good: Verified) -> None:
-    """Keep the inventory of every scope that was read whole in a target without refusals; the static part goes with any."""
+def remember(records: Records, inventory: Inventory, good: Verified, known: Inventory | None = None) -> None:
+    """Keep the inventory of every scope that was read whole in a target without refusals; the static part goes with any.
+
+    Of what is as it is remembered (`known`) only the date is written.
+    """
     if not good.targets:
         return
-    absent = {one.id: one for one in inventory.held}
-    kept: list[VerifiedScope] = []
+    parts = {}
+    now = _parts(inventory)
     for scope in inventory.scopes:
-        members = tuple(one for one in inventory.workloads if one.scope == scope.scope)
         owner = good.owners.get(scope.scope, "")
-        if not scope.complete or (owner and owner not in good.targets):
-            continue
-        held = tuple(absent[one.id] for one in members if one.id in absent)
-        part = Inventory(members, (scope,), held)
-        kept.append(VerifiedScope(owner, scope.scope, json.loads(values.dump(part)), good.at))
-    people = tuple(one for one in inventory.workloads if one.scope == STATIC_SCOPE)
-    static = Inventory(people, (ScopeState(STATIC_SCOPE),))
-    kept.append(VerifiedScope("", STATIC_SCOPE, json.loads(values.dump(static)), good.at))
-    records.verify(kept, good.run_id)
+        if scope.complete and (not owner or owner in good.targets):
+            parts[owner, scope.scope] = now[scope.scope]
+    people = replace(now.get(STATIC_SCOPE, Inventory()), scopes=(ScopeState(STATIC_SCOPE),), held=())
+    parts["", STATIC_SCOPE] = people
+    verified = _parts(known) if known is not None else {}
+    same = [key for key, part in parts.items() if verified.get(key[1]) == part]
+    missing = records.verified_again(same, good.run_id, good.at)
+    changed = [key for key in parts if key in missing or key not in frozenset(same)]
+    records.verify([VerifiedScope(*key, values.document(parts[key]), good.at) for key in changed], good.run_id)
+
+
+def _parts(inventory: Inventory) -> dict[str, Inventory]:
+    """Return an inventory scope by scope."""
+    members = _by_scope(inventory.workloads)
+    held = {one.id: one for one in inventory.held}
+    found: dict[str, Inventory] = {}
+    for scope in inventory.scopes:
+        mine = members.get(scope.scope, [])
+        found[scope.scope] = Inventory(tuple(mine), (scope,), tuple(held[one.id] for one in mine if one.id in held))
+    if STATIC_SCOPE not in found:
+        found[STATIC_SCOPE] = Inventory(tuple(members.get(STATIC_SCOPE, ())), (ScopeState(STATIC_SCOPE),))
+    return found

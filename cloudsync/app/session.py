@@ -71,6 +71,8 @@ class Found:
     plan: Plan
     owners: Mapping[str, str]
     """Scope -> target."""
+    known: Inventory | None = None
+    """What was remembered before this run."""
 
     def only(self, names: Container[str]) -> Found:
         """Return the part of some targets; the others were read, and nothing is done about them."""
@@ -103,6 +105,8 @@ class Seen:
     scene: run.World
     owners: Mapping[str, str]
     """Scope -> target."""
+    known: Inventory | None = None
+    """What was remembered before this run."""
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ class Session:
         live = memory.live(inventory)
         scene = run.world(self.loaded.policy, live, now, before, self.release(live))
         scene = replace(scene, labels=notes, warnings=(*scene.warnings, *self._unguarded()), terraform=terraform.owned(states))
-        return Seen(now, readings, inventory, scene, owners)
+        return Seen(now, readings, inventory, scene, owners, known)
 
     def _accounts(self, readings: Iterable[run.Reading], known: Inventory | None) -> set[tuple[str, str]]:
         """Return platform and account of everything that targets read, or read last time: there the platform says who is there."""
@@ -196,7 +200,7 @@ class Session:
                 self.state.records.save_refused(target_digest(target.plan), target.name, refusals, self.run_id, now)
         if verb != "drift":
             report = replace(report, targets=tuple(map(self._held, report.targets)))
-        return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners)
+        return Found(replace(report, run_id=self.run_id), planned, scene, inventory, settled, plan, seen.owners, seen.known)
 
     def _restored(self, now: float) -> Restored:
         table = self.state.findings
@@ -274,7 +278,7 @@ class Session:
         targets = [came[name][0] for name in both]
         verified = [name for name in both if came[name][1]]
         good = memory.Verified(frozenset(verified), found.owners, self.run_id, self.clock.now())
-        memory.remember(self.state.records, found.inventory, good)
+        memory.remember(self.state.records, found.inventory, good, found.known)
         return replace(found.report, targets=tuple(targets))
 
     def finish(self, code: int, report: RunReport) -> None:

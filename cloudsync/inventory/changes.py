@@ -14,7 +14,7 @@ from cloudsync.adapter import ScopeState
 from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Held, Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
-from cloudsync.model.workload import Interface, Labels, Workload, WorkloadId
+from cloudsync.model.workload import Domain, Interface, Labels, Workload, WorkloadId
 
 RUNS_TO_GO = 2
 """Complete runs in a row that must miss a workload before it goes."""
@@ -82,6 +82,7 @@ def with_last_good(inventory: Inventory, last_good: Inventory | None) -> Invento
     present = {workload.id for workload in inventory.workloads}
     counted = {held.id: held.missing for held in last_good.held}
     taken = AddressSet.union_all(interface.addresses for workload in inventory.workloads for interface in workload.interfaces)
+    others = _Others(inventory)
     kept: list[Workload] = []
     held: list[Held] = []
     for workload in last_good.workloads:
@@ -89,7 +90,7 @@ def with_last_good(inventory: Inventory, last_good: Inventory | None) -> Invento
             continue
         state = scopes.get(workload.scope)
         mark = _mark(workload, state, counted.get(workload.id, 0))
-        rest = _rest(workload, mark.why, inventory, taken) if mark else None
+        rest = _rest(workload, mark.why, others, taken) if mark else None
         if mark and rest:
             kept.append(rest)
             held.append(mark)
@@ -108,16 +109,27 @@ def _mark(workload: Workload, state: ScopeState | None, missing: int) -> Held | 
     return Held(workload.id, Why.ABSENT, missing + 1)
 
 
-def _others(inventory: Inventory, interface: Interface) -> AddressSet:
-    """Return the addresses that other workloads have where this interface is; those it may share do not count."""
-    found: list[AddressSet] = []
-    for other in inventory.workloads:
-        own = tuple(one for one in other.interfaces if not (interface.shared and one.shared == interface.shared))
-        found.append((other if len(own) == len(other.interfaces) else replace(other, interfaces=own)).addresses(interface.domain))
-    return AddressSet.union_all(found)
+class _Others:
+    """The addresses that the workloads found have, as seen from an interface that is only remembered."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._found: dict[tuple[Domain, str], AddressSet] = {}
+
+    def of(self, interface: Interface) -> AddressSet:
+        """Return the addresses that others have where this interface is; those it may share do not count."""
+        key = interface.domain, interface.shared
+        if key not in self._found:
+            self._found[key] = AddressSet.union_all(self._seen(*key))
+        return self._found[key]
+
+    def _seen(self, domain: Domain, shared: str) -> Iterator[AddressSet]:
+        for other in self._inventory.workloads:
+            own = tuple(one for one in other.interfaces if not (shared and one.shared == shared))
+            yield (other if len(own) == len(other.interfaces) else replace(other, interfaces=own)).addresses(domain)
 
 
-def _rest(workload: Workload, why: Why, inventory: Inventory, taken: AddressSet) -> Workload | None:
+def _rest(workload: Workload, why: Why, others: _Others, taken: AddressSet) -> Workload | None:
     """Return what is remembered of a workload; None when it goes after all.
 
     An absent one goes as soon as one of its addresses is somebody else's; until then it is only a peer: its points are gone.
@@ -126,8 +138,7 @@ def _rest(workload: Workload, why: Why, inventory: Inventory, taken: AddressSet)
     shares = any(interface.addresses & taken for interface in workload.interfaces)
     interfaces = []
     for interface in workload.interfaces:
-        others = _others(inventory, interface) if shares else NOWHERE
-        rest = interface.addresses - others
+        rest = interface.addresses - (others.of(interface) if shares else NOWHERE)
         if rest != interface.addresses and why is Why.ABSENT:
             return None
         if rest:

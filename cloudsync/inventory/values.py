@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cloudsync.adapter import ScopeState
-from cloudsync.model.codec import canonical, from_json, to_json
+from cloudsync.model.codec import Json, canonical, from_json, to_json
 from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.workload import Workload, WorkloadId
 
@@ -59,13 +59,18 @@ FORMAT = 1
 
 def dump(inventory: Inventory) -> str:
     """Return an inventory as one line of JSON, byte-stable; findings and warnings are of their run and are left out."""
+    return canonical(document(inventory))
+
+
+def document(inventory: Inventory) -> Json:
+    """Return the same as a JSON value."""
     kept = Inventory(inventory.workloads, inventory.scopes, inventory.held)
-    return canonical({"format": FORMAT, "inventory": to_json(kept)})
+    return {"format": FORMAT, "inventory": to_json(kept)}
 
 
 def load(text: str) -> Inventory:
     """Return the inventory that `dump` wrote. Raises ValueError when the text is none."""
-    document = json.loads(text)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f"inventory format {document.get('format') if isinstance(document, dict) else None}: want {FORMAT}")
-    return from_json(Inventory, document["inventory"])
+    found = json.loads(text)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"inventory format {found.get('format') if isinstance(found, dict) else None}: want {FORMAT}")
+    return from_json(Inventory, found["inventory"])

@@ -287,6 +287,17 @@ class Records:
                     (scope.target, scope.scope, canonical(scope.document), run_id, scope.at),
                 )
 
+    def verified_again(self, scopes: Iterable[tuple[str, str]], run_id: str, at: float) -> frozenset[tuple[str, str]]:
+        """Give the verified inventory of these scopes, by target and scope, a new date; return those of which there is none."""
+        missing = set()
+        with self._database.transaction() as connection:
+            for key in scopes:
+                if not connection.execute(
+                    "UPDATE inventory SET run = ?, at = ? WHERE target = ? AND scope = ?", (run_id, at, *key)
+                ).rowcount:
+                    missing.add(key)
+        return frozenset(missing)
+
     def originals(self, target: str) -> Mapping[PointId, Adoption]:
         """Return what each adopted point of a target had when it was adopted."""
         rows = self._database.rows("SELECT document FROM original WHERE target = ? ORDER BY point", target)

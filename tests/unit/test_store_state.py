@@ -465,6 +465,8 @@ def test_verified_inventories_are_replaced_scope_by_scope(place: Place, clock: S
         state.records.verify([one, two], "r")
         state.records.verify([replace(one, document=["i-3"], at=2.0)], "r")
         assert [(scope.scope, scope.document, scope.at) for scope in state.records.verified()] == [("a", ["i-3"], 2.0), ("b", ["i-2"], 1.0)]
+        assert state.records.verified_again([("mem", "b"), ("mem", "c"), ("other", "a")], "r2", 3.0) == {("mem", "c"), ("other", "a")}
+        assert [(scope.document, scope.at) for scope in state.records.verified()] == [(["i-3"], 2.0), (["i-2"], 3.0)]
 
 
 def test_small_notes_are_kept(place: Place, clock: SimulatedClock) -> None:
