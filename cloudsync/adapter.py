@@ -7,7 +7,6 @@ all else is pure. The native table is a value of the adapter's own that the core
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.target import TargetSettings as TargetSettings  # noqa: PLC0414 - part of this protocol, but cheap to import alone
 from cloudsync.model.workload import Domain, Forward, Labels, PointId

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from cloudsync.adapter import Access, ClassIntent, ClassPeer, Intent, Origin
 from cloudsync.compile.universe import Universe
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, Labels, PointId, Workload
 
 

@@ -13,13 +13,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloudsync.adapter import Clock
 from cloudsync.model.inert import inert
+from cloudsync.model.quick import dataclass
 from cloudsync.spool import Spool
 
 BUDGET_S = 60.0

@@ -10,13 +10,14 @@ import smtplib
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from email import message_from_bytes, policy
 from pathlib import Path
 from socket import gethostname
 
 from cloudsync.adapter import Clock
 from cloudsync.model.inert import inert
+from cloudsync.model.quick import dataclass
 from cloudsync.spool import Spool, Waiting
 
 CHANNEL = "mail"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import BucketKey, Level, Limit, Tally
+from cloudsync.model.quick import dataclass
 
 
 class Ledger(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cloudsync import registry
@@ -28,6 +28,7 @@ from cloudsync.model.errors import AdapterError, CloudsyncError, InputError, Pol
 from cloudsync.model.finding import Finding, Severity
 from cloudsync.model.glance import Glancing
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId, WorkloadId
 from cloudsync.plan.build import Before, Built, Case, build
 from cloudsync.plan.course import Site, chart

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.strict import MAX_BYTES, too_big
 
 SETTINGS = "cloudsync.yaml"

@@ -10,9 +10,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+
+from cloudsync.model.quick import dataclass
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 3600.0
 KEPT_S = 5 * 86400.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Bounds, Effect, Step
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_aws import payload as wire
 from cloudsync_aws.simulate import simulate_all

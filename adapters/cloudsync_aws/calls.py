@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import chain
 
 from cloudsync.adapter import Effect, Origin, Step
 from cloudsync.model.address import Family
+from cloudsync.model.quick import dataclass
 from cloudsync_aws import payload as wire
 from cloudsync_aws.table import AwsTable, Eni, Group, PrefixList, RuleKey
 

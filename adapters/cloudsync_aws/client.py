@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from botocore.session import Session
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.pacing import pacing
 from cloudsync_aws.limits import AUTH_CODES, PAGE_SIZE, PAGES_MAX, READ_CALLS, THROTTLED_CODES, WRITE_CALLS
 from cloudsync_aws.pacing import limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
@@ -12,6 +12,7 @@ from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Egress
 from cloudsync.model.naming import older
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, SCTP, ServiceSet, possible
 from cloudsync.model.workload import Domain
 from cloudsync_aws.fit import ALL, Native, cidr_text, cover, everywhere, meets, overlaps, say, services_of

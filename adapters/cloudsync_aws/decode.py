@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from cloudsync.adapter import Access, Entry, Hop, Point, Whose
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceRange, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_aws.fit import addresses_of, services_of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Access, ClassPeer, Encoding, Intent, Origin, Problem, Whose
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Accept, Egress, TargetMode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, ServiceSet
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_aws import content

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
@@ -16,6 +15,7 @@ from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family, prefix_text
 from cloudsync.model.intervals import Points
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import (
     ANY_SERVICE,
     BLOCK,

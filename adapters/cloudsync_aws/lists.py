@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.content import Need, Piece, Side
 from cloudsync_aws.payload import placeholder
 from cloudsync_aws.place import digest

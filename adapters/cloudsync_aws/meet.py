@@ -6,10 +6,11 @@ in which groups, members and entries go. Helpers are groups of their own, so dro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Access, Effect, Phase, Step
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.calls import Attacher, Caller
 from cloudsync_aws.content import Entries, Piece, Side, entries
 from cloudsync_aws.decode import decode, is_ours

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.quota import NOTHING, Sums, sums, weight
 from cloudsync_aws.table import PeerKind, PrefixList, RuleKey
 

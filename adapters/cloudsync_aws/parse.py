@@ -6,7 +6,7 @@ A shape that cannot be read exactly raises ParseError; the scope it comes from i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from cloudsync.adapter import Found, FoundInterface
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.limits import aws_list_weight
 from cloudsync_aws.table import Eni, Group, PeerKind, PrefixList, RuleKey, Vpc, mark_of
 

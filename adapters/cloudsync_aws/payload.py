@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.table import TAG_MANAGED, TAG_OWNER, Mark, PeerKind, RuleKey
 
 GROUP_DESCRIPTION = "Managed by cloudsync. Changes made by hand are undone."

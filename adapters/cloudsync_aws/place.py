@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import ClassIntent, Intent, PointIntent
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_aws.payload import canonical, placeholder
 from cloudsync_aws.table import AwsTable, Eni, Group, Mark

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.model.quick import dataclass
 from cloudsync.model.size import Size
 from cloudsync_aws.table import AwsTable, PeerKind, PrefixList, Quotas, RuleKey
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
 from cloudsync.adapter import Found
+from cloudsync.model.quick import dataclass
 from cloudsync_aws import parse
 from cloudsync_aws.client import CallFailedError, Client
 from cloudsync_aws.limits import FILTER_VALUES_MAX, QUOTA_CODES

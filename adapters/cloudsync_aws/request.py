@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.adapter import Step
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.limits import WRITE_CALLS
 
 Json = Any

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
 from cloudsync.adapter import Patience, TargetSettings
 from cloudsync.model.endpoint import complaints
 from cloudsync.model.finding import Finding
+from cloudsync.model.quick import dataclass
 from cloudsync_aws.table import Quotas
 
 _ACCOUNT = re.compile(r"[0-9]{12}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cloudsync.adapter import Seen, Step
 from cloudsync.model.address import Family
+from cloudsync.model.quick import dataclass
 from cloudsync_aws import payload as wire
 from cloudsync_aws.fit import ALL
 from cloudsync_aws.table import AwsTable, Eni, Group, Mark, PeerKind, PrefixList, RuleKey, Vpc, mark_of

@@ -6,11 +6,12 @@ Mappings in here are never changed after they were made; `replace` a table to ge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import NOWHERE, AddressSet, Family
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 
 

@@ -9,12 +9,12 @@ own writes never count: they leave the rules of others as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.model.witness import Author, NativeRule
 from cloudsync_azure.client import Client
 from cloudsync_azure.decode import native_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cloudsync.adapter import Access
 from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync_azure.chain import overlap

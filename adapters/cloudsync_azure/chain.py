@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.intervals import Points
 from cloudsync.model.packets import NO_PACKETS, Band, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import AH, ANY_SERVICE, BLOCK, ESP, ICMP, ICMPV6, NO_SERVICE, TCP, UDP, ServiceSet, possible
 from cloudsync_azure.limits import PLATFORM_ADDRESS
 from cloudsync_azure.table import ALL_PORTS, ANY_SIDE, Protocol, Rule, Side, Tier

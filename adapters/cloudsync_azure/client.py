@@ -15,7 +15,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from azure.mgmt.network import NetworkManagementClient
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.pacing import pacing
 from cloudsync_azure.limits import BUSY_CODES, LEFT_MIN, PAGES_MAX
 from cloudsync_azure.pacing import limit

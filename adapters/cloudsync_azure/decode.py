@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from cloudsync.adapter import Access, Entry, Hop, Origin, Point, Whose
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, address_text
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_azure.chain import Chain, Ground, Line, Members, chain
 from cloudsync_azure.parse import canonical

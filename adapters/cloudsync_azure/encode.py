@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import ClassIntent, Encoding, Intent, Origin, PointIntent, Problem
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.naming import older
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure import beyond, quarantine
 from cloudsync_azure.chain import KNOWN_TAGS

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Origin, Problem
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import AH, BLOCK, ESP, ICMP, ICMPV6, NO_SERVICE, TCP, UDP, ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.table import ALL_PORTS, ANY_SIDE, Protocol, Side

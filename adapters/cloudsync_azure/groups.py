@@ -7,10 +7,11 @@ nobody is left whom that rule was about; with two, the machines of the other gro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import ClassIntent, ClassPeer, Intent
 from cloudsync.model.address import AddressSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure.fit import Findings
 from cloudsync_azure.limits import ASGS_PER_SEAT, SEATS_PER_ASG

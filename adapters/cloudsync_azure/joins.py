@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from cloudsync.adapter import Effect, Seen, Step
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_azure.limits import ASGS_PER_SEAT
 from cloudsync_azure.parse import canonical

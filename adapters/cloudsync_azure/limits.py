@@ -6,11 +6,10 @@ specification 2025-07-01, and the list of resource provider operations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.adapter import Capabilities, Method, Permission
 from cloudsync.model.address import AddressSet
 from cloudsync.model.bucket import Bucket
+from cloudsync.model.quick import dataclass
 
 ALWAYS_OPEN = ("168.63.129.16: load balancer probes, platform DNS and DHCP",)
 

@@ -8,11 +8,12 @@ shields against what goes, then the way of MERGE under them, then the shields go
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Access, Phase, Step
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.fit import peer_side, say

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.adapter import Outcome, Status
+from cloudsync.model.quick import dataclass
 from cloudsync_azure import parse
 from cloudsync_azure.joins import DELETE_ASG, PUT_ASG, Join
 from cloudsync_azure.limits import MOVED_CODE

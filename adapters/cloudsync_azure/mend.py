@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from cloudsync.adapter import Allowed, ClassIntent, PointIntent, Problem, Whose
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, ServiceSet, possible
 from cloudsync.model.workload import PointId
 from cloudsync_azure.beyond import PLATFORM_PACKETS, Plumbing, unreachable

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -17,6 +16,7 @@ from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync_azure.table import ALL_PORTS, TAG_MANAGED, Asg, Nsg, Protocol, Rule, Side, Subnet, order, tier_of
 
 Raw = Mapping[str, Any]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.model import intervals
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync_azure.parse import canonical
 from cloudsync_azure.table import Nsg, Rule, Side
 

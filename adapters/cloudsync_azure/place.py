@@ -7,8 +7,9 @@ order is free, except among rules that repeat foreign ones, which are a level ea
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.model.quick import dataclass
 from cloudsync_azure.limits import PRIORITY_LAST
 from cloudsync_azure.table import Tier
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cloudsync.adapter import Problem
+from cloudsync.model.quick import dataclass
 from cloudsync.model.size import Size
 from cloudsync_azure.payload import prefixes
 from cloudsync_azure.settings import AzureSettings

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync_azure.chain import Chain, overlap
 from cloudsync_azure.decode import Reader, keepsake
 from cloudsync_azure.fit import Findings

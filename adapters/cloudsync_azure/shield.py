@@ -9,11 +9,12 @@ interface behind the same NSG has as well, and everything where no number or no 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Access
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ICMP, ICMPV6, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_azure.chain import overlap

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
 from cloudsync.adapter import Seen, Step
 from cloudsync.model.address import Family
+from cloudsync.model.quick import dataclass
 from cloudsync_azure import joins
 from cloudsync_azure import payload as wire
 from cloudsync_azure.limits import DESCRIPTION_MOST, NAME_MOST, PRIORITY_FIRST, PRIORITY_LAST

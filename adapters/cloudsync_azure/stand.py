@@ -7,11 +7,12 @@ them. Exclusive: everything of ours above every foreign rule that acts on held p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import possible
 from cloudsync_azure.chain import Line, overlap, services_of
 from cloudsync_azure.fit import peer_side, say

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 
 ALL_PORTS: Points = (0, 65536)

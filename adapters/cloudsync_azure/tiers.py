@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
@@ -11,6 +11,7 @@ from cloudsync.model.fidelity import Verdict
 from cloudsync.model.intervals import Points
 from cloudsync.model.mode import Accept, Mode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_azure.chain import overlap, services_of
 from cloudsync_azure.fit import Findings, peer_side, say

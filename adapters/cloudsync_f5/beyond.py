@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Access, Intent
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_f5.decode import Reader, at, limit
 from cloudsync_f5.table import GLOBAL, F5Table, Virtual

@@ -13,7 +13,7 @@ import random
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +23,7 @@ from icontrol.session import iControlRESTSession
 
 from cloudsync.adapter import Clock
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync_f5.limits import BACKOFF_FIRST_S, BACKOFF_MOST_S, PAGES_MAX, READ_ATTEMPTS, RENEW_S
 from cloudsync_f5.parse import ParseError, items
 from cloudsync_f5.settings import F5Settings

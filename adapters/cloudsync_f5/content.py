@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, ClassPeer, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, ServiceSet
 from cloudsync.model.workload import Domain, PointId
 from cloudsync_f5 import words

@@ -8,12 +8,12 @@ have the same address. Below our rules stand those of the foreign policy whose p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cloudsync.adapter import PointIntent, Problem
 from cloudsync.model.address import ANYWHERE, AddressSet, Family
 from cloudsync.model.mode import Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync_f5 import content, words
 from cloudsync_f5.content import Draft, Peers, Reach, Selector, Tiers, digest
 from cloudsync_f5.decode import at

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Problem
 from cloudsync.model.address import AddressSet
+from cloudsync.model.quick import dataclass
 from cloudsync_f5 import words
 from cloudsync_f5.content import Selector, digest, name, readable
 from cloudsync_f5.table import AddressList, F5Table, Mark

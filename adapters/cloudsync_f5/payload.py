@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from cloudsync.model.quick import dataclass
 from cloudsync_f5 import words
 from cloudsync_f5.table import DOMAIN_CONTEXT, AddressList, Ends, Policy, Rule
 

@@ -7,9 +7,10 @@ do not. A pool that an iRule or an LTM policy picks is not known: only the defau
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, WITH_PORTS, ServiceSet
 from cloudsync.model.workload import Forward
 from cloudsync_f5 import words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from cloudsync.adapter import Patience, TargetSettings
 from cloudsync.model.endpoint import WANT, complaints
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync_f5.table import Quotas
 from cloudsync_f5.words import ROUTE_DOMAIN_MOST
 

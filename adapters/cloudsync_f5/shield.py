@@ -10,11 +10,12 @@ context or a foreign route domain lets in for good, virtual servers that are ski
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Access, Phase
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import content, words
 from cloudsync_f5 import payload as wire

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cloudsync.adapter import Effect, Seen, Step
+from cloudsync.model.quick import dataclass
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.payload import Call, Request

@@ -13,10 +13,10 @@ the next. Old policies stay until the new ones are saved and synchronised.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import assert_never
 
 from cloudsync.adapter import Effect, Method, Phase, Step
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.between import both, middle, restored, staged

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import ANYWHERE, AddressSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_f5.words import ANY_PROTOCOL, Native, Span

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family, address_text
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import BLOCK, ICMP, ICMPV6, WITH_PORTS, ServiceRange, ServiceSet
 
 ROUTE_DOMAIN_MOST = 65534

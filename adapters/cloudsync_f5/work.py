@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import ClassIntent, Intent, PointIntent, Problem
 from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.naming import older
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain
 from cloudsync_f5 import content

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.adapter import Clock, Outcome, Status, Step
+from cloudsync.model.quick import dataclass
 from cloudsync_f5 import parse
 from cloudsync_f5 import payload as wire
 from cloudsync_f5.client import CallFailedError, Device

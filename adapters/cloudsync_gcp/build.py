@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.naming import older
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp.chunks import divide
 from cloudsync_gcp.content import KEPT, Piece
 from cloudsync_gcp.parse import canonical

@@ -12,7 +12,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from google.auth.transport.requests import AuthorizedSession
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.pacing import pacing
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp.limits import LOOK, PAGE_SIZE, PAGES_MAX, THROTTLED

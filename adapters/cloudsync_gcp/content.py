@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassIntent, Origin, Problem, Term
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, WITH_TYPES, ServiceSet
 from cloudsync.model.workload import Domain
 from cloudsync_gcp.decode import Reader

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp.spell import addresses_of
 from cloudsync_gcp.table import GcpTable, Nic, Rule
 

@@ -8,11 +8,12 @@ act on them, and they to be members, at moments of their own; there O and N is a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Access, Phase, Step
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_gcp.bounds import affected
 from cloudsync_gcp.decode import decode

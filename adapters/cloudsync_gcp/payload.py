@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from typing import Any
 
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp.parse import canonical
 from cloudsync_gcp.spell import port_texts
 from cloudsync_gcp.table import MARK_WORD, Rule, owner_in_names

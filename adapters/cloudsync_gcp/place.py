@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from hashlib import sha256
 from string import Formatter
@@ -11,6 +11,7 @@ from string import Formatter
 from cloudsync.adapter import ClassIntent, Intent, PointIntent, Problem
 from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, Labels, PointId
 from cloudsync_gcp.decode import points as all_points
 from cloudsync_gcp.match import Matcher, by_network

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Found, ScopeState
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp import parse
 from cloudsync_gcp.client import CallFailedError, Client
 from cloudsync_gcp.parse import Raw, reason

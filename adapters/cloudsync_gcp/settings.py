@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from cloudsync.adapter import Patience, TargetSettings
 from cloudsync.model.endpoint import complaints
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp.table import PRIORITY_LAST, Layout
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")

@@ -8,12 +8,13 @@ addresses that another interface has as well, interfaces whose rules are not all
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Access
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_gcp.decode import points
 from cloudsync_gcp.table import PRIORITY_LAST, GcpTable, Nic

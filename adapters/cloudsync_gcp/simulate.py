@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Seen, Step
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp.parse import rule as parse_rule

@@ -6,12 +6,12 @@ Protocol names: compute v1, `Firewall.allowed[].IPProtocol`; GRE and ICMPv6 have
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from cloudsync.model import intervals
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, BLOCK, NO_SERVICE, WITH_PORTS, WITH_TYPES, ServiceSet, possible
 from cloudsync_gcp.table import Ports, Spec
 

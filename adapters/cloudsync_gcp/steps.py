@@ -8,10 +8,11 @@ action lies between any two of a batch. A foreign rule switched off or on counts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 
 from cloudsync.adapter import Effect, Method, Phase, Step
+from cloudsync.model.quick import dataclass
 from cloudsync_gcp import payload as wire
 from cloudsync_gcp.match import by_network
 from cloudsync_gcp.shield import crowded

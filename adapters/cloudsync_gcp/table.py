@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Origin
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 
 Ports = tuple[tuple[int, int], ...]

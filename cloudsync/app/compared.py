@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cloudsync import run
@@ -15,6 +15,7 @@ from cloudsync.app.session import Found, Progress, Seen, Session, Start, begin, 
 from cloudsync.compile.universe import Universe
 from cloudsync.model.errors import AdapterError, InputError
 from cloudsync.model.finding import Finding
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.sides import Held, Likeness, Shift, likeness, shifts
 
 FOLDER = "."

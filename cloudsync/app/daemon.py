@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from cloudsync.adapter import Clock
@@ -18,6 +18,7 @@ from cloudsync.app.versions import Version, Versions
 from cloudsync.model.errors import BusyError, CloudsyncError, InputError, RefusedError, SettingsError
 from cloudsync.model.exits import Exit
 from cloudsync.model.finding import Finding
+from cloudsync.model.quick import dataclass
 from cloudsync.report.story import Story, Trouble
 from cloudsync.service.loop import End, Outcome
 from cloudsync.service.vitals import TargetFigures

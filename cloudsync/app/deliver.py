@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from cloudsync.clock import SystemClock
 from cloudsync.model.codec import CodecError, Json, from_json, to_json
 from cloudsync.model.errors import CloudsyncError, InputError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.report.story import Story
 from cloudsync.settings.values import Mail, Settings
 from cloudsync.store.place import DEFAULT, local_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from cloudsync import __version__, registry, sources
@@ -21,6 +21,7 @@ from cloudsync.model.address import AddressSet
 from cloudsync.model.errors import BusyError, CloudsyncError, InputError, RefusedError, SettingsError
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.settings.values import Schedule, Settings
 from cloudsync.store.place import Server
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.app.session import Found, Session
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.report.values import RunReport, TargetReport
 from cloudsync.store.records import Hold
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cloudsync.clock import SystemClock
 from cloudsync.inventory.merge import build as build_inventory
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.errors import PolicyError
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.build import Before
 from cloudsync.policy.values import Policy
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cloudsync.adapter import Clock
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 
 SLICE_S = 0.5
 """So soon a wait notices that it is to end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cloudsync.app import ledger, session
@@ -15,6 +15,7 @@ from cloudsync.clock import SystemClock
 from cloudsync.model.errors import InputError
 from cloudsync.model.exits import Exit
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.report.matrix import Deviating, build
 from cloudsync.report.story import State, Story
 from cloudsync.report.values import RunReport

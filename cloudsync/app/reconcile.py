@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cloudsync.app.session import Session, Start
 from cloudsync.app.story import tell
 from cloudsync.model.errors import CloudsyncError
 from cloudsync.model.exits import Exit
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.journal import OpState
 from cloudsync.report.story import State, Story, Trouble
 from cloudsync.report.values import RunReport

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cloudsync.compile.universe import enforcement
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.errors import InputError, RefusedError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId, Workload, WorkloadId
 from cloudsync.policy.values import Policy
 from cloudsync.policy.words import did_you_mean, listed

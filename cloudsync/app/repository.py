@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from cloudsync import registry, sources
 from cloudsync.inventory.static import StaticInventory, check_labels, read_static
 from cloudsync.model.errors import InputError, SettingsError
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.target import TargetSettings
 from cloudsync.policy.acknowledged import FILE as ACKNOWLEDGED
 from cloudsync.policy.acknowledged import Accepted, read_acknowledged

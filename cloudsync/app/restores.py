@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cloudsync import run
 from cloudsync.guard import approval
 from cloudsync.guard.values import About, counted, refusal
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.report.sightings import RESTORABLE, Cause, Ground, Sighting, sightings
 from cloudsync.report.values import TargetReport
 from cloudsync.store.findings import HealthRow

@@ -6,7 +6,7 @@ The folders of policy and inventory come from the commit; cloudsync.yaml (target
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cloudsync import sources
@@ -15,6 +15,7 @@ from cloudsync.app.repository import Loaded, load, read_repository, revision_wor
 from cloudsync.app.versions import Versions
 from cloudsync.model.errors import InputError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.acknowledged import FILE as ACKNOWLEDGED
 from cloudsync.settings.values import Settings
 from cloudsync.store.records import RunRecord

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from cloudsync.model.quick import dataclass
 from cloudsync.model.target import TargetSettings
 from cloudsync.report.story import Deed, State, TargetState, Tracked, Trouble
 from cloudsync.report.values import TargetReport

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
 
@@ -16,6 +15,7 @@ from cloudsync.clock import SystemClock, day_of
 from cloudsync.fleet.standing import FleetStanding, standing
 from cloudsync.model.errors import InputError
 from cloudsync.model.exits import Exit, worst
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Severity
 from cloudsync.report.story import State, TargetState
 from cloudsync.settings.values import Schedule, Settings

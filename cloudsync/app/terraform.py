@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cloudsync.adapter import Discovery, Found, FoundInterface, ScopeState
@@ -13,6 +12,7 @@ from cloudsync.inventory.terraform import MAX_BYTES, PREFIX, Machine, TerraformS
 from cloudsync.inventory.terraform_kinds import Owned
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.settings import TerraformFiles
 
 MOST_FILES = 1000

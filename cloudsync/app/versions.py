@@ -6,13 +6,14 @@ A commit is read from git's own objects, so that neither a pull under way nor an
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cloudsync import sources
 from cloudsync.app.repository import Loaded, load, policy_name, revision_words
 from cloudsync.model.errors import InputError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 
 MAX_BYTES = 256 << 20
 """Of all files of a commit."""

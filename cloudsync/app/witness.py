@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from cloudsync import run
 from cloudsync.app.session import Found, Session
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.model.witness import NativeRule, Witness
 from cloudsync.report.lifecycle import Known
 from cloudsync.report.sightings import Cause, Sighting

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.cli.exits import Exit
 from cloudsync.cli.output import COMMAND_LINE, Output
 from cloudsync.cli.progress import Bars
+from cloudsync.model.quick import dataclass
 
 if TYPE_CHECKING:
     from cloudsync.app.release import Chooser

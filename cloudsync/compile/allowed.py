@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from cloudsync.adapter import AddressPeer, Allowed, ClassPeer, Origin, Term
@@ -12,6 +12,7 @@ from cloudsync.compile.universe import Bits, Universe, members_of
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Accept
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import WITH_PORTS, WITH_TYPES, ServiceSet
 from cloudsync.model.workload import Domain
 from cloudsync.policy.values import Action, Internet, IpList, Who

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
@@ -10,6 +9,7 @@ from cloudsync.adapter import Origin
 from cloudsync.compile.universe import Bits, Universe
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.finding import Finding, Severity
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain
 from cloudsync.policy.values import (
     AddressBase,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Origin
 from cloudsync.compile.arms import origin_of
 from cloudsync.model.naming import Naming, naming
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.values import Rule
 
 

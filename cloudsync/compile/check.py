@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.arms import End, end, who_addresses
 from cloudsync.compile.universe import members_of
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain, Workload
 from cloudsync.policy.values import Action, Expectation, PolicyTest

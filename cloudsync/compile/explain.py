@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.compile.allowed import Compiler
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, PointId, Workload
 
 

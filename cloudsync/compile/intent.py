@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Access, Allowed, ClassIntent, Intent, Point, PointIntent
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Domain, PointId
 

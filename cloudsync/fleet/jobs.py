@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from cloudsync.model.quick import dataclass
 from cloudsync.service.timetable import DEFAULT, CronLine
 from cloudsync.settings.values import Schedule
 

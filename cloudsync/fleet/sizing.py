@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 
 from cloudsync.fleet.standing import DEAD_S
+from cloudsync.model.quick import dataclass
 
 CARE_S = 5.0
 """How often what is due goes into the queue, and jobs of dead workers to others."""

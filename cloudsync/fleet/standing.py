@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.model.errors import RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.store.place import Server
 
 SCHEMA_MAX = 57

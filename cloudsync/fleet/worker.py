@@ -7,13 +7,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from procrastinate import App
 
 from cloudsync.fleet import queue
 from cloudsync.fleet.jobs import CARE, Job, due_after, queues, read
+from cloudsync.model.quick import dataclass
 from cloudsync.settings.values import Schedule
 from cloudsync.store.place import Server
 

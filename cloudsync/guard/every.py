@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cloudsync.guard import affected, approval, cap, complete, identity, mgmt, problems, proof, quota, shrink, terraform
 from cloudsync.guard import open as opening
 from cloudsync.guard.values import Approval, Guard, Refusal
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.values import TargetPlan
 
 GUARDS: tuple[Guard, ...] = (

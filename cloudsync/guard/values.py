@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from shlex import quote
 from typing import Protocol
 
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.values import TargetPlan, TouchedPoint

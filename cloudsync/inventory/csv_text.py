@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 
 _BLANKS = (" ", "\t")
 

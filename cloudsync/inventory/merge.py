@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Discovery, Found, TargetSettings
 from cloudsync.inventory import addresses
@@ -14,6 +14,7 @@ from cloudsync.inventory.terraform import PREFIX
 from cloudsync.inventory.values import Inventory
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain, Interface, Labels, Workload, WorkloadId
 from cloudsync.policy.characters import shown
 from cloudsync.policy.values import Policy

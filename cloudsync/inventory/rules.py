@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cloudsync.inventory.labels import LabelSource, Pick
 from cloudsync.model.finding import Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain
 
 

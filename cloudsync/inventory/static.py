@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from cloudsync.inventory.csv_text import Cell, read_rows
 from cloudsync.model.address import NOWHERE, AddressSet, Family
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain, Labels
 from cloudsync.policy import characters, schema, strict
 from cloudsync.policy.addresses import plain_address, read_entries

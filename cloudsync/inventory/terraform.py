@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from cloudsync.inventory.terraform_kinds import MACHINES, OWNED, Owned, Read
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.inert import inert
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.characters import shown
 
 Json = Any

@@ -7,11 +7,11 @@ provider has no resource for AFM policies; what it sets is which policy a virtua
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.quick import dataclass
 
 Json = Any
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from cloudsync.model import intervals
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address

@@ -6,10 +6,10 @@ State and time go in, a wait comes out: no clock, no lock. `cloudsync.pacing` ho
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 
 SLACK_S = 0.5
 """By so much, in seconds, one call may reach the platform sooner after it was sent than an earlier one did (a connection that had to be

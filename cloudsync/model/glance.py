@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from cloudsync.model.quick import dataclass
 
 Snapshot = Any
 """A `cloudsync.adapter.Snapshot`."""

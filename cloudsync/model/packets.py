@@ -7,11 +7,11 @@ the same addresses merged, no band empty. That form is canonical: two sets are e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, address_text
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, BLOCK, WITH_PORTS, WITH_TYPES, ServiceRange, ServiceSet, possible
 
 Band = tuple[int, int, Points]

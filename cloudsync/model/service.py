@@ -7,11 +7,11 @@ Protocol numbers: IANA protocol-numbers; ICMP types: IANA icmp-parameters and ic
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cloudsync.model import intervals
 from cloudsync.model.address import Family
 from cloudsync.model.intervals import Points
+from cloudsync.model.quick import dataclass
 
 BLOCK = 1 << 16
 TCP, UDP, SCTP, ICMP, ICMPV6, GRE, ESP, AH = 6, 17, 132, 1, 58, 47, 50, 51

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from cloudsync.model.quick import dataclass
 
 Table = Any
 """The adapter's own native table."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NewType
 
 from cloudsync.model.address import NOWHERE, AddressSet, globally_routable
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 
 WorkloadId = NewType("WorkloadId", str)

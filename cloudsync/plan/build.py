@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync import diff
 from cloudsync.adapter import Access, Adapter, Effect, Encoding, Intent, Phase, Problem, Snapshot, Table, Whose
@@ -17,6 +17,7 @@ from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.fidelity import Verdict
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.gap import cut

@@ -7,12 +7,12 @@ what old and new share and then on (MEET), the same with a gap that a person has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, combinations, permutations
 
 from cloudsync.adapter import Access, Adapter, Method, Phase, Table, Whose
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.plan import order
 from cloudsync.plan.build import Built, steered

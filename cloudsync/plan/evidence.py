@@ -8,7 +8,6 @@ code with this.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cloudsync.adapter import Access, Adapter, Point, PointIntent
@@ -16,6 +15,7 @@ from cloudsync.compile.intent import Wanted
 from cloudsync.compile.universe import Universe
 from cloudsync.model.codec import Json, Pool, addresses_json, canonical, services_json
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Interface, PointId, Workload, WorkloadId
 from cloudsync.plan.build import Built
 from cloudsync.policy.values import Base, Enforcement, IpList, LabelSelector, NamedWorkload, Policy, Rule, Who

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from cloudsync.adapter import Step
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.values import Adoption
 
 

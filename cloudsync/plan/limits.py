@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.quick import dataclass
 
 
 @dataclass(frozen=True, slots=True)

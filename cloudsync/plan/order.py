@@ -9,10 +9,11 @@ little as can be for as short as can be, and a person has to agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Access, Adapter, Effect, Method, Phase, Step, Table, Whose
 from cloudsync.model.address import AddressSet, Family, globally_routable
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.plan.gap import broken_steps, cut
 from cloudsync.plan.limits import GuardLimits

@@ -7,10 +7,10 @@ allow. Where it really stands is asked of the adapter: it may cut less than it w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cloudsync.adapter import Access, Adapter, Phase, Table, Whose
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.proof.certificate import final_table
 from cloudsync.proof.flows import SHUT, Crossing, End, Flow, Place

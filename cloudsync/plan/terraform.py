@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Adapter, Entry, Phase, Table
 from cloudsync.inventory.terraform_kinds import Owned
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.proof.drift import Drift
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from cloudsync.adapter import Access, Identity, Phase, Problem, Step
@@ -11,6 +10,7 @@ from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Labels, PointId, WorkloadId
 from cloudsync.plan.limits import GuardLimits
 from cloudsync.plan.terraform import Touch

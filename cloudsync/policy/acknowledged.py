@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.policy import schema, strict
 from cloudsync.policy.characters import shown
 from cloudsync.policy.resolve import read_time, time_hint, time_text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.forms import Flag, Form, Name, Text, Texts, Version, Word, about
 
 FORBID: dict[str, Any] = {"extra": "forbid"}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 from cloudsync.model.finding import Finding
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.characters import decode, parseable
 from cloudsync.policy.grammar import parse_rule, parse_services, parse_test, parse_whos, rule_text, services_text, text_of_test, whos_text
 from cloudsync.policy.load import load_objects

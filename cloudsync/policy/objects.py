@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.reading import Reader, named

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from cloudsync.model.finding import Where
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.strict import Scalar
 
 

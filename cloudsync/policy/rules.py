@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from cloudsync.model.finding import Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.policy.grammar import EVERYONE_HINT, parse_rule, parse_services, parse_test, parse_whos, rule_text, text_of_test
 from cloudsync.policy.reading import Reader

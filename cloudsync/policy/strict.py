@@ -6,8 +6,6 @@ scalar stays the text of the file, and whatever could mean something else than i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import yaml
 from yaml.events import (
     AliasEvent,
@@ -22,6 +20,7 @@ from yaml.events import (
 )
 
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.policy import characters
 
 MAX_BYTES = 8 * 1024 * 1024

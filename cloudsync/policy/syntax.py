@@ -5,11 +5,12 @@ Places take no part in comparison, so a sentence equals its canonical form when 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import Accept
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.place import Piece
 from cloudsync.policy.values import Action, Expectation
 

@@ -5,13 +5,13 @@ Label groups are expanded, IP lists and services are exact sets; only the worklo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Where
 from cloudsync.model.mode import Accept, Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, ServiceSet
 
 

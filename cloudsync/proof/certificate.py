@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import Access, Adapter, Encoding, Phase, Table
 from cloudsync.compile.intent import Wanted
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.proof.values import Certificate, Difference
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from cloudsync.adapter import Access, Adapter, Entry, Table
@@ -13,6 +13,7 @@ from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, TCP, ServiceSet
 from cloudsync.model.workload import Domain, Labels, PointId
 from cloudsync.proof.words import Names, reaches_internet

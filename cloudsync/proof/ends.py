@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family, globally_routable
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, Interface, Workload
 from cloudsync.policy.addresses import read_entries
 from cloudsync.policy.words import did_you_mean, listed

@@ -9,12 +9,13 @@ allows it), somewhere else it opens (only the new one does), and everything betw
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from cloudsync.adapter import Access
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family, address_text, globally_routable
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, ServiceSet, possible
 from cloudsync.model.workload import Domain, Forward, PointId
 

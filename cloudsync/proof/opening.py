@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Labels, Workload
 from cloudsync.policy.values import IpList, LabelSelector, Policy
 from cloudsync.policy.words import is_name

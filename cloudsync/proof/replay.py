@@ -7,11 +7,12 @@ state before and after it): no intermediate state is left out. The bounds come f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Access, Adapter, Phase, Step, Table, Whose
 from cloudsync.model.address import AddressSet
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync.proof.values import Replay, Violation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Access, ClassPeer, Origin
 from cloudsync.compile.allowed import Compiler, Direction
@@ -12,6 +12,7 @@ from cloudsync.diff import Owners
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, ServiceSet
 from cloudsync.model.workload import Domain, Labels, PointId, Workload
 from cloudsync.proof.words import Names, service_words

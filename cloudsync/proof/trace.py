@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from cloudsync.adapter import Adapter, Allowed, Entry, Hop, Origin, Snapshot
@@ -15,6 +15,7 @@ from cloudsync.compile.explain import Seat, seats
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Interface, Workload
 from cloudsync.policy.values import Action

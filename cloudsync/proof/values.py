@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.model.packets import Packet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 
 

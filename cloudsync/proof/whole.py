@@ -8,12 +8,13 @@ are looked at in the same phase. Between stages everybody rests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from math import prod
 
 from cloudsync.adapter import Access, Adapter, Phase, Step, Table, Whose
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.proof.flows import SHUT, Crossing, End, Flow, Place, through
 from cloudsync.proof.values import Leg, PathReplay, PathViolation, Stage, Stop

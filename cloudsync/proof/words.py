@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.compile.universe import Universe
 from cloudsync.model.address import ANYWHERE, AddressSet, Family, globally_routable
 from cloudsync.model.intervals import ranges
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, ICMP, ICMPV6, NAMED_PROTOCOLS, ServiceSet, possible
 from cloudsync.model.workload import Domain
 

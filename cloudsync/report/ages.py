@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Drift, Severity
 from cloudsync.report.moments import lasted, moment
 from cloudsync.report.story import State, Story, Tracked

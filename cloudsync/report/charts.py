@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date
 
+from cloudsync.model.quick import dataclass
 from cloudsync.report.story import Mark
 
 WIDTH, HEIGHT = 320, 110

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Kind, Severity
 from cloudsync.report.story import Deed, Story, Tracked
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from itertools import groupby
@@ -18,6 +17,7 @@ from cloudsync import __version__
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.inert import inert
 from cloudsync.model.mode import Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Severity
 from cloudsync.report import charts
 from cloudsync.report.grid import Grid, Named, grid

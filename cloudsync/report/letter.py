@@ -7,9 +7,9 @@ Every text in a `Letter` is inert already (`phrases.said`); the HTML form escape
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Severity
 from cloudsync.report.headline import DONE, Tone, counted, headline, listed, standing
 from cloudsync.report.moments import lasted, moment

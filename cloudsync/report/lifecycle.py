@@ -7,8 +7,9 @@ acknowledged) and one RESOLVED. What was restored and is back at the next readin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Severity
 from cloudsync.report.sightings import CUT, RESTORABLE, Cause, Sighting
 from cloudsync.report.story import Acknowledgement, Actor, Deed, State, Tracked

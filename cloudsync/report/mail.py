@@ -7,7 +7,7 @@ sends, carries or receives it can know again (RFC 5322, 3.6.4).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -16,6 +16,7 @@ from hashlib import sha256
 
 from cloudsync.model.codec import canonical
 from cloudsync.model.inert import inert
+from cloudsync.model.quick import dataclass
 from cloudsync.report.headline import Tone
 from cloudsync.report.letter import letter
 from cloudsync.report.letter_html import html

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from cloudsync.adapter import AddressPeer, ClassPeer, Origin, Term
@@ -13,6 +13,7 @@ from cloudsync.diff import Owners
 from cloudsync.model.address import AddressSet
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, ServiceSet
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain, Labels, PointId
 from cloudsync.proof.drift import Kind, Severity

@@ -7,10 +7,11 @@ What was told is a `Ledger`; who tells writes it down together with the messages
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Severity
 from cloudsync.report.lifecycle import RANKS
 from cloudsync.report.story import Deed, Expiring, Made, State, Story, Tracked, Trouble

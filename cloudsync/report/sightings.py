@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from cloudsync.diff import Owners
 from cloudsync.model.codec import canonical, digest, packets_json
 from cloudsync.model.mode import Egress, Mode, TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import DEFAULT_DOMAIN, Domain, Labels, PointId, WorkloadId
 from cloudsync.policy.values import Policy, WorkloadBase
 from cloudsync.proof.drift import Drift, Kind, Severity, severity

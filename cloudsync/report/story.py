@@ -6,11 +6,12 @@ Every renderer (terminal, Markdown, HTML, CSV, mail, webhook) takes one `Story`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from cloudsync.model.fidelity import Fidelity
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Labels, PointId
 from cloudsync.proof.drift import Kind, Severity
 from cloudsync.report.matrix import Matrix

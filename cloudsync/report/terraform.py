@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from cloudsync.model.quick import dataclass
 
 Json = Any
 FILE = "cloudsync.tf.json"

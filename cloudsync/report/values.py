@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Owners
 from cloudsync.guard.values import Approval, Refusal
 from cloudsync.model.finding import Finding
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.values import TargetPlan
 from cloudsync.proof.drift import Drift
 

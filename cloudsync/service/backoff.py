@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from cloudsync.model.quick import dataclass
 
 LONGEST_S = 1800.0
 """However long a target has failed, it is tried this often."""

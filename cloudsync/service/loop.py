@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
 from cloudsync.adapter import Clock
 from cloudsync.model.inert import inert
+from cloudsync.model.quick import dataclass
 from cloudsync.service.backoff import Backoff
 from cloudsync.service.notify import Notify
 from cloudsync.service.stopping import Stop

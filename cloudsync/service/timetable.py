@@ -6,11 +6,11 @@ Times are UTC seconds since the epoch. Targets with the same schedule are due to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from cloudsync.adapter import Clock
+from cloudsync.model.quick import dataclass
 from cloudsync.settings.cron import parse
 from cloudsync.settings.values import Schedule, Settings
 

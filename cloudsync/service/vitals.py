@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from cloudsync import __version__
 from cloudsync.adapter import Clock
 from cloudsync.model.bucket import Tally
+from cloudsync.model.quick import dataclass
 from cloudsync.pacing import pacing
 
 _SEVERITIES = ("critical", "high", "medium", "low")

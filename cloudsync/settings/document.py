@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 
+from cloudsync.model.quick import dataclass
 from cloudsync.policy.documents import FORBID
 from cloudsync.policy.forms import Count, Duration, Flag, Form, Name, Percent, Text, Texts, Word, about
 

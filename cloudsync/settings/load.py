@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cloudsync.model import endpoint
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.target import TargetSettings
 from cloudsync.model.workload import Domain
 from cloudsync.plan.limits import GuardLimits

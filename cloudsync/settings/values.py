@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.inventory.rules import InventoryRules
 from cloudsync.model.finding import Where
+from cloudsync.model.quick import dataclass
 from cloudsync.model.target import TargetSettings
 from cloudsync.plan.limits import GuardLimits
 

@@ -9,12 +9,12 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from cloudsync.model.codec import Json, canonical
 from cloudsync.model.errors import RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Database, Transaction
 from cloudsync.store.files import make_private
 

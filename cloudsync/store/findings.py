@@ -6,9 +6,10 @@ Rows are plain: what a finding says is the caller's own JSON. Times are UTC seco
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.model.codec import Json, canonical
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Database, Transaction
 
 DAY_S = 86400.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from socket import gethostname
 
 from cloudsync.model.codec import canonical
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Database
 
 POLICY = "fleet-policy"

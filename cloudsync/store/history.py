@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cloudsync.model.codec import Json, canonical
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Database
 
 STORIES_KEPT = 100

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 
 from cloudsync.adapter import Clock, Step
 from cloudsync.model.codec import canonical, from_json, to_json
 from cloudsync.model.errors import RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.plan.journal import Op, OpenOp, OpState, Writer
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit

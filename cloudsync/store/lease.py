@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from socket import gethostname
 
 from cloudsync.adapter import Clock
 from cloudsync.model.codec import Json
 from cloudsync.model.errors import BusyError, RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.store import audit
 from cloudsync.store.database import Database, Row, Transaction
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cloudsync.model.bucket import Tally
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Database
 
 _ADD = """INSERT INTO limited (day, platform, api_class, calls, waited_s, throttled) VALUES (?, ?, ?, ?, ?, ?)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from cloudsync.model.errors import SettingsError
 from cloudsync.model.finding import Finding, Where
+from cloudsync.model.quick import dataclass
 
 DEFAULT = "sqlite:///.cloudsync/state.db"
 SCHEMA = "cloudsync"

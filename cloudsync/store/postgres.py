@@ -9,13 +9,13 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from socket import gethostname
 from typing import TypeVar
 
 from cloudsync.model.bucket import Limit
 from cloudsync.model.errors import BusyError, RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.store.database import Cell, Row, Transaction
 from cloudsync.store.place import SCHEMA, Server
 from cloudsync.store.schema import APPLICATION, MIGRATIONS, for_postgres

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from typing import Any
 
@@ -36,6 +36,7 @@ from cloudsync.model.address import AddressSet
 from cloudsync.model.codec import Json, digest, to_json
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import Packet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.testing import memory_table
 from cloudsync.testing.memory_table import Group, MemoryTable, RejectedError, Rule, Spot

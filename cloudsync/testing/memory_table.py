@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_network
 
@@ -31,6 +31,7 @@ from cloudsync.model.codec import Json, addresses_of, canonical, services_json, 
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Mode, TargetMode
 from cloudsync.model.packets import PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 
 NEW = "{new:%s}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cloudsync.adapter import (
     Access,
@@ -33,6 +33,7 @@ from cloudsync.adapter import (
 from cloudsync.model.codec import Json, digest, to_json
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.packets import ALL_PACKETS, Packet, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.size import Size
 from cloudsync.model.workload import Forward, PointId
 from cloudsync.testing import ordered_table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 
 from cloudsync.adapter import Access, Bounds, Effect, Encoding, Intent, Method, Phase, Problem, Seen, Step, Whose
@@ -17,6 +17,7 @@ from cloudsync.model.codec import Json, canonical, packets_json, packets_of
 from cloudsync.model.fidelity import Fidelity, Verdict
 from cloudsync.model.mode import Accept, Egress, TargetMode
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE
 from cloudsync.model.workload import PointId
 from cloudsync.testing.memory_table import RejectedError, Spot

@@ -7,7 +7,7 @@ product does. It can die before or after any write.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 
 from cloudsync.adapter import Adapter, Intent, Outcome, Phase, Problem, Seen, Snapshot, Status, Step, Table, Whose
@@ -23,6 +23,7 @@ from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.errors import AdapterError
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.plan.build import Before, Built, Case
 from cloudsync.plan.build import build as build_plan

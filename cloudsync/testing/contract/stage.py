@@ -7,12 +7,12 @@ the platform itself, never through the adapter: the suite compares the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from cloudsync.adapter import Adapter, AdapterFactory, Clock, TargetSettings
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 
 Passes = Callable[[str, str, int, int], bool]
 """`(workload, source address, protocol number, port or ICMP type)`: may such a packet open a flow to the workload?"""

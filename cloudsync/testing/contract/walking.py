@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeVar
 
+from cloudsync.model.quick import dataclass
 from cloudsync.testing.contract.meaning import must_be_silent
 from cloudsync.testing.contract.pipeline import OWNER, Runs
 from cloudsync.testing.contract.stage import Hole, Stage

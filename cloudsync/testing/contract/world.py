@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cloudsync.model.quick import dataclass
 from cloudsync.testing.contract.stage import Hole, Stage
 
 Service = tuple[int, int]

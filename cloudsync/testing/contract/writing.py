@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.adapter import Adapter, Seen, Status, Step, Table
+from cloudsync.model.quick import dataclass
 from cloudsync.testing.contract.meaning import must_be, must_be_silent
 from cloudsync.testing.contract.pipeline import OWNER, Decided, KilledError, Ran, Runs, bound
 from cloudsync.testing.contract.stage import Stage, WriteFault
