@@ -143,7 +143,9 @@ class Client:
             return known
 
 
+_OPERATIONS = tuple(dict.fromkeys((*READ_CALLS.values(), *WRITE_CALLS.values())))
 _SERVICES = {"get_caller_identity": "sts", "get_service_quota": "service-quotas", "lookup_events": "cloudtrail"}
+_MODELS = ("ec2", *_SERVICES.values())
 
 
 def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **credentials: Sdk) -> Sdk:
@@ -165,8 +167,23 @@ def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **cred
 
 @cache
 def _loader(data_path: str | None) -> Sdk:
-    # EC2's model takes 0.2 s to load: all sessions of the process share it.
-    return create_loader(data_path)
+    """Return what loads the SDK's models, one for all sessions of the process: EC2's is large.
+
+    Left as it is, the SDK searches four hundred folders for the names of all services, twice, and makes a method for each of EC2's 800
+    operations. We use four services, and of EC2 what `limits` lists.
+    """
+    loader = create_loader(data_path)
+    load = loader.load_service_model
+
+    def lean(service: str, kind: str, api_version: str | None = None) -> Sdk:
+        model = load(service, kind, api_version)
+        if service == "ec2" and kind == "service-2":
+            model["operations"] = {name: model["operations"][name] for name in _OPERATIONS if name in model["operations"]}
+        return model
+
+    loader.list_available_services = lambda _type_name: list(_MODELS)
+    loader.load_service_model = lean
+    return loader
 
 
 def _bare(settings: AwsSettings) -> Sdk:

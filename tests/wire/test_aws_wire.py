@@ -19,7 +19,8 @@ from cloudsync.model.errors import AdapterError
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync_aws.adapter import AwsAdapter
-from cloudsync_aws.client import READ_ATTEMPTS
+from cloudsync_aws.client import _SERVICES, READ_ATTEMPTS
+from cloudsync_aws.limits import READ_CALLS, WRITE_CALLS
 
 ACCOUNT, REGION, OTHER_REGION = "111122223333", "us-east-1", "eu-west-1"
 SCOPE, OTHER = f"{ACCOUNT}/{REGION}", f"{ACCOUNT}/{OTHER_REGION}"
@@ -364,6 +365,15 @@ def test_quotas_that_may_not_be_read_are_ec2s_defaults(script: Script, opened: O
     snapshot = opened().read()
     assert snapshot.complete
     assert snapshot.table.quotas[SCOPE].rules_per_group == 60
+
+
+def test_the_sdk_has_methods_for_what_we_use_and_for_nothing_else(opened: Open) -> None:
+    client = opened()._client._client("ec2", REGION)
+    ours = {method for method in (*READ_CALLS, *WRITE_CALLS) if method not in _SERVICES}
+    assert set(client.meta.method_to_api_mapping) == ours
+    assert not hasattr(client, "terminate_instances")
+    for service in set(_SERVICES.values()):
+        assert opened()._client._client(service, REGION).meta.service_model.signing_name
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
