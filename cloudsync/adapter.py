@@ -127,17 +127,17 @@ class Snapshot:
 class Origin:
     """What an entry comes from: a rule with its place in the policy, or a reason of ours such as `kept` (where None).
 
-    `rule` is for people and may follow the rule's position; `token` is what it is called where it is written, empty for `rule` itself.
+    `rule` is for people and may follow the rule's position; `written` is what it is called where it is written, empty for `rule` itself.
     """
 
     rule: str
     where: Where | None = None
-    token: str = ""
+    written: str = ""
 
     @property
     def native(self) -> str:
         """Return the name for descriptions and native names, and for every order of what is written: it does not follow the position."""
-        return self.token or self.rule
+        return self.written or self.rule
 
     @property
     def plumbing(self) -> bool:

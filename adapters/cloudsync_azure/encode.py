@@ -133,7 +133,11 @@ def _nsg(work: Work, nsg: Nsg, more: Mapping[tuple[str, bool], tuple[Want, ...]]
         rules.extend(_direction(work, nsg, peers, more.get((nsg.id, egress), ()), egress=egress))
     anybody = any(work.held(nic, egress=False) for nic in work.behind.get(nsg.id, ()))
     flush = True if work.settings.flush and anybody and work.intent.mode is TargetMode.EXCLUSIVE else nsg.flush
-    return replace(nsg, rules=tuple(sorted(rules, key=order)), flush=flush)
+    found = tuple(sorted(rules, key=order))
+    if found != nsg.rules and not work.settings.child:
+        # All of them are written, so all get the words of today.
+        found = tuple(replace(one, description=description(work.intent.owner, one.origins)) if one.origins else one for one in found)
+    return replace(nsg, rules=found, flush=flush)
 
 
 def _near(work: Work, nsg: Nsg) -> Mapping[ClassKey, Group]:

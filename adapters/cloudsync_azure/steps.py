@@ -114,15 +114,18 @@ def flush(actual: AzureTable, changed: list[Change]) -> tuple[list[Step], list[C
 
 
 def put(table: AzureTable, old: Nsg, new: Nsg, *, temporary: bool = False, name: str = "replace") -> Step:
-    """Return the PUT of an NSG's rules. Temporary rules count as rules of ours only where a PUT is about nothing else."""
-    before, after = ({one.name: one for one in each.rules} for each in (old, new))
-    added = [one for one in new.rules if before.get(one.name) != one]
-    removed = [one for one in old.rules if after.get(one.name) != one]
+    """Return the PUT of an NSG's rules. Temporary rules count as rules of ours only where a PUT is about nothing else.
+
+    A rule that only gets another description neither comes nor goes.
+    """
+    added, removed, texts = difference(old, new)
     shields, foreign = ([sum(1 for one in some if one.tier is tier) for some in (added, removed)] for tier in (Tier.SHIELD, None))
-    only = sum(shields) == len(added) + len(removed)
+    only = bool(added or removed) and sum(shields) == len(added) + len(removed)
     beside = [0, 0] if only or temporary else shields
     ours = [len(some) - others - brief for some, others, brief in zip((added, removed), foreign, beside, strict=True)]
     title = f"{_put_up(shields)} in {old.name}" if only else f"replace the rules of {old.name}: {_replaced(ours, foreign, beside)}"
+    if texts and not added and not removed:
+        title = f"describe {len(texts)} rule{'s' * (len(texts) > 1)} of {old.name} anew"
     payload = wire.render(Request(wire.PUT_NSG, old.id, _raw(new.rules), expect=wire.digest(old)))
     said = (title, payload, effect(table, old, new))
     step = _step(f"{name}/{old.id}", "NetworkSecurityGroups_CreateOrUpdate", table, old, said)

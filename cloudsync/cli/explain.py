@@ -77,14 +77,14 @@ def _rule(chosen: argparse.Namespace, output: Output) -> int:
         missing = "SERVICE" if chosen.destination else "DST, SERVICE, unless SRC is a rule as platforms name it"
         chosen.leave(f"the following arguments are required: {missing}")
     rules = load(Path(chosen.repository), outside=False).policy.rules
-    found = next((one for one in rules if chosen.source in (one.token, one.id)), None)
+    found = next((one for one in rules if chosen.source in (one.written, one.id)), None)
     output.line(f"{chosen.source}: {f'{found.id} ({found.where.file}:{found.where.line})' if found else 'not in the policy now'}", "bold")
     if found is not None:
         output.line(f"  {found.text}")
-        output.line(f"  in what is written on platforms: {found.token}")
+        output.line(f"  in what is written on platforms: {found.written}")
     if name is not None and name[1] is Naming.COUNTED:
         output.line("  a number in a description was given by an earlier release, as its rule stood then: it need not be this one")
-    rule = None if found is None else {"rule": found.id, "where": str(found.where), "sentence": found.text, "written": found.token}
+    rule = None if found is None else {"rule": found.id, "where": str(found.where), "sentence": found.text, "written": found.written}
     output.document("explain-rule", name=chosen.source, found=rule)
     return Exit.OK
 

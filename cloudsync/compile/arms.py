@@ -43,8 +43,8 @@ class Arm:
 
 
 def origin_of(rule: Rule) -> Origin:
-    """Return a rule as what entries come from: its name and place for people, its token for what is written."""
-    return Origin(rule.id, rule.where, rule.token)
+    """Return a rule as what entries come from: its name and place for people, its other name for what is written."""
+    return Origin(rule.id, rule.where, rule.written)
 
 
 def who_addresses(universe: Universe, who: Who, domain: Domain) -> AddressSet:

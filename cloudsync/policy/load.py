@@ -16,9 +16,9 @@ from cloudsync.policy.resolve import Resolver
 from cloudsync.policy.rules import RuleReader, Seat, only_addresses
 from cloudsync.policy.strict import Mapping, Node, Scalar, load_node
 from cloudsync.policy.strict import Sequence as ListNode
-from cloudsync.policy.tokens import told_apart
 from cloudsync.policy.values import DeclaredObject, Enforcement, LabelSelector, Policy, PolicyTest, Rule, Ruleset
 from cloudsync.policy.words import did_you_mean, listed
+from cloudsync.policy.written import told_apart
 
 SECTIONS = ("version", "labels", "label_groups", "iplists", "services", "enforcement", "rulesets", "tests")
 EVERYTHING_VISIBLE = Enforcement(None, Mode.VISIBILITY)

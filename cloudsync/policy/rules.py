@@ -13,9 +13,9 @@ from cloudsync.policy.reading import Reader
 from cloudsync.policy.resolve import Resolver, is_workload_base, time_text
 from cloudsync.policy.strict import Mapping, Node, Scalar
 from cloudsync.policy.syntax import NO_CLAUSES, Clauses, RuleTree, TestTree, WhoTree, Word
-from cloudsync.policy.tokens import token
 from cloudsync.policy.values import Action, LabelSelector, PolicyTest, Rule, Who
 from cloudsync.policy.words import ACCEPTS, did_you_mean, listed
+from cloudsync.policy.written import written
 
 _ACTIONS = {"allow": Action.ALLOW, "deny": Action.DENY, "never": Action.NEVER}
 _FIELDS = (*_ACTIONS, "id", "until", "because", "owner", "process", "logged", "accept")
@@ -139,7 +139,7 @@ class RuleReader:
             services=meaning.services,
             scopes=seat.scopes,
             text=text,
-            token=given or token(seat.ruleset, meaning.tree, text),
+            written=given or written(seat.ruleset, meaning.tree, text),
             process=meaning.process,
             until=meaning.until,
             because=_text(clauses.because),

@@ -99,7 +99,7 @@ class Rule:
     scopes: tuple[LabelSelector | None, ...]
     text: str
     """The canonical sentence."""
-    token: str = ""
+    written: str = ""
     """What it is called where it is written: its `id` if it has one, else a name made from what it says; never by position."""
     process: str = ""
     until: datetime | None = None

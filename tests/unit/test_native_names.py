@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cloudsync.adapter import AddressPeer, Method, Origin, Term
+from cloudsync.adapter import AddressPeer, Effect, Encoding, Method, Origin, Term
 from cloudsync.model.address import AddressSet
 from cloudsync.model.finding import Where
 from cloudsync.model.service import TCP, ServiceSet
 from cloudsync_aws.content import description as aws_description
 from cloudsync_aws.table import PeerKind, RuleKey
 from cloudsync_azure.encode import description as azure_description
+from cloudsync_azure.encode import encode as azure_encode
+from cloudsync_azure.steps import steps as azure_steps
+from cloudsync_azure.table import AzureTable
 from cloudsync_f5.encode import encode as f5_encode
 from cloudsync_f5.steps import steps as f5_steps
 from cloudsync_f5.table import F5Table
+from tests.unit import test_azure_encode as az
 from tests.unit import test_f5_encode as f5
 from tests.unit.gcp_scene import HTTPS, SSH, Scene, ours
 
@@ -55,6 +59,33 @@ def test_a_rule_of_azure_keeps_numbers_behind_our_mark_only() -> None:
     assert azure_description("acme", now) == "cloudsync/acme: web@5c1f0a93be, web@0123456789"
     assert azure_description("acme", now, "cloudsync/acme: web#1, web#2") == "cloudsync/acme: web#1, web#2"
     assert azure_description("acme", now, "cloudsync/other: web#1, web#2") == "cloudsync/acme: web@5c1f0a93be, web@0123456789"
+
+
+def azure(now: AzureTable, *origins: Origin, port: int = 443) -> Encoding:
+    """Return what one rule for each of these is, all of them about other peers."""
+    peers = (AddressSet.of(f"192.0.2.{number}") for number in range(1, 9))
+    services = ServiceSet.ports(TCP, port, port)
+    terms = tuple(Term(AddressPeer(one), services, (origin,)) for one, origin in zip(peers, origins, strict=False))
+    return azure_encode(az.intent(now, az.said(terms)), now, az.PLAIN)
+
+
+def test_a_group_of_azure_that_is_written_anyway_gets_the_words_of_today() -> None:
+    there = azure(az.world(), origin(1, of_old=True), origin(2, of_old=True)).table
+    assert azure(there, origin(2, at=1), origin(1, at=2)).table == there
+    more = azure(there, origin(1), origin(2), origin(3)).table
+    assert [one.description.partition(": ")[2] for one in az.ours(more)][:3] == [f"web@{MADE[number]}" for number in (1, 2, 3)]
+    (phase,) = azure_steps(there, more, Method.SWAP, az.PLAIN)
+    (step,) = phase.steps
+    assert (step.adds, step.removes) == (1, 0), "other words are no other rule"
+
+
+def test_other_words_alone_are_no_rules_that_come_or_go() -> None:
+    there = azure(az.world(), origin(1), origin(2)).table
+    (phase,) = azure_steps(there, azure(there, origin(1, given="front"), origin(2)).table, Method.SWAP, az.PLAIN)
+    (step,) = phase.steps
+    assert (step.adds, step.removes, step.effect, step.temporary) == (0, 0, Effect.NONE, False)
+    assert step.title == "describe 1 rule of net anew"
+    assert step.points == ()
 
 
 # --- GCP -----------------------------------------------------------------------------------------------------------------

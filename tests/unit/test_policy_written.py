@@ -36,18 +36,18 @@ def rules(*items: str, head: str = HEAD, scope: str = "all", name: str = "r") ->
     return policy.rules
 
 
-def token(item: str, **more: str) -> str:
-    """Return the token of the only rule of a ruleset."""
+def written(item: str, **more: str) -> str:
+    """Return the written of the only rule of a ruleset."""
     (rule,) = rules(item, **more)
-    return rule.token
+    return rule.written
 
 
 def test_an_id_is_what_is_written_and_without_one_it_is_a_name_from_the_sentence() -> None:
     given, made = rules("{id: front, allow: {from: [role=web], to: [role=db], services: [https]}}", PLAIN)
-    assert (given.id, given.token) == ("r/front", "r/front")
+    assert (given.id, given.written) == ("r/front", "r/front")
     assert made.id == "r#2"
-    assert re.fullmatch(r"r@[0-9a-f]{10}", made.token)
-    assert naming(made.token) == ("r", Naming.MADE)
+    assert re.fullmatch(r"r@[0-9a-f]{10}", made.written)
+    assert naming(made.written) == ("r", Naming.MADE)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_id_is_what_is_written_and_without_one_it_is_a_name_from_the_sentence
     ],
 )
 def test_order_clauses_and_spelling_are_no_part_of_it(same: str) -> None:
-    assert token(same) == token(PLAIN)
+    assert written(same) == written(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_order_clauses_and_spelling_are_no_part_of_it(same: str) -> None:
     ],
 )
 def test_a_plain_sentence_is_called_as_in_any_other_form(same: str) -> None:
-    assert token(same) == token("allow role=web to iplist corp on ssh")
+    assert written(same) == written("allow role=web to iplist corp on ssh")
 
 
 def test_what_stands_behind_names_and_the_scope_are_no_part_of_it() -> None:
     head = HEAD.replace("10.0.0.0/8", "10.0.0.0/9").replace("tcp/443, ", "tcp/8443, ").replace("role: [web, app]", "role: [web]")
     for item in (PLAIN, "allow tier to role=db on ssh"):
-        assert token(item, head=head) == token(item) == token(item, scope="env=prod")
+        assert written(item, head=head) == written(item) == written(item, scope="env=prod")
 
 
 def test_everything_that_is_said_is_part_of_it() -> None:
@@ -99,17 +99,17 @@ def test_everything_that_is_said_is_part_of_it() -> None:
         "allow workload corp to role=db on ssh",
         "allow strangers to role=db on ssh",
     ]
-    assert len({token(one) for one in items}) == len(items)
-    assert token(items[0], name="other") != token(items[0])
+    assert len({written(one) for one in items}) == len(items)
+    assert written(items[0], name="other") != written(items[0])
 
 
 def test_rules_that_say_the_same_are_told_apart_wherever_they_stand() -> None:
     first, second, third = (f"'{PLAIN} because \"{one}\"'" for one in "abc")
-    found = {rule.because: rule.token for rule in rules(first, second, third)}
+    found = {rule.because: rule.written for rule in rules(first, second, third)}
     assert found["b"] == f"{found['a']}.2"
     assert found["c"] == f"{found['a']}.3"
     for turned in ((third, first, second), (second, third, first)):
-        assert {rule.because: rule.token for rule in rules(*turned)} == found
+        assert {rule.because: rule.written for rule in rules(*turned)} == found
     assert all(naming(one) == ("r", Naming.MADE) for one in found.values())
 
 
@@ -121,9 +121,9 @@ def test_no_other_rule_has_a_say_in_what_one_is_called(items: list[str], data: s
     turned = data.draw(st.permutations(items))
     others = [one for one in SENTENCES if one not in items]
     more = data.draw(st.lists(st.sampled_from(others), max_size=3)) if others else []
-    before, after = ({(rule.text, rule.token) for rule in rules(*some)} for some in (items, [*more, *turned]))
+    before, after = ({(rule.text, rule.written) for rule in rules(*some)} for some in (items, [*more, *turned]))
     assert before <= after
-    assert len({token for _, token in before}) == len(items)
+    assert len({written for _, written in before}) == len(items)
 
 
 # --- names that stand on platforms ---------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_anything_else_is_written_anew(standing: list[str], wanted: list[str]) -
 def test_names_lead_back_to_the_rules_of_today() -> None:
     made, given = rules(PLAIN, "{id: front, allow: {from: [role=web], to: [role=db], services: [https]}}")
     behind = Behind.of((made, given))
-    read = (Origin(made.token), Origin("r/front"), Origin("r#1"), Origin("r@0000000000"), Origin("kept"), origin_of(made))
+    read = (Origin(made.written), Origin("r/front"), Origin("r#1"), Origin("r@0000000000"), Origin("kept"), origin_of(made))
     today = behind.today(read)
     assert today == (origin_of(made), origin_of(given), *read[2:5])
     assert [counted(one) for one in today] == [False, False, True, False, False]

@@ -13,7 +13,7 @@ from cloudsync.policy.values import Rule
 DIGITS = 10
 
 
-def token(ruleset: str, tree: RuleTree, text: str) -> str:
+def written(ruleset: str, tree: RuleTree, text: str) -> str:
     """Return `ruleset@hash` of a canonical tree and its sentence: action, ends, services, process in the policy's own words, in one order.
 
     Of the clauses only the process is part of it, and nothing of what is in a named list, group or service.
@@ -54,15 +54,15 @@ def _ordered(base: BaseTree) -> BaseTree:
 
 
 def told_apart(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Return the rules of a ruleset with one token each: of several that say the same all but the first get `.2`, `.3`, and so on.
+    """Return the rules of a ruleset with one such name each: of several that say the same all but the first get `.2`, `.3`, and so on.
 
     Their order is that of their whole sentences, so that it does not matter where they stand.
     """
     found = list(rules)
     same: dict[str, list[int]] = {}
     for at, rule in enumerate(found):
-        same.setdefault(rule.token, []).append(at)
+        same.setdefault(rule.written, []).append(at)
     for several in same.values():
         for turn, at in enumerate(sorted(several, key=lambda one: (found[one].text, one))[1:] if len(several) > 1 else (), 2):
-            found[at] = replace(found[at], token=f"{found[at].token}.{turn}")
+            found[at] = replace(found[at], written=f"{found[at].written}.{turn}")
     return tuple(found)
