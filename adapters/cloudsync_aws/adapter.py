@@ -288,7 +288,7 @@ class AwsAdapter:
 
     def steps(self, actual: AwsTable, desired: AwsTable, method: Method) -> tuple[Phase, ...]:
         """Return the smallest safe writes from actual to desired, in phases; empty when equal."""
-        return steps(actual, desired, method)
+        return () if actual == desired else steps(actual, desired, method)
 
     def shield(self, table: AwsTable, packets: Mapping[PointId, Access]) -> AwsTable:
         """Return the table as it is: security groups have no deny rules."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.adapter import Access, Discovery, Intent, ScopeState, TargetSettings
 from cloudsync.compile.intent import Recorded
@@ -14,6 +14,7 @@ from cloudsync.inventory.values import Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
 from cloudsync.model.codec import packets_json, packets_of
 from cloudsync.model.mode import Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId, Workload, WorkloadId
 from cloudsync.plan.build import Before
 from cloudsync.plan.limits import at_most

@@ -6,7 +6,7 @@ import gc
 import secrets
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from cloudsync.model.codec import Json
 from cloudsync.model.errors import AdapterError, BusyError, InputError, PolicyError, RefusedError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.mode import TargetMode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import WorkloadId
 from cloudsync.plan import evidence
 from cloudsync.plan.build import Built

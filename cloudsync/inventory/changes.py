@@ -7,13 +7,14 @@ else at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from cloudsync.adapter import ScopeState
 from cloudsync.inventory.merge import STATIC_SCOPE
 from cloudsync.inventory.values import Held, Inventory, Why
 from cloudsync.model.address import NOWHERE, AddressSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, Interface, Labels, Workload, WorkloadId
 
 RUNS_TO_GO = 2

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import Enum
 
 from cloudsync.adapter import ScopeState
 from cloudsync.model.codec import Json, canonical, from_json, to_json
 from cloudsync.model.finding import Finding, Severity
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Workload, WorkloadId
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dataclass"]
 
-OFTEN = 8
+OFTEN = 64
 """After so many values the constructor is worth its compilation, which takes as long as a hundred of them in plain words."""
 _OWN_WORDS = frozenset(
     {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__getstate__", "__setstate__", "__slots__"}

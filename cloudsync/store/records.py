@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from cloudsync.guard.values import Approval, Refusal
 from cloudsync.model.codec import Json, canonical, from_json, to_json
 from cloudsync.model.errors import RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import PointId
 from cloudsync.plan.values import Adoption
 from cloudsync.store import audit
