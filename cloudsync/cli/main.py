@@ -40,6 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status", "how the targets stand: last good runs, findings, holds, what is next"),
     "history": ("history", "list runs and the changes they made"),
     "audit": ("history", "print or verify the audit chain"),
+    "state": ("state", "copy the state to another place, e.g. from a file to a PostgreSQL server"),
     "export": ("export", "what is ours as Terraform import blocks, or the policy as tables of addresses"),
     "iam": ("platform", "print the least-privilege role of a platform"),
     "doctor": ("platform", "check credentials, permissions and limits without writing"),

@@ -6,7 +6,7 @@ differs all the same is the matter of `cloudsync.store.sqlite` and `cloudsync.st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -19,6 +19,9 @@ class Row(Protocol):
 
     def __getitem__(self, name: str, /) -> Cell:
         """Return a column."""
+
+    def keys(self) -> Iterable[str]:
+        """Return the names."""
 
 
 class Result(Protocol):

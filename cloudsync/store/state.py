@@ -61,6 +61,11 @@ class State:
                 self.lease.acquire(claim.run)
             self._held = held.pop_all()
 
+    @property
+    def database(self) -> Database:
+        """The database itself, for whoever takes all of it."""
+        return self._database
+
     @staticmethod
     def _opened(place: Place, clock: Clock, held: ExitStack, claim: Claim) -> tuple[Lock, Database]:
         """Take the lock, for a writer, and open the database; what was taken goes back, last first, when `held` is closed."""

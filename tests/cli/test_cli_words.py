@@ -20,6 +20,7 @@ NEEDS = {
     "rollback": ("HEAD",),
     "release": ("a",),
     "export": ("terraform",),
+    "state": ("copy", "--to", "sqlite:///elsewhere/state.db"),
 }
 ON_A_REPOSITORY = [verb for verb in VERBS if verb not in {"init", "schema", "lab", "iam", "verify"}]
 
