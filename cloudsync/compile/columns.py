@@ -7,13 +7,15 @@ Without numpy, or for few workloads, the same lists are made one by one from set
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal
 
 from cloudsync.model.intervals import Points, ranges
+from cloudsync.model.quick import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 AT_ONCE = 1 << 18
 """So many addresses are worked on in one go: enough to make a call cheap, few enough to stay in memory."""
 _OCTETS = tuple(map(str, range(256)))
+FEW = 64
+"""So few blocks are written one by one."""
 
 
+@cache
 def available() -> bool:
     """Tell whether numpy is installed, without importing it."""
     return find_spec("numpy") is not None
@@ -54,20 +59,19 @@ class Columns:
     """The text of each range that is one address."""
     single: bool
     """Every range is one address, so that none overlaps another."""
-    blocks: dict[int, str] = field(default_factory=dict, compare=False)
-    """The text of each block of several addresses that some list needed: network and size as bits, in one number."""
 
     @classmethod
-    def of(cls, firsts: list[int], ends: list[int], starts: list[int]) -> Columns:
-        """Return the columns of ranges given class by class; `starts`: where each class begins, and the end."""
+    def of(cls, firsts: Numbers, ends: Numbers, classes: Numbers, count: int) -> Columns:
+        """Return the columns of ranges given in any order with the class of each; `count`: how many classes there are."""
         import numpy as np
 
-        first, end = np.array(firsts, dtype=np.int64), np.array(ends, dtype=np.int64)
-        single = bool((end - first == 1).all())
-        key, ranks = np.unique(first.astype(np.uint64) << 32 | (end - first - 1).astype(np.uint64), return_inverse=True)
+        single = bool((ends - firsts == 1).all())
+        key, ranks = np.unique(firsts.astype(np.uint64) << 32 | (ends - firsts - 1).astype(np.uint64), return_inverse=True)
         first = (key >> 32).astype(np.int64)
         end = first + (key & 0xFFFFFFFF).astype(np.int64) + 1
-        return cls(np.array(starts, dtype=np.int64), ranks.astype(np.int64), first, end, _addresses(first), single)
+        starts = np.concatenate(([0], np.cumsum(np.bincount(classes, minlength=count))))
+        by_class = np.sort(classes << 32 | ranks) & 0xFFFFFFFF
+        return cls(starts, by_class, first, end, _texts(first, np.zeros(len(first), dtype=np.int64)), single)
 
     def grown(self) -> Columns:
         """Return the columns with one more class, at the end, of no range."""
@@ -162,7 +166,7 @@ class Columns:
         out = np.empty(int(counts.sum()), dtype=object)
         out[offsets[alone]] = self.texts[ranks[begins[alone]]]
         for turn, (rows, values, widths) in enumerate(parts):
-            out[offsets[which[rows]] + turn] = _prefixes(values, widths, self.blocks)
+            out[offsets[which[rows]] + turn] = _texts(values, widths)
         sizes = np.bincount(owner[begins], weights=counts, minlength=count).astype(np.int64)
         return out.tolist(), [0, *np.cumsum(sizes).tolist()]
 
@@ -183,7 +187,7 @@ def _ranked(columns: Columns, first: int, end: int) -> tuple[Columns, int]:
     if at < last and columns.ends[at] == end:
         return columns, at
     firsts, ends = np.insert(columns.firsts, at, first), np.insert(columns.ends, at, end)
-    texts = np.insert(columns.texts, at, _addresses(firsts[at : at + 1])[0])
+    texts = np.insert(columns.texts, at, _text(first, 0))
     ranks = columns.ranks + (columns.ranks >= at)
     single = columns.single and end - first == 1
     return replace(columns, firsts=firsts, ends=ends, texts=texts, ranks=ranks, single=single), at
@@ -207,31 +211,43 @@ def _blocks(first: Numbers, end: Numbers) -> Iterator[tuple[Numbers, Numbers, Nu
         rows, at, end = rows[left], at[left], end[left]
 
 
-def _prefixes(values: Numbers, bits: Numbers, known: dict[int, str]) -> Texts:
-    """Return the text of blocks; the same block occurs in many lists."""
-    import numpy as np
-
-    texts = np.empty(len(values), dtype=object)
-    codes: list[int] = (values << 6 | bits).tolist()
+def _text(value: int, bits: int) -> str:
+    """Return `network/length` of one block; `bits`: how many bits of it are its hosts'."""
     octet = _OCTETS
-    for code in [one for one in codes if one not in known]:
-        value = code >> 6
-        text = f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{32 - (code & 63)}"
-        known[code] = text
-    texts[:] = [known[code] for code in codes]
-    return texts
+    return f"{octet[value >> 24]}.{octet[value >> 16 & 255]}.{octet[value >> 8 & 255]}.{octet[value & 255]}/{32 - bits}"
 
 
-def _addresses(values: Numbers) -> Texts:
-    """Return `address/32` of each value, from halves made once each where there are many."""
+def _texts(values: Numbers, bits: Numbers) -> Texts:
+    """Return the text of blocks; many are put together from halves that are made once each."""
     import numpy as np
 
-    if len(values) < 1 << 12:
-        return _prefixes(values, np.zeros(len(values), dtype=np.int64), {})
-    halves = [f"{high}.{low}" for high in _OCTETS for low in _OCTETS]
-    upper, lower = np.empty(1 << 16, dtype=object), np.empty(1 << 16, dtype=object)
-    upper[:] = [f"{half}." for half in halves]
-    lower[:] = [f"{half}/32" for half in halves]
     out = np.empty(len(values), dtype=object)
-    out[:] = list(map(add, upper[values >> 16].tolist(), lower[values & 0xFFFF].tolist()))
+    if len(values) < FEW:
+        out[:] = list(map(_text, values.tolist(), bits.tolist()))
+        return out
+    upper = _uppers()
+    for wide in np.unique(bits).tolist():
+        at = np.flatnonzero(bits == wide)
+        some = values[at]
+        out[at] = list(map(add, upper[some >> 16].tolist(), _lowers(wide)[(some & 0xFFFF) >> wide].tolist()))
+    return out
+
+
+@cache
+def _uppers() -> Texts:
+    """Return `a.b.` for each upper half of an address."""
+    return _held([f"{high}.{low}." for high in _OCTETS for low in _OCTETS])
+
+
+@cache
+def _lowers(bits: int) -> Texts:
+    """Return `c.d/length` for each lower half of a block of so many bits."""
+    return _held([f"{_OCTETS[low >> 8]}.{_OCTETS[low & 255]}/{32 - bits}" for low in range(0, 1 << 16, 1 << bits)])
+
+
+def _held(texts: list[str]) -> Texts:
+    import numpy as np
+
+    out = np.empty(len(texts), dtype=object)
+    out[:] = texts
     return out

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import field
 from datetime import datetime
 from operator import attrgetter
 
 from cloudsync.compile import arms, columns
 from cloudsync.compile.allowed import Compiler
+from cloudsync.compile.grouping import Grouping, Maker
 from cloudsync.compile.tables import ClassTable, Row, Tables, list_id, tables
-from cloudsync.compile.universe import Class, Grouping, Maker, Universe, alone, build, made, members_of
+from cloudsync.compile.universe import Class, Universe, alone, build, made, members_of
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.workload import Domain, Workload, WorkloadId
 from cloudsync.policy.values import Action, Internet, LabelSelector, Policy, Rule, Strangers, Who, WorkloadBase
 
@@ -118,7 +120,7 @@ class Following:
         self._candidates: dict[tuple[str, str], list[int]] = {}
         self._doubtful: list[int] = []
         known: dict[tuple[tuple[Who, ...], LabelSelector | None], int] = {}
-        rarity = {pair: bits.bit_count() for pair, bits in universe.postings.items()}
+        rarity = universe.postings.many
         said: dict[object, str] = {}
 
         def end(whos: tuple[Who, ...], scope: LabelSelector | None) -> int:
@@ -151,12 +153,12 @@ class Following:
             for number in one.members:
                 self._picked[number].append(at)
 
-    def _index(self, at: int, rarity: dict[tuple[str, str], int]) -> None:
+    def _index(self, at: int, rarity: Callable[[tuple[str, str]], int]) -> None:
         """Note by which labels a new class may be of an end: by its rarest clause."""
         for who in self._ends[at].whos:
             base = who.base
             if isinstance(base, LabelSelector) and base.clauses:
-                key, values = min(base.clauses, key=lambda clause: sum(rarity.get((clause[0], value), 0) for value in clause[1]))
+                key, values = min(base.clauses, key=lambda clause: sum(rarity((clause[0], value)) for value in clause[1]))
                 for value in values:
                     self._candidates.setdefault((key, value), []).append(at)
             elif isinstance(base, WorkloadBase):

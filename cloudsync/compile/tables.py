@@ -6,17 +6,18 @@ A list is written once however many rows name it, so that a machine that joins i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 
 from cloudsync.compile import columns
 from cloudsync.compile.allowed import Compiler, Direction
 from cloudsync.compile.arms import Arm, End, who_addresses
-from cloudsync.compile.universe import members_of
+from cloudsync.compile.pause import uncollected
+from cloudsync.compile.universe import Bits, bits_of, members_of
 from cloudsync.model.address import ANYWHERE, AddressSet
 from cloudsync.model.intervals import Points, union_all
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain, Labels
 from cloudsync.policy.values import Action
@@ -89,59 +90,72 @@ class _Lists:
 
 
 @dataclass(slots=True)
+class _Way:
+    """What was made for one direction so far."""
+
+    rows: dict[int, Row | None] = field(default_factory=dict)
+    """By the number of the arm."""
+    tables: dict[tuple[tuple[int, ...], ServiceSet], tuple[Row, ...]] = field(default_factory=dict)
+    """By the arms of a class and what `selective` closes there."""
+    peers: dict[Bits, str] = field(default_factory=dict)
+    """The ids of lists; empty where nobody is in one."""
+
+
+@dataclass(slots=True)
 class _Writer:
     compiler: Compiler
     domain: Domain
     lists: _Lists = field(default_factory=_Lists)
-    _rows: dict[tuple[int, Direction], Row | None] = field(default_factory=dict)
-    _tables: dict[tuple[tuple[int, ...], ServiceSet, Direction], tuple[Row, ...]] = field(default_factory=dict)
-    _bits: dict[tuple[int, Direction], str] = field(default_factory=dict)
+    _ways: dict[Direction, _Way] = field(default_factory=lambda: {direction: _Way() for direction in Direction})
     _own: dict[int, str] = field(default_factory=dict)
     _services: dict[ServiceSet, str] = field(default_factory=dict)
 
-    def ahead(self, numbers: list[int], directions: Iterable[Direction]) -> None:
-        """Make the lists that rows will name, and those of the classes themselves, all at once in arrays."""
+    def ahead(self, numbers: list[int], outward: list[int]) -> None:
+        """Make the lists that rows will name, and those of the classes themselves, all at once in arrays.
+
+        `numbers`: the classes that have a table; `outward`: those whose outbound packets are held to it too.
+        """
         universe = self.compiler.universe
-        for direction in directions:
-            outward = direction is Direction.OUT
-            arrays = universe.columns(self.domain, reached=outward)
-            six = universe.six(self.domain, reached=outward)
-            needed = dict.fromkeys(end.classes for end in self._peer_ends(direction) if end.classes and not end.addresses)
+        for direction, held in ((Direction.IN, numbers), (Direction.OUT, outward)):
+            if not held:
+                continue
+            arrays = universe.columns(self.domain, reached=direction is Direction.OUT)
+            six = universe.six(self.domain, reached=direction is Direction.OUT)
+            ends = self._peer_ends(bits_of(held), direction)
+            needed = dict.fromkeys(end.classes for end in ends if end.classes and not end.addresses)
             for bits, four in zip(needed, arrays.lists(needed), strict=True):
                 text = four + _cidrs(union_all(six[number] for number in members_of(bits))) if six else four
-                self._bits[bits, direction] = self.lists.put(text) if text else ""
+                self._ways[direction].peers[bits] = self.lists.put(text) if text else ""
         arrays = universe.columns(self.domain, reached=True)
         six = universe.six(self.domain, reached=True)
         for number, four in zip(numbers, arrays.own(numbers), strict=True):
             self._own[number] = self.lists.put(four + _cidrs(six[number]) if six else four)
 
-    def _peer_ends(self, direction: Direction) -> Iterator[End]:
-        """Yield the other ends of the arms that some enforced class has a row of."""
-        classes = self.compiler.universe.classes
-        rows = self.compiler.rows(direction)
-        outward = direction is Direction.OUT
-        enforced = (number for number, group in enumerate(classes) if group.mode.enforced)
-        mine = (rows[number] for number in enforced if not outward or classes[number].egress is Egress.ENFORCE)
-        for at in dict.fromkeys(chain.from_iterable(mine)):
-            arm = self.compiler.arms[at]
-            yield arm.destination if outward else arm.source
+    def _peer_ends(self, held: Bits, direction: Direction) -> Iterator[End]:
+        """Yield the other ends of the arms that some class which is held to the policy has a row of."""
+        for arm in self.compiler.arms:
+            own, peer = (arm.source, arm.destination) if direction is Direction.OUT else (arm.destination, arm.source)
+            if own.classes & held:
+                yield peer
 
     def own(self, number: int) -> str:
         """Return the id of the list of a class's own addresses."""
         found = self._own.get(number)
         return self.lists.id(self.compiler.universe.class_reached(number, self.domain)) if found is None else found
 
-    def rows(self, number: int, direction: Direction) -> tuple[Row, ...]:
-        """Return the rows of a class: never rules, then what is allowed, then what is closed."""
-        arms = self.compiler.rows(direction)[number]
-        selective = self.compiler.universe.classes[number].selective
-        if not arms and not selective:
-            return ()
-        key = (tuple(arms), selective, direction)
-        found = self._tables.get(key)
-        if found is None:
-            found = self._tables[key] = tuple(self._ordered(arms, selective, direction))
-        return found
+    def rows(self, numbers: list[int], direction: Direction) -> Iterator[tuple[Row, ...]]:
+        """Yield the rows of each class: never rules, then what is allowed, then what is closed."""
+        every, classes, known = self.compiler.rows(direction), self.compiler.universe.classes, self._ways[direction].tables
+        for number in numbers:
+            arms, selective = every[number], classes[number].selective
+            if not arms and not selective:
+                yield ()
+                continue
+            key = (tuple(arms), selective)
+            found = known.get(key)
+            if found is None:
+                found = known[key] = tuple(self._ordered(arms, selective, direction))
+            yield found
 
     def _ordered(self, arms: list[int], selective: ServiceSet, direction: Direction) -> Iterator[Row]:
         rules = self.compiler.arms
@@ -156,13 +170,13 @@ class _Writer:
 
     def _row(self, at: int, direction: Direction) -> Row | None:
         """Return the row of an arm; None where nobody is at its other end."""
-        key = (at, direction)
-        if key not in self._rows:
+        known = self._ways[direction].rows
+        if at not in known:
             arm = self.compiler.arms[at]
             peers = self._peers(arm, direction)
             row = Row(arm.rule.action is Action.ALLOW, peers, self._said(arm.rule.services), arm.rule.id) if peers else None
-            self._rows[key] = row
-        return self._rows[key]
+            known[at] = row
+        return known[at]
 
     def _said(self, services: ServiceSet) -> str:
         found = self._services.get(services)
@@ -175,11 +189,11 @@ class _Writer:
         universe = self.compiler.universe
         of = universe.addresses if direction is Direction.IN else universe.reached
         if not end.addresses:
-            key = (end.classes, direction)
-            if key not in self._bits:
+            known = self._ways[direction].peers
+            if end.classes not in known:
                 found = of(end.classes, self.domain)
-                self._bits[key] = self.lists.id(found) if found else ""
-            return self._bits[key]
+                known[end.classes] = self.lists.id(found) if found else ""
+            return known[end.classes]
         found = of(end.classes, self.domain)
         for who in end.addresses:
             found |= who_addresses(universe, who, self.domain)
@@ -192,16 +206,21 @@ def _cidrs(six: Points) -> tuple[str, ...]:
 
 def tables(compiler: Compiler, domain: Domain) -> Tables:
     """Return the policy as tables for one routing domain. Exact: no accepted looseness, no platform's limits."""
+    with uncollected():
+        return _tables(compiler, domain)
+
+
+def _tables(compiler: Compiler, domain: Domain) -> Tables:
     writer = _Writer(compiler, domain)
     classes = compiler.universe.classes
     numbers = [number for number, group in enumerate(classes) if group.mode.enforced]
+    outward = [number for number in numbers if classes[number].egress is Egress.ENFORCE]
     if compiler.universe.many(MANY) and columns.available():
-        outward = any(classes[number].egress is Egress.ENFORCE for number in numbers)
-        writer.ahead(numbers, (Direction.IN, Direction.OUT) if outward else (Direction.IN,))
+        writer.ahead(numbers, outward)
+    sent = dict(zip(outward, writer.rows(outward, Direction.OUT), strict=True)) if outward else {}
     found: list[ClassTable] = []
-    for number in numbers:
+    for number, inbound in zip(numbers, writer.rows(numbers, Direction.IN), strict=True):
         group = classes[number]
-        inbound = writer.rows(number, Direction.IN)
-        outbound = writer.rows(number, Direction.OUT) if group.egress is Egress.ENFORCE else None
-        found.append(ClassTable(group.id, group.labels, group.mode, writer.own(number), inbound, outbound, group.mode is Mode.FULL))
+        full = group.mode is Mode.FULL
+        found.append(ClassTable(group.id, group.labels, group.mode, writer.own(number), inbound, sent.get(number), full))
     return Tables(domain, writer.lists.found, tuple(found))

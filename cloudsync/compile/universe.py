@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from cloudsync.compile import columns
 from cloudsync.compile.columns import Columns
+from cloudsync.compile.grouping import Grouping, Maker
+from cloudsync.compile.pause import uncollected
 from cloudsync.model.address import ANYWHERE, AddressSet, globally_routable
 from cloudsync.model.errors import RefusedError
 from cloudsync.model.finding import Finding, Severity, Where
 from cloudsync.model.intervals import Points, union_all
 from cloudsync.model.mode import Egress, Mode
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import Domain, Labels, Workload, WorkloadId
 from cloudsync.policy.values import (
     AllWorkloads,
-    Base,
     Enforcement,
     LabelSelector,
     NamedWorkload,
@@ -35,6 +38,9 @@ from cloudsync.policy.values import (
     Who,
     WorkloadBase,
 )
+
+if TYPE_CHECKING:
+    from cloudsync.compile.columns import Numbers
 
 MANY = 4096
 """From so many classes on numpy is worth its import; see `make bench`."""
@@ -58,6 +64,62 @@ def members_of(bits: Bits) -> Iterator[int]:
         at = digits.find("1", at + 1)
 
 
+def bits_of(numbers: Sequence[int]) -> Bits:
+    """Return the set of ascending numbers. Setting bit after bit in a number would copy it each time."""
+    if not numbers:
+        return 0
+    octets = bytearray(numbers[-1] // 8 + 1)
+    for number in numbers:
+        octets[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(octets, "little")
+
+
+class Postings(Mapping[tuple[str, str], Bits]):
+    """The classes that have a label. Kept as numbers until somebody asks: of many labels of a large inventory no rule speaks."""
+
+    __slots__ = ("_bits", "_numbers")
+
+    def __init__(self, numbers: Mapping[tuple[str, str], Sequence[int]]) -> None:
+        self._numbers = numbers
+        self._bits: dict[tuple[str, str], Bits] = {}
+
+    @classmethod
+    def of(cls, makers: Iterable[Maker]) -> Postings:
+        """Return the postings of classes made by `makers`, numbered as they come."""
+        found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, maker in enumerate(makers):
+            for pair in maker[0]:
+                found[pair].append(number)
+        return cls(dict(found))
+
+    def __getitem__(self, pair: tuple[str, str]) -> Bits:
+        found = self._bits.get(pair)
+        if found is None:
+            found = self._bits[pair] = bits_of(self._numbers[pair])
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, pair: object) -> bool:
+        return pair in self._numbers
+
+    def many(self, pair: tuple[str, str]) -> int:
+        """Return how many classes have a label."""
+        return len(self._numbers.get(pair, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An inventory in the order in which it came, which is how it lies in memory, and the number of each workload's class."""
+
+    workloads: Sequence[Workload]
+    numbers: Numbers
+
+
 @dataclass(frozen=True, slots=True)
 class Class:
     """One class: its stable id, the labels that make it, its workloads ordered by id, and how far it is enforced."""
@@ -76,7 +138,7 @@ class Universe:
     """All classes of one inventory with what selectors pick. Ask it; it remembers what it computed."""
 
     classes: tuple[Class, ...]
-    postings: dict[tuple[str, str], Bits]
+    postings: Postings
     names: dict[str, Bits]
     unlabeled: Bits
     findings: list[Finding] = field(default_factory=list)
@@ -91,6 +153,8 @@ class Universe:
     _columns: dict[tuple[Domain, bool], Columns] = field(default_factory=dict)
     _six: dict[tuple[Domain, bool], tuple[Points, ...]] = field(default_factory=dict)
     _bearers: Counter[str] = field(default_factory=Counter)
+    arrived: Arrived | None = None
+    """None where no arrays were made."""
 
     @property
     def everything(self) -> Bits:
@@ -169,36 +233,25 @@ class Universe:
         """Return the IPv4 addresses of all classes in arrays; needs numpy."""
         found = self._columns.get((domain, reached and self._apart is not False))
         if found is None:
-            found = Columns.of(*self._survey(domain, reached=reached))
+            found = self._surveyed(domain, reached=reached)
             self._columns[domain, reached and self.apart] = found
         return found
 
-    def _survey(self, domain: Domain, *, reached: bool) -> tuple[list[int], list[int], list[int]]:
-        """Return the firsts and ends of all IPv4 ranges, class by class, and where each class begins. Each workload is looked at once."""
-        firsts: list[int] = []
-        ends: list[int] = []
-        starts = [0]
-        apart = six = False
-        for group in self.classes:
-            for workload in group.workloads:
-                interfaces = workload.interfaces
-                if len(interfaces) == 1:
-                    (one,) = interfaces
-                    four = one.addresses.v4
-                    if len(four) == 2 and one.domain == domain and not one.addresses.v6 and not one.source_only:
-                        firsts.append(four[0])
-                        ends.append(four[1])
-                        continue
-                apart = apart or any(one.source_only for one in interfaces)
-                six = six or any(one.addresses.v6 for one in interfaces)
-                points = (workload.reached(domain) if reached else workload.addresses(domain)).v4
-                firsts += points[::2]
-                ends += points[1::2]
-            starts.append(len(firsts))
-        self._apart = apart
-        if not six:
+    def _surveyed(self, domain: Domain, *, reached: bool) -> Columns:
+        import numpy as np
+
+        from cloudsync.compile import survey
+
+        arrived = self.arrived
+        if arrived is None:
+            every = [workload for group in self.classes for workload in group.workloads]
+            sizes = [len(group.workloads) for group in self.classes]
+            arrived = self.arrived = Arrived(every, np.repeat(np.arange(len(sizes)), sizes))
+        found = survey.ranges(arrived.workloads, domain, reached=reached)
+        self._apart = found.apart
+        if not found.six:
             self._six[domain, False] = self._six[domain, True] = ()
-        return firsts, ends, starts
+        return Columns.of(found.firsts, found.ends, arrived.numbers[found.owners], len(self.classes))
 
     def many(self, most: int) -> bool:
         """Tell whether there are so many workloads or more."""
@@ -263,29 +316,7 @@ class Universe:
         return self.strangers(domain) & globally_routable()
 
 
-_by_id = attrgetter("id")
-
-
-def used_keys(policy: Policy) -> frozenset[str]:
-    """Return the label keys that any selector of the policy mentions: they alone can tell workloads apart."""
-    keys: set[str] = set()
-    for selector in _selectors(policy):
-        if isinstance(selector, LabelSelector):
-            keys.update(key for key, _ in selector.clauses)
-    return frozenset(keys)
-
-
-def _selectors(policy: Policy) -> Iterator[Base]:
-    for rule in policy.rules:
-        yield from (scope for scope in rule.scopes if scope is not None)
-        for who in (*rule.sources, *rule.destinations):
-            yield from (who.base, *who.excluded)
-    for line in policy.enforcement:
-        if line.scope is not None:
-            yield line.scope
-    for test in policy.tests:
-        for who in (*test.sources, *test.destinations):
-            yield from (who.base, *who.excluded)
+_by_id = _class_id = attrgetter("id")
 
 
 _encoded = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
@@ -298,59 +329,13 @@ def _pair(pair: tuple[str, str]) -> str:
 
 def class_id(labels: Labels, name: str, *, unlabeled: bool, released: bool = False) -> str:
     """Return the stable id of a class: 10 hex digits of what makes it, as JSON; few labels are in many classes."""
-    more = ',"released"' if released else ""
-    made = f"[[{','.join(map(_pair, labels.pairs))}],{_encoded(name)},{_encoded(unlabeled)}{more}]"
+    made = f"[[{','.join(map(_pair, labels.pairs))}],{_beside_labels(name, unlabeled=unlabeled, released=released)}]"
     return hashlib.sha256(made.encode()).hexdigest()[:10]
 
 
-Maker = tuple[tuple[tuple[str, str], ...], str, bool, bool]
-"""What makes a class: its labels, the names it is picked by (one per line), whether it has no label at all, whether it is given back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """What makes a class of a workload under one policy."""
-
-    keys: frozenset[str]
-    named: frozenset[str]
-    """Names and native ids that the policy picks workloads by."""
-    bare: bool
-    """The policy speaks of unlabeled workloads."""
-    released: frozenset[WorkloadId]
-
-    @classmethod
-    def of(cls, policy: Policy, released: frozenset[WorkloadId]) -> Grouping:
-        """Return the grouping of a policy; `released` workloads are given back."""
-        named = frozenset(base.name for base in _selectors(policy) if isinstance(base, NamedWorkload))
-        bare = any(isinstance(base, UnlabeledWorkloads) for base in _selectors(policy))
-        return cls(used_keys(policy), named, bare, released)
-
-    def plain(self, workload: Workload) -> bool:
-        """Tell whether labels alone decide on its class."""
-        named, released = self.named, self.released
-        return not (named and (workload.name in named or workload.ref in named)) and not (released and workload.id in released)
-
-    def maker(self, workload: Workload) -> Maker:
-        """Return what makes the class of a workload."""
-        pairs = workload.labels.pairs
-        called = "\n".join(sorted({workload.name, workload.ref} & self.named)) if self.named else ""
-        kept = tuple([pair for pair in pairs if pair[0] in self.keys])
-        return kept, called, self.bare and not pairs, workload.id in self.released
-
-    def all(self, workloads: Iterable[Workload]) -> dict[Maker, list[Workload]]:
-        """Return the workloads of each class, in any order. Most workloads share their very labels with others."""
-        makers: dict[Maker, list[Workload]] = {}
-        alike: dict[int, list[Workload]] = {}
-        simple = not self.named and not self.released
-        for workload in workloads:
-            plain = simple or self.plain(workload)
-            members = alike.get(id(workload.labels)) if plain else None
-            if members is None:
-                members = makers.setdefault(self.maker(workload), [])
-                if plain:
-                    alike[id(workload.labels)] = members
-            members.append(workload)
-        return makers
+@lru_cache
+def _beside_labels(name: str, *, unlabeled: bool, released: bool) -> str:
+    return f"{_encoded(name)},{_encoded(unlabeled)}" + (',"released"' if released else "")
 
 
 def made(policy: Policy, maker: Maker, workloads: tuple[Workload, ...] = ()) -> Class:
@@ -367,27 +352,31 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
 
     `released` workloads are given back: they are classes of their own, idle whatever the policy says, and peers as ever.
     """
+    with uncollected():
+        return _build(policy, workloads, released)
+
+
+def _build(policy: Policy, workloads: Sequence[Workload], released: frozenset[WorkloadId]) -> Universe:
     grouping = Grouping.of(policy, released)
-    found = [
-        (made(policy, maker, tuple(sorted(members, key=_by_id)) if len(members) > 1 else tuple(members)), maker)
-        for maker, members in grouping.all(workloads).items()
-    ]
-    found.sort(key=_id_of_first)
-    postings: dict[tuple[str, str], list[int]] = {}
+    parts = grouping.parts(workloads)
+    found = [made(policy, maker, members) for maker, members in zip(parts.makers, parts.members, strict=True)]
+    order = sorted(range(len(found)), key=list(map(_class_id, found)).__getitem__)
+    classes = tuple([found[at] for at in order])
+    _all_apart(classes)
+    makers = [parts.makers[at] for at in order]
+    arrays = parts.arrays and parts.arrays.renumbered(order)
     names: dict[str, Bits] = {}
     picked_names: dict[str, list[Workload]] = {}
-    unlabeled: list[int] = []
-    for number, (group, (pairs, called, empty, _)) in enumerate(found):
-        for pair in pairs:
-            postings.setdefault(pair, []).append(number)
-        if empty:
-            unlabeled.append(number)
-        for name in {group.workloads[0].name, group.workloads[0].ref} & grouping.named if called else ():
+    for number in [number for number, maker in enumerate(makers) if maker[1]] if grouping.named else ():
+        group = classes[number]
+        for name in {group.workloads[0].name, group.workloads[0].ref} & grouping.named:
             names[name] = names.get(name, 0) | 1 << number
             picked_names.setdefault(name, []).extend(group.workloads)
-    classes = tuple([group for group, _ in found])
-    _all_apart(classes)
-    universe = Universe(classes, {pair: _bits(numbers) for pair, numbers in postings.items()}, names, _bits(unlabeled))
+    unlabeled = bits_of([number for number, maker in enumerate(makers) if maker[2]]) if grouping.bare else 0
+    postings = Postings.of(makers) if arrays is None else Postings(arrays.by_label())
+    universe = Universe(classes, postings, names, unlabeled)
+    if arrays is not None:
+        universe.arrived = Arrived(workloads, arrays.numbers)
     universe.findings.extend(_name_findings(policy, picked_names))
     return universe
 
@@ -395,21 +384,7 @@ def build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wor
 def alone(group: Class, maker: Maker, grouping: Grouping, workload: Workload) -> Universe:
     """Return the universe of one class, of which `workload` is a member: what it picks tells which selectors pick the class."""
     names = dict.fromkeys({workload.name, workload.ref} & grouping.named, 1)
-    return Universe((group,), dict.fromkeys(maker[0], 1), names, int(maker[2]))
-
-
-def _id_of_first(found: tuple[Class, Maker]) -> str:
-    return found[0].id
-
-
-def _bits(numbers: list[int]) -> Bits:
-    """Return the set of ascending numbers. Setting bit after bit in a number would copy it each time."""
-    if not numbers:
-        return 0
-    octets = bytearray(numbers[-1] // 8 + 1)
-    for number in numbers:
-        octets[number >> 3] |= 1 << (number & 7)
-    return int.from_bytes(octets, "little")
+    return Universe((group,), Postings.of([maker]), names, int(maker[2]))
 
 
 def _all_apart(classes: Sequence[Class]) -> None:

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses, summarize_address_range
 
+import numpy as np
 import pytest
 
 from cloudsync.compile import arms, tables, universe
@@ -13,6 +14,7 @@ from cloudsync.compile.allowed import Compiler
 from cloudsync.compile.columns import Columns, members
 from cloudsync.model.address import AddressSet
 from cloudsync.model.errors import RefusedError
+from cloudsync.model.intervals import ranges
 from cloudsync.model.workload import Domain, Workload
 from tests.property.test_compile_meaning import NOW, random_world
 
@@ -57,13 +59,10 @@ def _network(value: int, length: int) -> list[IPv4Network]:
 
 
 def _columns(classes: list[list[tuple[int, ...]]]) -> Columns:
-    firsts, ends, starts = list[int](), list[int](), [0]
-    for group in classes:
-        for points in group:
-            firsts += points[::2]
-            ends += points[1::2]
-        starts.append(len(firsts))
-    return Columns.of(firsts, ends, starts)
+    rows = [(first, end, number) for number, group in enumerate(classes) for points in group for first, end in ranges(points)]
+    random.Random(len(rows)).shuffle(rows)
+    first, end, owner = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    return Columns.of(first, end, owner, len(classes))
 
 
 def test_work_in_small_pieces_is_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,7 @@ COMPILE = (
     ),
     _core(
         "name-is-not-the-native-id",
-        ("compile/universe", "{workload.name, workload.ref} & self.named))", "{workload.name} & self.named))"),
+        ("compile/grouping", "{workload.name, workload.ref} & self.named))", "{workload.name} & self.named))"),
         "`workload i-0ab` picks every machine with its labels.",
         _PAST + "test_a_workload_is_called_by_its_name_or_its_native_id",
     ),
