@@ -48,8 +48,10 @@ class Mortal(Life):
         count = self._serve(ours)
         _, status = os.waitpid(child, 0)
         if at and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
-            self.found.wrong.append(f"it was not killed at bytecode {at}: {status}")
-        return self.arrive(), count
+            self.wrong.append(f"it was not killed at bytecode {at}: {status}")
+        tail = self.arrive()
+        self.end()
+        return Verdict(tail.wrong, runs=tail.runs), count
 
     def _die(self, line: Connection, at: int) -> None:
         """Make the run, in the process that will not outlive it; every call and every wait goes to the platform's process."""
@@ -93,7 +95,7 @@ class Mortal(Life):
 
 def die(opened: Campaign, at: int) -> tuple[Verdict, int]:
     """Die at a bytecode in a life of its own."""
-    found = forked(lambda: Mortal(opened.stage, opened.theatre, opened.tap, opened.record, {}).killed(at))
+    found = forked(lambda: Mortal(opened).killed(at))
     return (Verdict([found]), 0) if isinstance(found, str) else found
 
 

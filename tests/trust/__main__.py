@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.trust import figures, results, tables
+from tests.trust import chunks, figures, results, tables
 from tests.trust.budget import SEED, Budget
 from tests.trust.parts import ROOT, Part, chosen
 from tests.trust.promises import PROMISES, of_promise, told, verdict
@@ -85,6 +85,8 @@ def _run(part: Part, size: Budget, seed: int) -> Result | None:
     environment = {**os.environ, "CLOUDSYNC_TRUST": size.value, figures.FILE: str(file), SEED: str(seed), "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"  # this checkout, whatever is installed
     commit, started = results.commit(), time.monotonic()
+    if size is not Budget.CHANGE and not commit.endswith("+"):  # a campaign of hours that was cut goes on where it was
+        environment[chunks.FOLDER] = str(LOGS / "pieces" / f"{size.value}-{seed}-{commit}")
     outcome, cpu_s = _outcome(part, words, environment, part.patience_s(size))
     seconds = time.monotonic() - started
     found = figures.summed(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else {}

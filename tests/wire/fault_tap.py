@@ -133,6 +133,8 @@ class Tap:
     """Takes every call to the process that has the labs, where they are in another one."""
     remember: bool = False
     """Keep the world of before each write, for answers from the past."""
+    before: Callable[[int], None] = lambda _number: None
+    """Told of the number of every call before anything becomes of it."""
 
     def wrap(self, app: App) -> App:
         """Stand before one server."""
@@ -162,6 +164,7 @@ class Tap:
     def _take(self, app: App, request: Request) -> Answer:
         self.number += 1
         self._arrive()
+        self.before(self.number)
         asked = sent(self.name, request)
         call = Call(self.number, asked, request.path, request.body, self._kind(asked))
         self.calls.append(call)
@@ -310,10 +313,15 @@ class _Past:
             _close_all_but(theirs.fileno())  # locks and files of the product are not ours to hold
             try:
                 while True:
-                    theirs.send(app(theirs.recv()))
+                    asked = theirs.recv()
+                    if os.fork() == 0:  # nothing that one life asks is left for the next
+                        theirs.send(app(asked))
+                        os._exit(0)
+                    os.wait()
             finally:
                 os._exit(0)
         theirs.close()
+        self._owner = os.getpid()
 
     def ask(self, request: Request) -> Answer:
         """Let the past answer."""
@@ -325,4 +333,5 @@ class _Past:
     def close(self) -> None:
         """Let it go."""
         self._ours.close()
-        os.waitpid(self._pid, 0)
+        if os.getpid() == self._owner:  # a life that parted from another one only forgets it
+            os.waitpid(self._pid, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from cloudsync.plan.journal import Op, OpState
 from cloudsync.store.journal import JournalTable
 from tests.acting.folders import tmp_path
 from tests.trust.figures import record
-from tests.wire import fault_plans
+from tests.wire import fault_alike, fault_plans
+from tests.wire.fault_alike import Known
 from tests.wire.fault_plans import Campaign
 from tests.wire.fault_stage import theatre
 from tests.wire.fault_tap import Kind, Tap
@@ -93,7 +95,7 @@ def test_without_a_defect_nothing_is_reported(opened: Campaign) -> None:
 
 def test_a_state_on_the_way_that_neither_end_allows_is_reported(opened: Campaign) -> None:
     """The world before the product came stands for a slip between two states of after."""
-    life = fault_plans.Life(opened.stage, opened.theatre, opened.tap, opened.record, {})
+    life = fault_plans.Life(opened)
     end = opened.record.end
     opened.stage.start, start = end, opened.stage.start
     try:
@@ -101,3 +103,45 @@ def test_a_state_on_the_way_that_neither_end_allows_is_reported(opened: Campaign
         assert life.judged("a slip", opened.stage.origin)
     finally:
         opened.stage.start = start
+
+
+KINDS = (Kind.RESET_BEFORE, Kind.GARBLED, Kind.STALE, Kind.LATE, Kind.EXPIRED_FROM_HERE, Kind.QUOTA)
+
+
+def test_plans_that_share_come_to_what_they_come_to_alone(opened: Campaign) -> None:
+    numbers = {call.number for call in opened.record.calls if call.sent.writes}
+    plans = [{number: kind} for number in (3, *numbers, max(numbers) + 2) for kind in KINDS]
+    plans += [{3: Kind.THROTTLE, number: kind} for number in (*numbers, max(numbers) + 20) for kind in KINDS]
+    together, alone = opened.live_all(plans), [replace(opened, known=None).live(plan) for plan in plans]
+    assert [replace(one, joined=False, after="") for one in together] == alone
+    assert any(one.joined for one in together)
+
+
+def test_a_defect_is_reported_of_every_plan_that_shares(opened: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent_again(monkeypatch)
+    number = next(call.number for call in opened.record.calls if call.sent.writes)
+    found = opened.live_all([{number: Kind.RESET_AFTER}, {2: Kind.RESET_BEFORE}, {number: Kind.TIMEOUT_BEFORE}])
+    assert [any("was sent twice for one op" in said for said in one.wrong) for one in found] == [True, False, True]
+
+
+def test_states_that_are_taken_for_each_other_are_reported(opened: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One digest for everything: whoever lives on all the same has to contradict it."""
+    monkeypatch.setattr(fault_plans.Life, "alike", lambda _self, *, lies: f"everything{lies}")
+    monkeypatch.setattr(fault_alike, "CHECKED", 1)
+    one = replace(opened, known=Known.within(opened.theatre.folder))
+    number = next(call.number for call in opened.record.calls if call.sent.writes)
+    found = one.live_all([{3: Kind.DOWN_FROM_HERE}, {number: Kind.RESET_AFTER}, {3: Kind.UNKNOWN_FIELD}])
+    assert any("a state was taken for another one" in said for each in found for said in each.wrong)
+
+
+def test_second_faults_are_lived_once_for_every_state_and_said_of_all(opened: Campaign) -> None:
+    one = replace(opened, known=Known.within(opened.theatre.folder), seconds=3)
+    number = next(call.number for call in opened.record.calls if call.sent.writes)
+    found = one.live_all([{3: Kind.GARBLED}, {3: Kind.LOGIN_PAGE}, {number: Kind.RESET_BEFORE}])
+    assert found[0].after == found[1].after != found[2].after
+    assert one.known is not None
+    after = one.known.after(found[0].after)
+    assert after is not None
+    for second, verdict in after:
+        whole = replace(opened, known=None).live({3: Kind.GARBLED, **{found[0].until + number: kind for number, kind in second.items()}})
+        assert (whole.wrong, whole.runs, whole.calls) == (verdict.wrong, verdict.runs, verdict.calls)
