@@ -37,7 +37,7 @@ SECONDS = budget(0, 2, 10)
 """Second faults from each state in which a run with one fault ended."""
 WHOLE = budget(0, 4, 12)
 """Pairs of that kind that are lived whole, per platform and transition."""
-PAIRS = budget(0, 40, 400)
+PAIRS = budget(0, 25, 100)
 """Drawn pairs per platform and transition."""
 
 
