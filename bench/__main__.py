@@ -19,7 +19,7 @@ from typing import Any
 
 import boto3
 
-from bench import estate, page, scale, startup
+from bench import estate, page, proof, scale, startup
 from bench.lab import CLOUDSYNC, PYTHON, Figures, client_of, credentials, series, writes
 from bench.measure import alternating, once
 from bench.peers import aerleon, ansible, custodian
@@ -27,7 +27,7 @@ from cloudsync.lab import server
 
 HERE = Path(__file__).parent
 OUT = Path(".bench/figures.json")
-EVERYTHING = "startup,validate,ansible,custodian,aerleon,20,1000,memory,scale"
+EVERYTHING = "startup,validate,ansible,custodian,aerleon,proof,20,1000,memory,scale"
 WAITS_S = (0.0, 0.05)
 """What a call takes beside the lab's own work: nothing, and a long way."""
 SCANNED = (20, 100, 1000)
@@ -82,6 +82,8 @@ def measured(name: str, given: argparse.Namespace) -> Any:
             return [custodian.measure(count, times, wait_s) for wait_s in WAITS_S for count in SCANNED if not wait_s or count < 1000]
         case "aerleon":
             return aerleon.measure(1_000, 10_000, times)
+        case "proof":
+            return proof.measure(min(given.times, 3))
         case "scale":
             return scale.series([size for size in scale.SIZES if size[0] <= given.most], min(given.times, 3))
         case _:

@@ -8,14 +8,16 @@ policy, so outbound is everything, always.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import lru_cache
 
 from cloudsync.adapter import Access, Whose
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
+from cloudsync.model.firstmatch import decided
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_f5 import words
@@ -52,25 +54,11 @@ def limit(peers: AddressSet, services: ServiceSet) -> PacketSet:
 @lru_cache(maxsize=8192)
 def judge(flats: tuple[Flat, ...], packets: PacketSet, *, unmatched: bool) -> Passed:
     """Return what first-match rules make of packets; `unmatched` tells whether what no rule matches goes on."""
-    left, on, done = packets, [], []
     services = packets.services()
-    for flat in flats:
-        common = flat.services & services
-        if not common or not flat.source:
-            continue
-        hit = left & PacketSet.of(flat.source, common)
-        if not hit:
-            continue
-        left -= hit
-        if flat.action is Action.DECISIVELY:
-            done.append(hit)
-        elif flat.action is Action.ACCEPT:
-            on.append(hit)
-        if not left:
-            break
-    if unmatched:
-        on.append(left)
-    return Passed(PacketSet.union_all(on), PacketSet.union_all(done))
+    boxes = [(flat.action, limit(flat.source, common)) for flat in flats if flat.source and (common := flat.services & services)]
+    found = decided(boxes)
+    on, done = (found.get(action, NO_PACKETS) & packets for action in (Action.ACCEPT, Action.DECISIVELY))
+    return Passed(on | (packets - PacketSet.union_all(found.values())) if unmatched else on, done)
 
 
 @lru_cache(maxsize=8192)

@@ -8,12 +8,14 @@ An interface with several own addresses counts as open where any of them is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 
 from cloudsync.adapter import Access, Point, Whose
 from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.firstmatch import decided
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
+from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ServiceSet
 from cloudsync.model.workload import PointId
 from cloudsync_gcp.match import Matcher, Members, Side, by_network
@@ -40,15 +42,10 @@ def _union(sets: tuple[PacketSet, ...]) -> PacketSet:
 @lru_cache(maxsize=8192)
 def _fold(runs: tuple[Run, ...], after: PacketSet) -> PacketSet:
     """Return what passes a list of runs, first match, where `after` is what passes when none of them matches."""
-    passed = after
-    for action, packets in reversed(runs):
-        if action == "allow":
-            passed |= packets
-        elif action == "deny":
-            passed -= packets
-        else:
-            passed = (passed - packets) | (after & packets)
-    return passed
+    found = decided(runs)
+    passed = found.pop("allow", NO_PACKETS)
+    stopped = found.pop("deny", NO_PACKETS)
+    return passed | (after - PacketSet.union_all((passed, stopped))) if after else passed
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from cloudsync.model import intervals
-from cloudsync.model.address import AddressSet, Family
+from cloudsync.model.address import AddressSet, Family, plain_prefix
 from cloudsync.model.quick import dataclass
 from cloudsync.model.service import ANY_SERVICE, BLOCK, NO_SERVICE, WITH_PORTS, WITH_TYPES, ServiceSet, possible
 from cloudsync_gcp.table import Ports, Spec
@@ -143,8 +143,15 @@ def _port_text(first: int, last: int) -> str:
 
 def cidrs(texts: Iterable[str]) -> tuple[str, ...]:
     """Return ranges in canonical text, sorted, each once; host bits are cut, a bare address is a /32 or /128. ValueError otherwise."""
-    networks = {ip_network(text, strict=False) for text in texts}
-    return tuple(str(network) for network in sorted(networks, key=_order))
+    found: dict[tuple[int, int, int], str] = {}
+    for text in texts:
+        plain = plain_prefix(text)
+        if plain is not None:
+            found[4, *plain] = text
+        else:
+            network = ip_network(text, strict=False)
+            found[_order(network)] = str(network)
+    return tuple(found[key] for key in sorted(found))
 
 
 def _order(network: IPv4Network | IPv6Network) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PINS = Path(__file__).parent
 ROOT = Path(".bench/peers")
-NAMES = ("ansible", "c7n", "aerleon")
+NAMES = ("ansible", "c7n", "aerleon", "dd")
 INSTALL_LIMIT_S = 900
 
 

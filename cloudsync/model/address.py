@@ -49,6 +49,15 @@ def plain_v4(text: object) -> int | None:
     return first << 24 | second << 16 | third << 8 | fourth
 
 
+def plain_prefix(text: object) -> tuple[int, int] | None:
+    """Return network and length of an IPv4 prefix in canonical text; None for every other text, prefixes with host bits among them."""
+    base, _, size = text.partition("/") if isinstance(text, str) else ("", "", "")
+    value, length = plain_v4(base), _NUMBERS.get(size, 33)
+    if value is None or length > 32 or value & ((1 << (32 - length)) - 1):
+        return None
+    return value, length
+
+
 def prefix_text(family: Family, value: int, length: int) -> str:
     """Return `address/length` in canonical text (RFC 5952 for IPv6)."""
     return f"{address_text(family, value)}/{length}"
@@ -56,11 +65,8 @@ def prefix_text(family: Family, value: int, length: int) -> str:
 
 def _single(item: object) -> int | None:
     """Return one IPv4 address as a number, None for whatever else: most of an inventory, and a network of one costs five times as much."""
-    if isinstance(item, str) and "/" not in item:
-        try:
-            return int(IPv4Address(item))
-        except ValueError:  # another family, or a mistake that `ip_network` words better
-            return None
+    if isinstance(item, str):
+        return plain_v4(item)  # another family, or a mistake, is for `ip_network` to read and to word
     return int(item) if isinstance(item, IPv4Address) else None
 
 
@@ -80,6 +86,10 @@ class AddressSet:
             alone = _single(item)
             if alone is not None:
                 four.append((alone, alone + 1))
+                continue
+            plain = plain_prefix(item)
+            if plain is not None:
+                four.append((plain[0], plain[0] + (1 << (32 - plain[1]))))
                 continue
             network = item if isinstance(item, IPv4Network | IPv6Network) else ip_network(item)
             first = int(network.network_address)

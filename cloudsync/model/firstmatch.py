@@ -18,7 +18,7 @@ from cloudsync.model.packets import Band, PacketSet
 Action = TypeVar("Action", bound=Hashable)
 
 
-def decided(rules: Iterable[tuple[Action, PacketSet]]) -> Mapping[Action, PacketSet]:
+def decided(rules: Iterable[tuple[Action, PacketSet]]) -> dict[Action, PacketSet]:
     """Return, by action (None is none), the packets that rules of it decide: those that no rule before them matches.
 
     Actions that decide nothing are left out.

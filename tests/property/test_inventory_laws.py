@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import combinations
 
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from cloudsync.inventory.changes import label_changes, with_last_good
 from cloudsync.inventory.csv_text import read_rows
 from cloudsync.inventory.values import Inventory, dump, load
 from cloudsync.model import intervals
-from cloudsync.model.address import AddressSet
+from cloudsync.model.address import AddressSet, plain_prefix
 from cloudsync.model.finding import Where
 from cloudsync.model.workload import Domain, Interface, Labels, Workload, WorkloadId
 from cloudsync.policy.addresses import plain_address, read_entries
@@ -113,6 +114,19 @@ def test_an_address_in_the_usual_form_is_the_one_that_the_careful_reading_finds(
         assert (found, findings) == (careful, ())
     elif not findings and text.count(".") == 3 and "-" not in text and "/" not in text:
         assert text != text.strip() or ":" in text, "every usual address is read at once"
+
+
+@settings(max_examples=500)
+@given(st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|10\.(0|128)\.0\.0/(0?[89]|1[0-9]|24)|[0-9a-f:./]{1,12}", fullmatch=True))
+def test_a_prefix_in_canonical_text_is_the_one_that_the_library_finds(text: str) -> None:
+    found = plain_prefix(text)
+    try:
+        network = ip_network(text)
+    except ValueError:
+        assert found is None
+        return
+    canonical = network.version == 4 and str(network) == text
+    assert found == ((int(network.network_address), network.prefixlen) if canonical else None)
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), max_size=3).map(

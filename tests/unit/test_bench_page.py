@@ -47,8 +47,18 @@ def test_what_was_not_run_has_no_figure_and_no_plot() -> None:
     files = page.files({"machine": MACHINE, "ansible": [None, None], "aerleon": None})
     assert set(files) == {"figures.json", "README.md"}
     text = files["README.md"].partition("## Beside other tools")[2].partition("## How it is measured")[0]
-    assert text.count(page.NOT_RUN) == 6
+    assert text.count(page.NOT_RUN) == 7
     assert not re.search(r"\d+(\.\d+)?x|\d s\b", text)
+
+
+def test_a_proof_is_shown_beside_those_who_were_asked() -> None:
+    one = {
+        "rules": 10_000, "rules_other": 14_000, "few_ports": True, "runs": 3, "one_s": 0.3904, "versions": "z3-solver 5, CUDD by dd 1",
+        "cpu_s": {"ours": 0.448, "cudd": 0.393}, "ratio": {"cudd": 0.9},
+    }  # fmt: skip
+    text = page.files({"machine": MACHINE, "proof": [one]})["README.md"].partition("## Proof of one")[2].partition("\n## ")[0]
+    assert "| 10,000, seven ports | **390.4 ms** | 0.448 s | not run | 0.393 s = **0.9x** | 3 |" in text
+    assert "(z3-solver 5, CUDD by dd 1)" in text
 
 
 def test_a_page_says_load_ratios_and_runs() -> None:
