@@ -16,10 +16,10 @@ KILLED_IN = (str(HERE / "apply.py"), str(HERE / "store"))
 
 
 class Counter:
-    """Counts bytecodes in the code under test and kills the process at one of them; at none when that is 0."""
+    """Counts bytecodes in the code under test and kills the process at one of them; at none when that is 0. `look` is called at each."""
 
-    def __init__(self, kill_at: int) -> None:
-        self.kill_at, self.count = kill_at, 0
+    def __init__(self, kill_at: int, look: Callable[[], None] = lambda: None) -> None:
+        self.kill_at, self.count, self.look = kill_at, 0, look
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
         """Follow only the code under test."""
@@ -28,6 +28,7 @@ class Counter:
         frame.f_trace_opcodes = True
         if event == "opcode":
             self.count += 1
+            self.look()
             if self.count == self.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
         return self.trace

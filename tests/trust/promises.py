@@ -111,7 +111,7 @@ PROMISES = (
         "killed at any instruction of apply and journal, the next run finishes and the audit trail has no gap",
         (
             _least("kills", 1, "points"),
-            Demand("of all instructions, %", ("points",), least=100, per=("bytecodes",)),
+            Demand("of all instructions, %", ("covered",), least=100, per=("bytecodes",)),
             _none("not converged", "not_converged"),
             _none("audit gaps", "audit_gaps"),
         ),

@@ -398,7 +398,7 @@ class Life:
             said = Verdict([*wrong, *tail.wrong], len(tap.fired), calls + tail.calls, tail.runs, states + tail.states, joined, calls, after)
             self.done[one.at] = said
 
-    def rest(self, key: str, plan: Plan) -> tuple[Tail, bool]:
+    def rest(self, key: str, who: object) -> tuple[Tail, bool]:
         """Return the rest of a life and whether it was known, from one that came to the same state."""
         if self.rests is None:
             return self.arrive(), False
@@ -407,7 +407,7 @@ class Life:
             tail = self.arrive()
             self.rests.keep(key, tail)
             return tail, False
-        if fault_alike.due(key, plan):
+        if fault_alike.due(key, who):
             again = self.arrive()
             if again != tail:
                 again.wrong.append(f"a state was taken for another one: {again} is not {tail}")
