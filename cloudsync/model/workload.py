@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NewType
 
 from cloudsync.model.address import NOWHERE, AddressSet, globally_routable
@@ -27,8 +28,8 @@ class Labels:
 
     @classmethod
     def of(cls, mapping: dict[str, str]) -> Labels:
-        """Return the labels of a mapping."""
-        return cls(tuple(sorted(mapping.items())))
+        """Return the labels of a mapping. Equal ones are one value where they can be: most workloads have the labels of others."""
+        return _shared(tuple(sorted(mapping.items())))
 
     def get(self, key: str) -> str | None:
         """Return the value of a key, None when the key is missing."""
@@ -40,6 +41,11 @@ class Labels:
     def text(self) -> str:
         """Return `role=web env=prod`, or `(no label)`."""
         return " ".join(f"{key}={value}" for key, value in self.pairs) or "(no label)"
+
+
+@lru_cache(maxsize=1 << 16)
+def _shared(pairs: tuple[tuple[str, str], ...]) -> Labels:
+    return Labels(pairs)
 
 
 @dataclass(frozen=True, slots=True)

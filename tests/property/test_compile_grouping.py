@@ -64,6 +64,14 @@ def test_an_inventory_of_nobody_has_no_class(monkeypatch: pytest.MonkeyPatch) ->
         assert universe.build(random_world(random.Random(seed))[0], []).classes == ()
 
 
+def test_equal_labels_are_one_value_whatever_they_are_made_from() -> None:
+    said = {"role": "web", "env": "prod"}
+    one = Labels.of(said)
+    assert Labels.of({key: "".join(list(value)) for key, value in reversed(said.items())}) is one
+    assert one == Labels((("env", "prod"), ("role", "web")))
+    assert Labels.of({"role": "web"}) != one
+
+
 def _machine(dice: random.Random, number: int) -> Workload:
     """Return a workload with one interface or several, here or elsewhere, also with blocks that are globally routable in part."""
     seats: list[Interface] = []
