@@ -16,6 +16,7 @@ from operator import attrgetter
 from cloudsync.compile import arms, columns
 from cloudsync.compile.allowed import Compiler
 from cloudsync.compile.grouping import Grouping, Maker
+from cloudsync.compile.pause import uncollected
 from cloudsync.compile.tables import ClassTable, Row, Tables, list_id, tables
 from cloudsync.compile.universe import Class, Universe, alone, build, made, members_of
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet
@@ -88,6 +89,10 @@ class Following:
         return self.tables
 
     def _anew(self) -> Tables:
+        with uncollected():
+            return self._from_nothing()
+
+    def _from_nothing(self) -> Tables:
         """Compile from nothing, and prepare to follow where that is possible."""
         workloads = list(self._workloads.values())
         universe = build(self._policy, workloads, self._grouping.released)
