@@ -59,6 +59,8 @@ class Reading:
     refused: str = ""
     glanced: bool = False
     """The snapshot is a first look (`cloudsync.model.glance`): enough to see that nothing is to do, and for nothing else."""
+    hint: str = ""
+    """What the next first look may be told."""
 
     @property
     def discovery(self) -> Discovery:
@@ -68,25 +70,25 @@ class Reading:
         return Discovery(self.target.name, (), (ScopeState(self.target.name, self.error or "not read"),))
 
 
-def read_all(targets: Iterable[TargetSettings], opener: Opener, *, glance: bool = False) -> tuple[Reading, ...]:
+def read_all(targets: Iterable[TargetSettings], opener: Opener, hints: Mapping[str, str] | None = None) -> tuple[Reading, ...]:
     """Read every target, all at the same time; a failing one does not touch the others. In the order of the settings.
 
-    `glance`: a first look is enough where an adapter has one; `plan_all` completes it where something is to do.
+    `hints`: a first look is enough where an adapter has one, with its own hint by target; `plan_all` completes it where something is to do.
     """
     listed = list(targets)
     if len(listed) < 2:
-        return tuple(_read(target, opener, glance=glance) for target in listed)
+        return tuple(_read(target, opener, hints) for target in listed)
     with ThreadPoolExecutor(max_workers=len(listed), thread_name_prefix="target") as pool:
-        return tuple(pool.map(lambda target: _read(target, opener, glance=glance), listed))
+        return tuple(pool.map(lambda target: _read(target, opener, hints), listed))
 
 
-def _read(target: TargetSettings, opener: Opener, *, glance: bool) -> Reading:
+def _read(target: TargetSettings, opener: Opener, hints: Mapping[str, str] | None) -> Reading:
     reading = Reading(target)
     try:
         adapter = opener(target)
         expected = adapter.expected_account()
         reading = replace(reading, adapter=adapter, identity=IdentityCheck(expected))
-        look = adapter.glance() if glance and isinstance(adapter, Glancing) else None
+        look = adapter.glance(hints.get(target.name, "")) if hints is not None and isinstance(adapter, Glancing) else None
         # Answers that prove the account need no question for it; whatever else they show, the platform has the word.
         proven = look is not None and look.account == expected
         got = Identity(adapter.capabilities.platform, expected, "") if proven else adapter.identify()
@@ -96,7 +98,9 @@ def _read(target: TargetSettings, opener: Opener, *, glance: bool) -> Reading:
             nothing = "nothing was read or written" if look is None else "nothing was written, and nothing that was read is used"
             refused = f"G-IDENTITY expected account {expected}, got {got.account}; {nothing}"
             return replace(reading, refused=refused, error=refused)
-        return replace(reading, snapshot=adapter.read() if look is None else look.snapshot, glanced=look is not None)
+        if look is None:
+            return replace(reading, snapshot=adapter.read())
+        return replace(reading, snapshot=look.snapshot, glanced=True, hint=look.hint)
     except AdapterError as error:
         return replace(reading, identity=replace(reading.identity, why=error.reason), error=str(error))
     except InputError:
@@ -337,7 +341,7 @@ def guarded(planned: Iterable[Planned], settled: Settled, scene: World, verb: st
 
 def again(scene: World, planned: Planned, settled: Settled) -> Planned:
     """Read a target again after an apply and compare it with the policy: drift must be empty for what was applied."""
-    return _plan(scene, _read(planned.reading.target, lambda _: _opened(planned), glance=True), settled)
+    return _plan(scene, _read(planned.reading.target, lambda _: _opened(planned), {}), settled)
 
 
 def _opened(planned: Planned) -> Adapter:

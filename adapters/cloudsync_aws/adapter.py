@@ -56,6 +56,8 @@ from cloudsync_aws.steps import steps
 from cloudsync_aws.table import AwsTable, Eni
 
 REGIONS_AT_ONCE = 8
+NO_LISTS = "no-lists"
+"""What a first look says of itself: no prefix list is ours, and no rule refers to one."""
 
 
 class _Scoped(Protocol):
@@ -98,12 +100,12 @@ class AwsAdapter:
         """Read all Regions side by side. A Region that fails is Incomplete and holds nothing; the others are not touched by that."""
         return self._snapshot(self._with_every_vpc(self._each(reading.whole)))
 
-    def glance(self) -> Glance:
+    def glance(self, hint: str = "") -> Glance:
         """Read machines, interfaces and groups of all Regions, and of all else only what they depend on.
 
-        The account is proven by reservations: EC2 shows nobody those of another account.
+        The account is proven by reservations: EC2 shows nobody those of another account. `hint`: there was no prefix list of ours.
         """
-        parts = self._each(reading.glance)
+        parts = self._each(partial(reading.glance, listed=hint != NO_LISTS))
         whole = _whole(parts)
         shown = {group.vpc for part in whole for group in part.groups.values()}
         if len(whole) == len(parts) and not shown >= set(self.settings.vpcs or ()):
@@ -111,7 +113,8 @@ class AwsAdapter:
             parts = self._with_every_vpc(self._each(reading.whole))
             whole = _whole(parts)
         owners = frozenset().union(*(part.owners for part in whole))
-        return Glance(self._snapshot(parts), next(iter(owners)) if len(owners) == 1 else "")
+        none = len(whole) == len(parts) and not any(part.lists for part in whole)
+        return Glance(self._snapshot(parts), next(iter(owners)) if len(owners) == 1 else "", NO_LISTS if none else "")
 
     def completed(self, snapshot: Snapshot) -> Snapshot:
         """Read what a glance left out, all Regions side by side. A Region where that fails holds nothing any more."""
@@ -124,12 +127,13 @@ class AwsAdapter:
             table,
             groups=_outside(table.groups, failed),
             enis=_outside(table.enis, failed),
-            lists=_outside(table.lists, failed),
+            lists=_merged((_outside(table.lists, failed), *(one.lists for one in rests.values()))),
             vpcs=_merged(one.vpcs for one in rests.values()),
             peered=frozenset().union(*(one.peered or () for one in rests.values())),
             quotas={scope: one.quotas for scope, one in rests.items()},
             incomplete={**table.incomplete, **{scope: one.why for scope, one in failed.items()}},
             unpeered=frozenset(),
+            unlisted=frozenset(),
         )
         scopes = tuple(failed.get(scope.scope, scope) for scope in snapshot.scopes)
         return replace(snapshot, table=table, scopes=scopes, digest=digest(table, snapshot.discovery))
@@ -147,6 +151,7 @@ class AwsAdapter:
             quotas={part.scope: part.rest.quotas for part in whole},
             incomplete={scope.scope: scope.why for scope in scopes if scope.why},
             unpeered=frozenset(part.scope for part in whole if part.rest.peered is None),
+            unlisted=frozenset(part.scope for part in whole if part.unlisted),
         )
         workloads = sorted((found for part in whole for found in part.workloads), key=lambda found: found.ref)
         discovery = Discovery(self._target.name, tuple(workloads), scopes)
@@ -168,8 +173,9 @@ class AwsAdapter:
             return ScopeState(self.settings.scope(region), parse.reason(error))
 
     def _rest(self, table: AwsTable, region: str) -> reading.Rest | ScopeState:
-        known = None if self.settings.scope(region) in table.unpeered else table.peered
-        return self._region(partial(reading.rest, peered=known), region)
+        scope = self.settings.scope(region)
+        known = None if scope in table.unpeered else table.peered
+        return self._region(partial(reading.rest, peered=known, listed=scope in table.unlisted), region)
 
     def _with_every_vpc(self, parts: list[reading.RegionRead | ScopeState]) -> list[reading.RegionRead | ScopeState]:
         """A VPC of the settings that no Region has must not look like one without workloads: then nothing was read whole."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
@@ -68,6 +68,8 @@ class RegionRead:
     enis: Mapping[str, Eni]
     lists: Mapping[str, PrefixList]
     rest: Rest
+    unlisted: bool = False
+    """Prefix lists were not asked for."""
     owners: frozenset[str] = frozenset()
     """The accounts that the instances' reservations belong to: nobody is shown those of others."""
 
@@ -80,6 +82,8 @@ class Rest:
     peered: frozenset[tuple[str, str]] | None = None
     """None where peerings were not asked for."""
     quotas: Quotas = Quotas()
+    lists: Mapping[str, PrefixList] = field(default_factory=dict)
+    """Lists of ours, where a glance left them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,10 @@ class _Later:
         return self._reader.start(Call("describe_vpc_peering_connections", "VpcPeeringConnections", _as_it_is))
 
     @cached_property
+    def lists(self) -> Future[list[Raw]]:
+        return self._reader.start(LISTS)
+
+    @cached_property
     def quotas(self) -> Future[dict[str, int]]:
         return self._reader.pool.submit(self._reader.quotas)
 
@@ -206,27 +214,35 @@ def whole(client: Client, owner: str, region: str) -> RegionRead:
     return _read(client, owner, region, lean=False)
 
 
-def glance(client: Client, owner: str, region: str) -> RegionRead:
-    """Read one Region without its rest, but for the peerings that what it shows depends on. Raises CallFailedError or ParseError."""
-    return _read(client, owner, region, lean=True)
+def glance(client: Client, owner: str, region: str, *, listed: bool) -> RegionRead:
+    """Read one Region without its rest, but for the peerings that what it shows depends on. Raises CallFailedError or ParseError.
+
+    `listed`: with its prefix lists; else only if a rule refers to one.
+    """
+    return _read(client, owner, region, lean=True, listed=listed)
 
 
-def rest(client: Client, owner: str, region: str, peered: frozenset[tuple[str, str]] | None) -> Rest:
-    """Read what a glance at a Region left out; `peered`: its peerings where it had to know them. Raises CallFailedError or ParseError."""
+def rest(client: Client, owner: str, region: str, peered: frozenset[tuple[str, str]] | None, *, listed: bool) -> Rest:
+    """Read what a glance at a Region left out: also our prefix lists (`listed`), and peerings unless it had to know them (`peered`).
+
+    Raises CallFailedError or ParseError.
+    """
     with _reader(client, owner, region) as reader:
         later = _Later(reader, peered)
         later.start()
-        return later.rest()
+        lists = reader.lists(_needed(later.lists.result(), (), owner)) if listed else {}
+        return replace(later.rest(), lists=lists)
 
 
-def _read(client: Client, owner: str, region: str, *, lean: bool) -> RegionRead:
+def _read(client: Client, owner: str, region: str, *, lean: bool, listed: bool = True) -> RegionRead:
     settings = client.settings
     with _reader(client, owner, region) as reader:
         scope, later = reader.scope, _Later(reader)
         if not lean:
             later.start()
         instances = reader.start_each(Call("describe_instances", "Reservations", parse.reservation), "vpc-id", settings.vpcs)
-        listed = reader.start(LISTS)
+        if listed:
+            _ = later.lists
         wanted = later.wanted()
         looks = Call("describe_network_interfaces", "NetworkInterfaces", partial(parse.looked, scope=scope))
         enis = reader.start_each(looks, "vpc-id", wanted)
@@ -239,7 +255,8 @@ def _read(client: Client, owner: str, region: str, *, lean: bool) -> RegionRead:
         parsed = _by_id(parse.judged(one, known, settings.vpcs) for one in looked)
         groups = _carried(reader, parsed.values(), _by_id(_joined(described)))
         used = {rule.peer for one in groups.values() for rule in one.rules if rule.kind == PeerKind.LIST.value}
-        lists = reader.lists(_needed(listed.result(), used, owner), used)
+        listed = listed or bool(used)
+        lists = reader.lists(_needed(later.lists.result(), used, owner), used) if listed else {}
         asked = settings.vpcs is not None or apart or _crossing(groups)
         return RegionRead(
             scope=scope,
@@ -248,6 +265,7 @@ def _read(client: Client, owner: str, region: str, *, lean: bool) -> RegionRead:
             enis=parsed,
             lists=lists,
             rest=Rest(peered=later.peered() if asked else None, quotas=settings.limits({})) if lean else later.rest(),
+            unlisted=not listed,
             owners=frozenset(one.owner for one in known.values()),
         )
 

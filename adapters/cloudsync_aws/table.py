@@ -185,3 +185,5 @@ class AwsTable:
     members: Mapping[str, tuple[str, ...]] | None = None
     unpeered: frozenset[str] = frozenset()
     """Scopes whose peerings nobody asked for: nothing that is there depends on one."""
+    unlisted: frozenset[str] = frozenset()
+    """Scopes whose prefix lists nobody asked for: no rule refers to one, and the last look found none of ours."""

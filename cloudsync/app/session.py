@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
-from cloudsync.app import ledger, limits, memory, past, rebuilt, terraform, together
+from cloudsync.app import ledger, limits, looks, memory, past, rebuilt, terraform, together
 from cloudsync.app.patience import Certain, Wakeful
 from cloudsync.app.repository import Loaded, known, load, policy_name
 from cloudsync.app.restores import Restored, capped
@@ -175,7 +175,7 @@ class Session:
 
         `only`: asked after the reading which targets this run is about, the others stay as they are; without it all of them.
         """
-        seen = self.see(self._read(glance=True))
+        seen = self.see(self._read(looks.hints(self.state.records, self.targets, self.clock.now())))
         now, inventory, scene = seen.now, seen.inventory, seen.scene
         if verb == "plan":  # a person is looking: what `validate` would say of the rules belongs on the same screen
             from cloudsync.policy.lint import lint
@@ -219,7 +219,7 @@ class Session:
         lift = "cloudsync unhold " + ("--all" if hold.target == EVERY_TARGET else hold.target)
         return replace(target, refusals=(*target.refusals, Refusal("HOLD", target.name, "", message, approve=lift)))
 
-    def _read(self, *, glance: bool = False) -> tuple[run.Reading, ...]:
+    def _read(self, hints: Mapping[str, str] | None = None) -> tuple[run.Reading, ...]:
         def opened(target: TargetSettings) -> Adapter:
             adapter = self.adapters.get(target.name)
             if adapter is None:
@@ -228,7 +228,7 @@ class Session:
             return adapter
 
         self.progress("reading " + ", ".join(target.name for target in self.targets), 0, 1)
-        return run.read_all(self.targets, opened, glance=glance)
+        return run.read_all(self.targets, opened, hints)
 
     def _settled(self, now: float, quarantined: AddressSet) -> run.Settled:
         recorded = {target.name: memory.recorded(self.state.records, target.name) for target in self.targets}
@@ -266,6 +266,7 @@ class Session:
 
     def apply(self, found: Found) -> RunReport:
         """Execute every plan that no guard refused, target by target, then read again. Returns the report with what was done."""
+        looks.keep(self.state.records, (one.reading for one in found.planned), self.clock.now())
         both = {report.name: (planned, report) for planned, report in zip(found.planned, found.report.targets, strict=True)}
         came: dict[str, tuple[TargetReport, bool]] = {}
         for name, (planned, report) in both.items():

@@ -16,6 +16,8 @@ class Glance:
 
     snapshot: Snapshot
     account: str
+    hint: str = ""
+    """What the adapter wants to be told at the next look, as long as nothing of ours is written in between; empty for nothing."""
 
 
 @runtime_checkable
@@ -26,8 +28,11 @@ class Glancing(Protocol):
     equals the glance's table and no problem is found, the rules are as the policy says. Everything else is decided after `completed`.
     """
 
-    def glance(self) -> Glance:
-        """Look at the whole target with the fewest calls. A scope that fails or is cut short is Incomplete, as in `read`."""
+    def glance(self, hint: str = "") -> Glance:
+        """Look at the whole target with the fewest calls. A scope that fails or is cut short is Incomplete, as in `read`.
+
+        `hint`: what the last look said, less than a day ago and with no write of ours since. The core keeps it: adapters remember nothing.
+        """
 
     def completed(self, snapshot: Snapshot) -> Snapshot:
         """Return a glance's snapshot with all that was left out; a scope where that fails is Incomplete and holds nothing."""

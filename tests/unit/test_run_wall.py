@@ -158,9 +158,9 @@ class _Quick(MemoryAdapter):
     def forget(self) -> None:
         self.asked = ()
 
-    def glance(self) -> Glance:
-        self.asked += ("glance",)
-        return Glance(super().read(), self.account)
+    def glance(self, hint: str = "") -> Glance:
+        self.asked += (f"glance {hint}".strip(),)
+        return Glance(super().read(), self.account, "quick")
 
     def completed(self, snapshot: Snapshot) -> Snapshot:
         self.asked += ("completed",)
@@ -185,7 +185,7 @@ class _Quick(MemoryAdapter):
 
 
 def _looked(adapter: _Quick, *, glance: bool = True) -> tuple[run.Reading, run.Planned]:
-    readings = run.read_all([_target("mem")], lambda _: adapter, glance=glance)
+    readings = run.read_all([_target("mem")], lambda _: adapter, {} if glance else None)
     found = build_inventory([one.discovery for one in readings], StaticInventory(), InventoryRules(), _policy(), [_target("mem")])
     scene = run.world(_policy(), found, 1.8e9, Before())
     (planned,) = run.plan_all(scene, readings, _settled({"mem": adapter}))
@@ -252,7 +252,7 @@ def test_an_account_that_no_answer_proves_is_asked_for_and_another_is_refused() 
         assert reading.identity.got == Identity("memory", "111122223333", "tester")
         assert adapter.asked == ("glance", "identify")
     adapter.expected = "222233334444"
-    (refused,) = run.read_all([_target("mem")], lambda _: adapter, glance=True)
+    (refused,) = run.read_all([_target("mem")], lambda _: adapter, {})
     assert refused.snapshot is None
     assert refused.refused == (
         "G-IDENTITY expected account 222233334444, got 111122223333; nothing was written, and nothing that was read is used"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cloudsync.adapter import Snapshot, Whose
+from cloudsync_aws.adapter import NO_LISTS
 from tests.wire.test_aws_wire import ACCOUNT, OTHER, OTHER_REGION, REGION, SCOPE, Answer, Open, Script, clock, error, opened, page, script
 
 __all__ = ["clock", "opened", "script"]
@@ -199,3 +200,49 @@ def test_no_answer_about_the_limits_leaves_the_region_unread(script: Script, ope
     look = adapter.glance().snapshot
     script.say("GetServiceQuota", *[Answer("", 500)] * 4)
     assert not adapter.completed(look).complete
+
+
+def test_without_a_list_of_ours_the_next_look_need_not_ask_for_them(script: Script, opened: Open) -> None:
+    estate(script, "vpc-1")
+    adapter = opened()
+    look = adapter.glance()
+    script.requests.clear()
+    estate(script, "vpc-1")
+    again = adapter.glance(look.hint)
+    assert script.counts() == FIRST - Counter(DescribeManagedPrefixLists=1)
+    assert again.hint == look.hint
+    assert again.snapshot.digest == look.snapshot.digest
+    script.requests.clear()
+    script.say("DescribeManagedPrefixLists", page("DescribeManagedPrefixLists", GONE + f"<tagSet>{OURS}</tagSet>"))
+    found = adapter.completed(again.snapshot)
+    assert script.counts() == REST + Counter(DescribeManagedPrefixLists=1, GetManagedPrefixListEntries=1)
+    assert [one.mark.class_id for one in found.table.lists.values() if one.mark] == ["list-1-v4"]
+    assert adapter.completed(look.snapshot).table.lists == {}
+
+
+def test_a_list_of_ours_keeps_the_next_look_asking(script: Script, opened: Open) -> None:
+    script.say("DescribeManagedPrefixLists", page("DescribeManagedPrefixLists", GONE + f"<tagSet>{OURS}</tagSet>"))
+    assert opened().glance().hint == ""
+
+
+def test_a_region_that_failed_keeps_the_next_look_asking(script: Script, opened: Open) -> None:
+    script.failing_region = OTHER_REGION
+    assert opened(regions=[REGION, OTHER_REGION]).glance().hint == ""
+
+
+def test_a_rule_that_refers_to_a_list_is_read_with_it_whatever_was_said(script: Script, opened: Open) -> None:
+    used = "<prefixListIds><item><prefixListId>pl-1</prefixListId></item></prefixListIds>"
+    rule = f"<item><ipProtocol>tcp</ipProtocol><fromPort>1</fromPort><toPort>1</toPort>{used}</item>"
+    listed = group("sg-1", "vpc-1").replace("<ipPermissions></ipPermissions>", f"<ipPermissions>{rule}</ipPermissions>")
+    script.say("DescribeSecurityGroups", page("DescribeSecurityGroups", listed))
+    script.say("DescribeManagedPrefixLists", page("DescribeManagedPrefixLists", GONE))
+    script.say("GetManagedPrefixListEntries", page("GetManagedPrefixListEntries", "<cidr>10.0.0.0/8</cidr>"))
+    adapter = opened()
+    hint = adapter.glance().hint
+    assert hint == ""
+    script.say("DescribeSecurityGroups", page("DescribeSecurityGroups", listed))
+    script.say("DescribeManagedPrefixLists", page("DescribeManagedPrefixLists", GONE))
+    script.say("GetManagedPrefixListEntries", page("GetManagedPrefixListEntries", "<cidr>10.0.0.0/8</cidr>"))
+    look = adapter.glance(NO_LISTS)
+    assert list(look.snapshot.table.lists["pl-1"].entries) == ["10.0.0.0/8"]
+    assert look.hint == ""
