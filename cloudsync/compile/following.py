@@ -153,6 +153,7 @@ class Following:
                     self._ends[own].owns[outward].append(at)
                     self._ends[peer].peers[outward].append(at)
         self._picked: list[list[int]] = [[] for _ in self._classes]
+        self._concerned: tuple[dict[int, list[_Arm]], dict[int, list[_Arm]]] = ({}, {})
         for at, one in enumerate(self._ends):
             one.members = list(members_of(one.classes))
             for number in one.members:
@@ -256,8 +257,12 @@ class Following:
         return self._classes[number].egress is Egress.ENFORCE
 
     def _arms_of(self, number: int, *, outward: bool) -> list[_Arm]:
-        found = [self._arms[arm] for at in self._picked[number] for arm in self._ends[at].owns[outward]]
-        found.sort(key=_place)
+        """Return the arms that concern a class, in the order of their rows; which ends pick a class never changes."""
+        known = self._concerned[outward]
+        found = known.get(number)
+        if found is None:
+            found = known[number] = [self._arms[arm] for at in self._picked[number] for arm in self._ends[at].owns[outward]]
+            found.sort(key=_place)
         return found
 
     def _named_by(self, numbers: Iterable[int]) -> dict[int, None]:
