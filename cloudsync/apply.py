@@ -19,7 +19,7 @@ from cloudsync.model.errors import AdapterError
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
-from cloudsync.plan.weave import NEW, at_limits, names, stages_of
+from cloudsync.plan.weave import NEW, at_limits, names, stages_of, waits_behind
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 8.0
 """Waits between two looks grow from the first to the longest, doubling."""
@@ -36,6 +36,10 @@ def _never() -> bool:
 
 
 def _quiet(_what: str, _done: int, _of: int) -> None:
+    return None
+
+
+def _untold(_what: str, _seconds: float) -> None:
     return None
 
 
@@ -61,6 +65,8 @@ class Options:
     throttles: int = 4
     """How often a write that was refused for being too fast is tried again."""
     progress: Progress = _quiet
+    left: Callable[[str, float], None] = _untold
+    """Told after each step with its phase how many seconds the rest of that waits at least at the platform's limits."""
     stop: Callable[[], bool] = _never
 
 
@@ -205,7 +211,7 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
     _standing(run, phase)
     before, looked = run.table, run.ports.clock.monotonic()
     made, told = _Made(before, {step.object: step for step in phase.steps if not step.mark}), _told(run, phase)
-    for at, step in enumerate(phase.steps):
+    for at, (step, rest) in enumerate(zip(phase.steps, waits_behind(run.adapter, phase), strict=True)):
         made.ready(run, step)
         if run.ports.clock.monotonic() - looked > FRESH_S:
             _still_to_do(run, phase.steps[at:])
@@ -213,6 +219,7 @@ def _phase(run: _Run, phase: Phase, following: tuple[Step, ...]) -> None:
         _step(run, step)
         run.sent += 1
         run.options.progress(told, run.sent, len(run.plan.steps))
+        run.options.left(told, rest)
     _barrier(run, phase, made.end(run, phase.steps), following)
 
 

@@ -10,6 +10,7 @@ from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from cloudsync import registry, run
 from cloudsync.adapter import Adapter, Clock, TargetSettings
@@ -43,6 +44,19 @@ from cloudsync.store.records import EVERY_TARGET, Ended, RunRecord
 from cloudsync.store.state import State
 
 Progress = Callable[[str, int, int], None]
+
+
+@runtime_checkable
+class CountsDown(Protocol):
+    """A progress port that shows how long an activity still takes."""
+
+    def __call__(self, what: str, done: int, of: int, /) -> None:
+        """Show that `done` of `of` steps of an activity are finished."""
+
+    def left(self, what: str, seconds: float) -> None:
+        """Show that what is left of an activity waits for so many seconds at least."""
+
+
 Stop = Callable[[], bool]
 Release = Callable[[Inventory], frozenset[WorkloadId]]
 """Which workloads are given back in this run. Raises InputError for one that is not there."""
@@ -347,10 +361,15 @@ class Session:
             visible_s=patience.visible_s,
             call_s=patience.call_s,
             progress=lambda phase, done, of: self.progress(f"{report.name}: {phase}", done, of),
+            left=lambda phase, seconds: self._left(f"{report.name}: {phase}", seconds),
             stop=self.stop,
         )
         ports = Ports(self.state.journal, self.state.lease, Wakeful(self.clock, self.stop))
         return Execution(built.plan, adapter, built.actual, ports, options)
+
+    def _left(self, what: str, seconds: float) -> None:
+        if isinstance(self.progress, CountsDown):
+            self.progress.left(what, seconds)
 
     def _ended(self, found: Found, planned: run.Planned, report: TargetReport, result: ApplyResult) -> tuple[TargetReport, bool]:
         """Return a target's report after its execution, read again where that was whole."""

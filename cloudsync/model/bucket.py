@@ -150,6 +150,19 @@ def seconds(stages: Iterable[Iterable[Limit | None]]) -> float:
     return now
 
 
+def behind(limits: Iterable[Limit | None]) -> tuple[float, ...]:
+    """Return, for each of some calls that are sent one after the other, how long those behind it still wait at least; from full buckets."""
+    now = 0.0
+    levels: dict[BucketKey, Level] = {}
+    sent: list[float] = []
+    for limit in limits:
+        if limit is not None:
+            levels[limit.key], wait = levels.get(limit.key, Level(limit.bucket.size, 0.0)).booked(limit.bucket, now)
+            now += wait
+        sent.append(now)
+    return tuple(now - at for at in sent)
+
+
 def about(duration_s: float) -> str:
     """Return a duration for people: `about 40 s`, `about 4 min`; empty below five seconds, which nobody needs to be told."""
     if duration_s < 5:
@@ -159,3 +172,14 @@ def about(duration_s: float) -> str:
     if duration_s < 5400:
         return f"about {round(duration_s / 60)} min"
     return f"about {duration_s / 3600:.1f} h"
+
+
+def countdown(duration_s: float) -> str:
+    """Return for people what is left of a duration, as `about 2 min 10 s`; empty below five seconds."""
+    if duration_s < 90:
+        return about(duration_s)
+    if duration_s < 3600:
+        minutes, tens = divmod(round(duration_s / 10), 6)
+        return f"about {minutes} min" + (f" {10 * tens} s" if tens else "")
+    hours, minutes = divmod(round(duration_s / 60), 60)
+    return f"about {hours} h {minutes} min"

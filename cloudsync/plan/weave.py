@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 from cloudsync.adapter import Adapter, Effect, Phase, Step
-from cloudsync.model.bucket import limit_of, seconds
+from cloudsync.model.bucket import behind, limit_of, seconds
 
 BATCH = 25
 """So many objects are created before the first of them are looked for and filled: one read for each batch, and well below the size of the
@@ -73,6 +73,11 @@ def at_limits(adapter: Adapter, phases: Iterable[Phase]) -> float:
     """Return the seconds that the calls of these phases take at least at the platform's limits."""
     stages = stages_of(phases, woven=adapter.capabilities.woven)
     return seconds([limit_of(adapter, step) for step in stage.steps] for stage, _ in stages)
+
+
+def waits_behind(adapter: Adapter, phase: Phase) -> tuple[float, ...]:
+    """Return, for each step of a phase as it is executed, the seconds that those behind it still wait at least at the platform's limits."""
+    return behind(limit_of(adapter, step) for step in phase.steps)
 
 
 def _order(creates: tuple[Step, ...], fills: tuple[Step, ...]) -> tuple[list[Step], list[tuple[int, Step]]]:

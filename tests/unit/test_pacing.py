@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloudsync.adapter import Effect, Outcome, Phase, Step, TargetSettings
 from cloudsync.apply import ApplyResult, ApplyStatus, Options, apply
-from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, Tally, about, limit_of, seconds
+from cloudsync.model.bucket import SLACK_S, Bucket, BucketKey, Level, Limit, Tally, about, countdown, limit_of, seconds
 from cloudsync.model.finding import Where
 from cloudsync.model.mode import TargetMode
 from cloudsync.pacing import Levels, Pacing, pacing, share
@@ -226,6 +226,25 @@ def test_durations_are_told_as_roughly_as_they_are_known(duration: float, words:
     assert about(duration) == words
 
 
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (4, ""),
+        (-3, ""),
+        (7, "about 5 s"),
+        (88, "about 90 s"),
+        (90, "about 1 min 30 s"),
+        (131, "about 2 min 10 s"),
+        (178, "about 3 min"),
+        (3594, "about 59 min 50 s"),
+        (3600, "about 1 h 0 min"),
+        (9000, "about 2 h 30 min"),
+    ],
+)
+def test_what_is_left_is_said_to_ten_seconds(left: float, words: str) -> None:
+    assert countdown(left) == words
+
+
 @pytest.mark.parametrize(("size", "refill"), [(0.5, 1), (1, 0), (float("nan"), 1)])
 def test_a_bucket_that_gives_nothing_is_none(size: float, refill: float) -> None:
     with pytest.raises(ValueError, match="want a size"):
@@ -294,8 +313,16 @@ def test_a_plan_and_its_progress_tell_how_long_the_limits_make_it() -> None:
     assert at_limits(stage.adapter, phases) == pytest.approx(120)
     plan = replace(HARMLESS, phases=phases)
     begin = clock.monotonic()
-    options = Options("run", progress=lambda what, _done, _of: told.add(what))
+    ahead: list[tuple[str, float, float]] = []
+    options = Options(
+        "run",
+        progress=lambda what, _done, _of: told.add(what),
+        left=lambda what, seconds: ahead.append((what, seconds, clock.monotonic() - begin)),
+    )
     assert apply(plan, stage.adapter, stage.table, stage.ports, options).status is ApplyStatus.DONE
     assert clock.monotonic() - begin == pytest.approx(120), "and that is how long it took"
     assert told == {"put, about 2 min at the platform's limits", "drop"}
+    assert [what for what, _, _ in ahead] == ["put, about 2 min at the platform's limits"] * 13 + ["drop"]
+    assert [seconds + at for _, seconds, at in ahead[:13]] == pytest.approx([120] * 13), "what is said to be left is what is left"
+    assert ahead[-1][1] == 0
     assert at_limits(ScriptAdapter(), phases) == 0
