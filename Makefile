@@ -28,6 +28,7 @@ $(STAMP): requirements.lock requirements-source.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation -r requirements-source.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q cloudsync adapters
+	$(BIN)/python -m cloudsync_aws.models
 	@touch $@
 
 demo: $(STAMP) ## the whole main job against a simulated estate on loopback

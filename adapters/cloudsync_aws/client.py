@@ -7,16 +7,19 @@ tried again here, on the injected clock. botocore is used without boto3, which a
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import botocore
 import botocore.exceptions as sdk
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
-from botocore.loaders import create_loader
+from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from cloudsync.adapter import Clock
@@ -165,14 +168,19 @@ def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **cred
     return made
 
 
+MODELS = Path(sys.prefix) / "share" / "cloudsync" / f"botocore-{botocore.__version__}"
+"""Where the part of EC2's model that we use is looked for first (`cloudsync_aws.models` writes it), for this version of the SDK alone."""
+
+
 @cache
 def _loader(data_path: str | None) -> Sdk:
     """Return what loads the SDK's models, one for all sessions of the process: EC2's is large.
 
     Left as it is, the SDK searches four hundred folders for the names of all services, twice, and makes a method for each of EC2's 800
-    operations. We use four services, and of EC2 what `limits` lists.
+    operations. We use four services, and of EC2 what `limits` lists. Whoever brings models of their own gets those.
     """
-    loader = create_loader(data_path)
+    ours = MODELS.is_dir() and not (Path(Loader.CUSTOMER_DATA_PATH) / "ec2").exists()
+    loader = create_loader(data_path or (str(MODELS) if ours else None))
     load = loader.load_service_model
 
     def lean(service: str, kind: str, api_version: str | None = None) -> Sdk:
@@ -184,6 +192,34 @@ def _loader(data_path: str | None) -> Sdk:
     loader.list_available_services = lambda _type_name: list(_MODELS)
     loader.load_service_model = lean
     return loader
+
+
+def part_of_ec2() -> tuple[str, dict[str, Sdk]]:
+    """Return the name of EC2's model for the SDK's loader, and of the model the operations that we use with all that they refer to."""
+    loader = create_loader()
+    name = f"ec2/{loader.determine_latest_version('ec2', 'service-2')}/service-2"
+    model: dict[str, Sdk] = dict(loader.load_data(name))
+    model["operations"] = {one: model["operations"][one] for one in _OPERATIONS if one in model["operations"]}
+    shapes: dict[str, Sdk] = {}
+    todo = list(_shapes(model["operations"]))
+    while todo:
+        shape = todo.pop()
+        if shape not in shapes:
+            shapes[shape] = model["shapes"][shape]
+            todo.extend(_shapes(shapes[shape]))
+    model["shapes"] = {shape: shapes[shape] for shape in sorted(shapes)}
+    return name, model
+
+
+def _shapes(found: Sdk) -> Iterator[str]:
+    """Yield the names of all shapes that a piece of a model refers to."""
+    if isinstance(found, dict):
+        if isinstance(found.get("shape"), str):
+            yield found["shape"]
+        found = list(found.values())
+    if isinstance(found, list):
+        for one in found:
+            yield from _shapes(one)
 
 
 def _bare(settings: AwsSettings) -> Sdk:
