@@ -97,7 +97,7 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
         if group is not None and opens:
             wanted = by_class.get((group.id, owners.by_point[members[0].point][2]))
             if wanted is not None:
-                origins = _origins(wanted, direction, opens, universe, numbers)
+                origins = rules_behind(wanted, direction, opens, universe, numbers)
         names = tuple(dict.fromkeys(universe.called(change.workload) if change.workload else change.point for change in members))
         labels = group.labels if group else Labels()
         ids = tuple(change.point for change in members)
@@ -105,7 +105,10 @@ def changes(universe: Universe, owners: Owners, intent: Intent, points: Iterable
     return tuple(found)
 
 
-def _origins(wanted: ClassIntent, direction: str, opens: PacketSet, universe: Universe, numbers: Mapping[str, int]) -> tuple[Origin, ...]:
+def rules_behind(
+    wanted: ClassIntent, direction: str, opens: PacketSet, universe: Universe, numbers: Mapping[str, int]
+) -> tuple[Origin, ...]:
+    """Return the rules because of which a class lets some of these packets through, in policy order. `numbers`: of classes, by id."""
     inbound = direction == "inbound"
     of = universe.class_addresses if inbound else universe.class_reached
     found: dict[Origin, None] = {}

@@ -256,6 +256,7 @@ def _plan_read(scene: World, reading: Reading, adapter: Adapter, snapshot: Snaps
             would=watched(scene, target.name, actual, beyond),
             ours=adapter.decode(snapshot.table, Whose.OURS) if adapter.capabilities.denies else {},
             behind=Behind.of(scene.policy.rules),
+            classes=intent.classes,
         )
     )
     owned = ownership(scene.terraform, adapter)

@@ -143,7 +143,7 @@ def _few(names: tuple[str, ...], most: int) -> str:
 
 
 def _rules(origins: tuple[Origin, ...]) -> str:
-    from cloudsync.report.text import origin_text
+    from cloudsync.report.origins import origin_text
 
     more = f" and {len(origins) - SHOWN} more rules" if len(origins) > SHOWN else ""
     return ", ".join(map(origin_text, origins[:SHOWN])) + more

@@ -212,7 +212,7 @@ def _verdict(found: Trace) -> str:
 def _stop_lines(number: int, stop: Stop) -> Iterator[str]:
     from cloudsync.compile.allowed import Direction
     from cloudsync.proof.trace import Passing
-    from cloudsync.report.text import origin_text
+    from cloudsync.report.origins import origin_text
 
     inbound = stop.direction is Direction.IN
     way = "ingress" if inbound else "egress"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from enum import Enum
 
-from cloudsync.adapter import Access, Adapter, Entry, Table
+from cloudsync.adapter import Access, Adapter, ClassIntent, Entry, Origin, Table
 from cloudsync.compile.behind import NOTHING_KNOWN, Behind
 from cloudsync.compile.intent import Wanted
 from cloudsync.compile.universe import Universe
-from cloudsync.diff import Owners
+from cloudsync.diff import Owners, rules_behind
 from cloudsync.model.mode import TargetMode
 from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.quick import dataclass
@@ -56,6 +56,8 @@ class Drift:
     entries: tuple[Entry, ...]
     container: str = "group"
     """What people call the object that a rule of the platform stands in."""
+    wanted_by: tuple[Origin, ...] = ()
+    """The rules of the policy that want what is missing."""
 
     @property
     def real(self) -> bool:
@@ -151,6 +153,7 @@ class Scene:
     ours: Mapping[PointId, Access] = field(default_factory=dict)
     """What our rules let through by themselves, on a platform whose foreign rules can cut it."""
     behind: Behind = NOTHING_KNOWN
+    classes: tuple[ClassIntent, ...] = ()
 
 
 NOTHING = Access()
@@ -174,7 +177,8 @@ def find(scene: Scene) -> tuple[Drift, ...]:
         for kind, direction, packets in memo[key]:
             groups.setdefault((owner[0], owner[2], kind, direction, packets), []).append(point)
     names = Names(scene.universe)
-    found = [_drift(scene, names, key, tuple(points)) for key, points in groups.items()]
+    rules = _Rules(scene)
+    found = [replace(_drift(scene, names, key, tuple(points)), wanted_by=rules.behind(*key)) for key, points in groups.items()]
     return tuple(
         sorted(found, key=lambda one: (not one.real, _rank(one.severity), one.kind.value, one.labels.pairs, one.direction, one.points))
     )
@@ -204,6 +208,26 @@ def _differences(access: Access, want: Wanted | None, would: Access | None, ours
 def _some(kind: Kind, direction: str, packets: PacketSet) -> Iterator[tuple[Kind, str, PacketSet]]:
     if packets:
         yield kind, direction, packets
+
+
+class _Rules:
+    """Finds the rules that want what is missing; most runs ask for none."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._wanted: dict[tuple[str, Domain], ClassIntent] = {}
+        self._numbers: dict[str, int] = {}
+
+    def behind(self, number: int, domain: Domain, kind: Kind, direction: str, packets: PacketSet) -> tuple[Origin, ...]:
+        """Return the rules of the policy because of which a class is to let packets through."""
+        if kind not in (Kind.MISSING, Kind.SHADOW_DENY):
+            return ()
+        universe = self.scene.universe
+        if not self._numbers:
+            self._wanted = {(group.class_id, group.domain): group for group in self.scene.classes}
+            self._numbers = {group.id: at for at, group in enumerate(universe.classes)}
+        wanted = self._wanted.get((universe.classes[number].id, domain))
+        return () if wanted is None else rules_behind(wanted, direction, packets, universe, self._numbers)
 
 
 def _drift(scene: Scene, names: Names, key: tuple[int, Domain, Kind, str, PacketSet], points: tuple[PointId, ...]) -> Drift:

@@ -8,6 +8,7 @@ from dataclasses import field
 from cloudsync.model.quick import dataclass
 from cloudsync.proof.drift import Drift, Severity
 from cloudsync.report.moments import lasted, moment
+from cloudsync.report.origins import origins_text
 from cloudsync.report.story import State, Story, Tracked
 
 LOUD = (State.NEW, State.CHANGED, State.ONGOING)
@@ -63,7 +64,9 @@ class Ages:
         if not aged.accepted:
             grade = min((aged.drift.severity, *(one.severity for one in aged.loud)), key=ranks.index)
             yield f"  {sign}[{grade.value}] {aged.drift.text()}", _colour(grade)
-            parts = [f"at {_first(aged.drift.workloads, 6)}", *self._life(aged)]
+            rules = aged.drift.wanted_by
+            by = [f"wanted by {origins_text(rules, SHOWN)}"] if rules else []
+            parts = [f"at {_first(aged.drift.workloads, 6)}", *by, *self._life(aged)]
             yield "      " + " · ".join(parts), "dim"
             return
         for one in aged.loud:

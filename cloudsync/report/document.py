@@ -96,6 +96,7 @@ def drift_document(one: Drift, aged: Aged | None = None) -> Json:
             }
             for entry in one.entries
         ],
+        "wanted_by": [origin_document(origin) for origin in one.wanted_by],
         "pending": aged is not None and aged.pending,
         "findings": [finding_document(known) for known in found],
     }

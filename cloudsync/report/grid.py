@@ -11,7 +11,7 @@ from cloudsync.model.service import ServiceSet
 from cloudsync.proof.words import service_words
 from cloudsync.report.headline import MEANT
 from cloudsync.report.matrix import Breach, Cell, Group, Matrix
-from cloudsync.report.text import origin_text
+from cloudsync.report.origins import origin_text
 
 DENSE = 22
 """With more columns than this, cells hold a mark instead of ports."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from cloudsync.diff import Change
 from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.proof.words import Names
+from cloudsync.report.origins import origin_text
 from cloudsync.report.story import Made
-from cloudsync.report.text import origin_text
 from cloudsync.report.values import RunReport
 
 LOOKING = frozenset({"plan", "drift", "test", "explain"})

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync import __version__
-from cloudsync.adapter import Origin, Step
-from cloudsync.compile.behind import counted
+from cloudsync.adapter import Step
 from cloudsync.compile.universe import Universe
 from cloudsync.diff import Change, Owners
 from cloudsync.model.bucket import about
 from cloudsync.model.mode import TargetMode
-from cloudsync.model.naming import naming
 from cloudsync.model.workload import DEFAULT_DOMAIN
 from cloudsync.plan.values import SHUT, TargetPlan
 from cloudsync.proof.drift import Drift
 from cloudsync.proof.words import Names
 from cloudsync.report import together
 from cloudsync.report.ages import Ages, accepted_lines
+from cloudsync.report.origins import origins_text
 from cloudsync.report.story import Story
 from cloudsync.report.values import RunReport, TargetReport
 
@@ -114,9 +113,7 @@ def _changes(plan: TargetPlan, universe: Universe, owners: Owners, unread: str) 
             yield "    given back: not enforced any more, so what was there before comes back", "warn"
         yield from _parts("+", names.parts(change.opens, domain, inbound=inbound), "good")
         if change.origins:
-            shown = ", ".join(map(origin_text, change.origins[:PARTS_SHOWN]))
-            more = len(change.origins) - PARTS_SHOWN
-            yield f"      because of {shown}" + (f" and {more} more rules" if more > 0 else ""), "dim"
+            yield f"      because of {origins_text(change.origins, PARTS_SHOWN)}", "dim"
         yield from _parts("-", names.parts(change.closes, domain, inbound=inbound), "warn")
     yield f"  {calls(plan.steps)} · {_proven(plan)}", "dim"
 
@@ -137,15 +134,6 @@ def _whom(change: Change) -> str:
     names = ", ".join(change.workloads[:4]) + (f" and {len(change.workloads) - 4} more" if len(change.workloads) > 4 else "")
     who = change.labels.text() if change.class_id else "(not in the inventory)"
     return f"{who}   {_count(len(change.workloads), 'workload')}: {names}"
-
-
-def origin_text(origin: Origin) -> str:
-    """Return `rule (file:line)`; where a description names a rule that is not there now, its name and that."""
-    if origin.where:
-        return f"{origin.rule} ({origin.where.file}:{origin.where.line})"
-    if naming(origin.rule) is None:
-        return origin.rule
-    return f"{origin.rule} ({'as numbered when it was written' if counted(origin) else 'not in the policy now'})"
 
 
 def calls(steps: tuple[Step, ...]) -> str:

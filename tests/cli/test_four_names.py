@@ -16,6 +16,8 @@ from tests.oracle import cloud
 
 SITES = ("aws", "gcp", "azure", "f5")
 FRONT = {"aws": "web", "gcp": "web", "azure": "web", "f5": "lb"}
+PLACE = {"aws": "10.10.1.21", "gcp": "10.40.0.11", "azure": "10.50.1.11"}
+"""The address of one of those; on F5 nothing listens where the rules are about."""
 CALLS = {"aws": "", "gcp": "gcp", "azure": "azure", "f5": "f5"}
 LISTS = "".join(f"  p{number:02}: [192.0.2.{number * 8}/29]\n" for number in range(1, 31))
 OPENS = {
@@ -69,6 +71,11 @@ def _entries(group: Any) -> Iterable[str]:
                     yield json.dumps([way, one["IpProtocol"], one.get("FromPort"), peer], sort_keys=True)
 
 
+def explained(four: Four, site: str, number: int) -> str:
+    """Return what is said of a packet that one of the rules is about; nothing on F5."""
+    return four.run("explain", f"192.0.2.{number * 8}", PLACE[site], f"tcp/{9000 + number}", code=0).out if site in PLACE else ""
+
+
 def started(four: Four, site: str, rules: Iterable[str]) -> dict[str, str]:
     """Bring a first policy in force at one platform; return what is ours there then."""
     four.settings(four.target(site, "exclusive"))
@@ -102,6 +109,9 @@ def test_a_rule_dropped_from_the_middle_of_twenty_takes_its_own_native_rules_alo
     rules = [sentence(site, number) for number in range(1, 21)]
     before = started(four, site, rules)
     assert len(before) >= 20
+    policy(four, [*rules[:9], *rules[10:]])
+    said = explained(four, site, 10)
+    assert site not in ("gcp", "azure") or "(not in the policy now)" in said, said
     writes = applied(four, site, [*rules[:9], *rules[10:]])
     after = ours(four, site)
     assert after.items() <= before.items(), "a native rule of another rule was changed"
@@ -121,6 +131,9 @@ def test_a_rule_put_on_top_adds_its_own_native_rules_and_touches_no_others(four:
     assert len(after) - len(before) == 1
     if site in OPENS:
         assert writes == OPENS[site]
+    said = explained(four, site, 10)
+    assert site not in PLACE or "r#11 (policy/all.yaml:" in said, said
+    assert "r@" not in said
     four.settled()
 
 
@@ -146,6 +159,9 @@ def test_an_estate_described_by_positions_is_left_alone_until_a_rule_of_it_chang
     four.run("plan", code=0)
     assert applied(four, site, rules) == {}
     assert applied(four, site, list(reversed(rules))) == {}
+    said = explained(four, site, 10)
+    assert site not in PLACE or "r#11 (policy/all.yaml:" in said, said
+    assert "r#10" not in said, "that was its number once"
     four.settled()
     applied(four, site, [sentence(site, 30), *rules[:9], *rules[10:]])
     after = ours(four, site)
@@ -157,3 +173,15 @@ def test_an_estate_described_by_positions_is_left_alone_until_a_rule_of_it_chang
         (new,) = after.items() - before.items()
         assert "r@" in new[1]
     four.settled()
+
+
+def test_a_rule_taken_away_by_hand_is_named_as_the_policy_has_it(four: Four) -> None:
+    before = started(four, "gcp", [sentence("gcp", number) for number in range(1, 13)])
+    (name,) = (name for name, said in before.items() if '"192.0.2.80/29"' in said)
+    four.act("gcp", "DELETE", f"/compute/v1/projects/acme-net/global/firewalls/{name}")
+    ran = four.run("drift", code=2)
+    assert "wanted by r#10 (policy/all.yaml:" in ran.out, str(ran)
+    (drift,) = json.loads(four.run("drift", "--json", code=2).out)["targets"][0]["drift"]
+    assert [one["rule"] for one in drift["wanted_by"]] == ["r#10"]
+    four.converge()
+    assert ours(four, "gcp").keys() == before.keys()

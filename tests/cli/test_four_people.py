@@ -36,11 +36,11 @@ def ours(four: Four, site: str) -> tuple[str, Json]:
     """Return the path and the content of our rule that lets the office in."""
     if site == "gcp":
         found = four.act(site, "GET", FIREWALLS)["items"]
-        one = next(one for one in found if one["name"].startswith("cs-") and "rules=r#1" in one["description"])
+        one = next(one for one in found if one["name"].startswith("cs-") and "rules=r@" in one["description"])
         return f"{FIREWALLS}/{one['name']}", one
     if site == "azure":
         found = four.act(site, "GET", nsg(four))["properties"]["securityRules"]
-        one = next(one for one in found if one["properties"].get("description", "").endswith(": r#1"))
+        one = next(one for one in found if one["properties"].get("description", "").partition(": ")[2].startswith("r@"))
         return f"{nsg(four)}/securityRules/{one['name']}", one
     rules = four.act(site, "GET", f"{our_policy(four)}/rules")["items"]
     one = next(one for one in rules if one["action"] == "accept")

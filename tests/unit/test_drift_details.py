@@ -17,6 +17,7 @@ from cloudsync.model.packets import NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, TCP, ServiceSet
 from cloudsync.model.workload import Labels, PointId, Workload
 from cloudsync.proof.drift import SENSITIVE, Drift, Kind, Scene, Severity, find, severity, with_ids
+from cloudsync.report.ages import Aged, Ages
 from cloudsync.testing.memory import MemoryAdapter, MemoryPlatform
 from cloudsync.testing.memory_table import MemoryTable
 from tests.stories.estate import compiled, machine
@@ -191,6 +192,27 @@ def test_the_same_difference_at_one_class_is_one_finding() -> None:
     found = find(scene({DB2: Access(A), DB: Access(A), WEB: Access(A)}, dict.fromkeys((DB, DB2, WEB), exactly(NOTHING))))
     assert [(one.points, one.workloads) for one in found] == [((at(DB), at(DB2)), ("db-1", "db-2")), ((at(WEB),), ("web-1",))]
     assert (found[0].target, found[0].container, found[0].words) == ("mem", "policy", "tcp/22 from 192.0.2.0/24")
+
+
+def test_what_is_missing_names_the_rules_that_want_it_and_what_is_open_names_none() -> None:
+    points = {at(one): Access() for one in (WEB, DB, SEND)}
+    actual = Actual({}, points, points)
+    intent = intents.build(WORLD.compiler, TargetScope("mem", "acme", TargetMode.EXCLUSIVE), actual, {})
+    web = PacketSet.of(WEB.interfaces[0].addresses, SQL)
+    mail = PacketSet.of(OFFICE, ServiceSet.ports(TCP, 25, 25))
+    access = {DB: Access(B), SEND: Access(), WEB: Access(A)}
+    wants = {DB: exactly(Access(A | web)), SEND: exactly(Access(NO_PACKETS, mail)), WEB: exactly(NOTHING)}
+    found = find(replace(scene(access, wants), classes=intent.classes))
+    named = {(one.kind, one.labels.text()): [rule.rule for rule in one.wanted_by] for one in found}
+    assert named == {
+        (Kind.MISSING, "role=db"): ["shop#1", "shop#2"],
+        (Kind.MISSING, "role=send"): ["shop#3"],
+        (Kind.EXCESS, "role=db"): [],
+        (Kind.EXCESS, "role=web"): [],
+    }
+    (missing,) = (one for one in found if one.labels.text() == "role=send")
+    lines = [line for line, _ in Ages(None).lines(Aged(missing))]
+    assert lines[1] == "      at send-1 · wanted by shop#3 (policy/all.yaml:14)"
 
 
 # --- whose rule ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudsync.adapter import Origin
@@ -14,7 +14,7 @@ from cloudsync.compile.behind import Behind, counted
 from cloudsync.model.naming import Naming, naming, older
 from cloudsync.policy.load import load_policy
 from cloudsync.policy.values import Rule
-from cloudsync.report.text import origin_text
+from cloudsync.report.origins import origin_text
 
 HEAD = """version: 1
 labels:
@@ -116,6 +116,7 @@ def test_rules_that_say_the_same_are_told_apart_wherever_they_stand() -> None:
 SENTENCES = [f"allow role={one} to role={two} on tcp/{port}" for one in ("web", "app") for two in ("db", "lb") for port in (22, 443)]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=8), st.data())
 def test_no_other_rule_has_a_say_in_what_one_is_called(items: list[str], data: st.DataObject) -> None:
     turned = data.draw(st.permutations(items))
