@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync import registry, sources
+from cloudsync.compile.pause import uncollected
 from cloudsync.inventory.static import StaticInventory, check_labels, read_static
 from cloudsync.model.errors import InputError, SettingsError
 from cloudsync.model.finding import Finding, Severity, Where
@@ -95,6 +96,7 @@ def _no_target(name: str, known: Sequence[str]) -> Finding:
     return Finding(Where("command line"), "UNKNOWN-TARGET", f"no target '{name}'", hint)
 
 
+@uncollected()
 def read_repository(root: Path, *, outside: bool = True) -> Repository:
     """Read and load everything of a config repository; never raises for what stands in the files.
 
