@@ -21,6 +21,7 @@ from cloudsync.app.restores import Restored, capped
 from cloudsync.app.whole import write_whole
 from cloudsync.apply import ApplyResult, ApplyStatus, Execution, Options, Ports, recover
 from cloudsync.clock import SystemClock, check_clock, day_of
+from cloudsync.compile.pause import uncollected
 from cloudsync.guard.values import Refusal
 from cloudsync.inventory.changes import label_changes
 from cloudsync.inventory.merge import build as build_inventory
@@ -148,10 +149,15 @@ class Session:
 
     def see(self, readings: tuple[run.Reading, ...]) -> Seen:
         """Compile the policy against what was read of the targets; of the others against what is remembered. Writes nowhere."""
-        now = self.clock.now()
+        with uncollected():
+            seen = self._see(readings)
         if not gc.isenabled():  # the program starts without it; what was loaded so far stays for the whole run
             gc.freeze()
             gc.enable()
+        return seen
+
+    def _see(self, readings: tuple[run.Reading, ...]) -> Seen:
+        now = self.clock.now()
         known = memory.recall(self.state.records, self.loaded.settings.targets)
         discoveries = [one.discovery if one.snapshot else memory.unread(one.discovery, known) for one in readings]
         owners = {scope.scope: one.target for one in discoveries for scope in one.scopes}
