@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from cloudsync.adapter import Clock
 from cloudsync.model.codec import to_json
 from cloudsync.model.errors import CloudsyncError, RefusedError
+from cloudsync.model.quick import dataclass
 from cloudsync.store import audit
 from cloudsync.store.audit import AuditTrail, Head
 from cloudsync.store.database import Row, Transaction

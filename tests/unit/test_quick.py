@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import importlib.util
 import inspect
+import re
 import sys
 import threading
 import types
@@ -16,6 +17,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from cloudsync.model import quick
+from tests.tidy import tree
 
 TEXT = '''
 from __future__ import annotations
@@ -248,3 +250,11 @@ def test_a_name_that_is_no_field_is_refused_too_and_taken_where_there_is_room(bo
     assert vars(roomy) == {"note": 1}
     del roomy.note
     assert vars(roomy) == {}
+
+
+def test_the_product_has_its_values_made_here() -> None:
+    """The lab and the checker of plan files share nothing with the product."""
+    apart = {("cloudsync", "lab"), ("cloudsync", "verify"), ("cloudsync", "verify.py")}
+    files = [file for file in tree.python_files(*tree.PRODUCT) if file.parts[:2] not in apart and file.name != "quick.py"]
+    slow = [str(file) for file in files if re.search(r"^from dataclasses import .*\bdataclass\b", file.read_text(encoding="utf-8"), re.M)]
+    assert not slow, "write `from cloudsync.model.quick import dataclass`"
