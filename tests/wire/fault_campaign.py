@@ -17,18 +17,13 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-import pytest
-
-from tests.acting.folders import tmp_path
 from tests.trust.budget import budget
 from tests.trust.chunks import piece
 from tests.trust.figures import Figures
 from tests.wire import fault_plans
 from tests.wire.fault_plans import Campaign, Plan, Verdict
-from tests.wire.fault_stage import NAMES, theatre
+from tests.wire.fault_stage import theatre
 from tests.wire.fault_tap import Tap
-
-__all__ = ["tmp_path"]
 
 SEED = 2
 FRESH = [False, True][: budget(1, 2, 2)]
@@ -37,7 +32,7 @@ SECONDS = budget(0, 2, 10)
 """Second faults from each state in which a run with one fault ended."""
 WHOLE = budget(0, 4, 12)
 """Pairs of that kind that are lived whole, per platform and transition."""
-PAIRS = budget(0, 25, 100)
+PAIRS = budget(0, 25, 50)
 """Drawn pairs per platform and transition."""
 
 
@@ -105,11 +100,11 @@ def of_singles(opened: Campaign) -> tuple[Figures, list[tuple[Plan, Verdict]]]:
     return {**whole, **summed(opened, lives)}, lives
 
 
-@pytest.mark.parametrize("fresh", FRESH, ids=["change", "adoption"][: len(FRESH)])
-@pytest.mark.parametrize("name", NAMES)
-def test_every_single_fault_is_survived(tmp_path: Path, name: str, *, fresh: bool) -> None:
+def survive_singles(name: str, folder: Path, *, fresh: bool) -> None:
+    """Live every single fault of one platform and transition, and second faults after them, as far as the budget goes."""
+
     def work() -> dict[str, Figures]:
-        with campaign(name, tmp_path, fresh=fresh, machines=4) as opened:
+        with campaign(name, folder, fresh=fresh, machines=4) as opened:
             opened.seconds = SECONDS
             figures, lives = of_singles(opened)
             found = {f"T1 {name} singles": figures}
@@ -118,13 +113,13 @@ def test_every_single_fault_is_survived(tmp_path: Path, name: str, *, fresh: boo
     piece(f"singles-{name}-{fresh}", work)
 
 
-@pytest.mark.skipif(not PAIRS, reason="pairs are for a night and a release")
-@pytest.mark.parametrize("fresh", FRESH, ids=["change", "adoption"][: len(FRESH)])
-@pytest.mark.parametrize("name", NAMES)
-def test_pairs_of_faults_are_survived(tmp_path: Path, name: str, *, fresh: bool) -> None:
+def survive_pairs(name: str, folder: Path, *, fresh: bool) -> None:
+    """Live drawn pairs of faults of one platform and transition; none in a budget for a change."""
+
     def work() -> dict[str, Figures]:
-        with campaign(name, tmp_path, fresh=fresh, machines=12) as opened:
+        with campaign(name, folder, fresh=fresh, machines=12) as opened:
             plans = list(islice(fault_plans.pairs(name, opened.record, Random(SEED)), PAIRS))
             return {f"T1 {name} pairs": summed(opened, list(zip(plans, opened.live_all(plans), strict=True)))}
 
-    piece(f"pairs-{name}-{fresh}", work)
+    if PAIRS:
+        piece(f"pairs-{name}-{fresh}", work)
