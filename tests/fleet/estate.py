@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,19 @@ class Write:
     began: float
     ended: float
     applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run of one account that came to its end, `at` in UTC seconds."""
+
+    account: str
+    at: float
+    seconds: float
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 @dataclass
@@ -285,11 +299,13 @@ class Deployment:
             self.kill(pid)
             return wait_for(lambda: look.execute(locks, (sessions,)).fetchone() == (0,), 10)
 
-    def runs(self) -> list[tuple[str, float]]:
-        """Return every run that came to its end: the worker's log, and the seconds of the run as the log has them."""
-        paths = sorted(self.folder.glob("worker-*.log"))
-        lines = ((path.name, line) for path in paths for line in path.read_text().splitlines() if '"event": "run.end"' in line)
-        return [(name, float(json.loads(line)["seconds"])) for name, line in lines]
+    def runs(self) -> list[Ran]:
+        """Return every run that came to its end, as the workers' logs have it."""
+        found: list[Ran] = []
+        for path in sorted(self.folder.glob("worker-*.log")):
+            lines = (json.loads(line) for line in path.read_text().splitlines() if '"event": "run.end"' in line)
+            found += (Ran(next(iter(one["targets"])), _moment(one["at"]), one["seconds"]) for one in lines)
+        return found
 
     def end(self) -> list[int]:
         """Ask all to stop and return their exit codes."""

@@ -102,7 +102,7 @@ def test_a_thousand_accounts_converge_whoever_is_killed(tmp_path: Path) -> None:
         died, seconds = live(fleet, cluster)
         codes = fleet.end()
         each = (processor_s() - before) / len(fleet.runs())
-        estate, lasted = fleet.estate, [took for _, took in fleet.runs()]
+        estate, lasted = fleet.estate, [one.seconds for one in fleet.runs()]
         again = [estate.looked_by_others(one.account, one.pid, one.at) for one in died]
         payloads = Counter((one.account, one.payload) for one in estate.writes if one.applied)
         load = Load(ACCOUNTS, 3600.0, mean(lasted))
