@@ -325,6 +325,7 @@ def expiring(policy: Policy, now: float) -> tuple[Expiring, ...]:
             until=rule.until.timestamp(),
             protects=rule.action is not Action.ALLOW,
             owner=rule.owner or owners.get(rule.ruleset, ""),
+            written=rule.written,
         )
         for rule in policy.rules
         if rule.until is not None and at < rule.until <= at + SOON

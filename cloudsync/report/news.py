@@ -234,10 +234,11 @@ def _expiring(story: Story, before: Ledger) -> tuple[tuple[Expiring, ...], tuple
     kept: list[tuple[str, float, bool]] = []
     for one in story.expiring:
         last = one.until - story.at <= LAST_CALL_S
-        told = known.get((one.rule, one.until))
+        name = one.written or one.rule
+        told = known.get((name, one.until), known.get((one.rule, one.until)))  # ledgers of earlier releases hold numbers
         if told is None or (last and not told):
             fresh.append(one)
-        kept.append((one.rule, one.until, last))
+        kept.append((name, one.until, last))
     return tuple(sorted(fresh, key=lambda one: (one.until, one.rule))), tuple(sorted(kept))
 
 

@@ -136,6 +136,8 @@ class Expiring:
     until: float
     protects: bool
     owner: str = ""
+    written: str = ""
+    """The name that does not follow its position: what is told already goes by it. Empty where that is `rule`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,8 @@ def test_a_rule_that_ends_is_told_when_it_comes_into_sight_and_two_days_before()
     until = NOW + 10 * DAY
     ledger, said = Ledger(), []
     for day in range(10):
-        news, ledger = advance(story(int(day * DAY / RUN_S), expiring=(Expiring("r#1", "f:1", until, protects=True),)), ledger)
+        rule = Expiring(f"r#{day}", "f:1", until, protects=True, written="r@5c1f0a93be")  # where it stands is no news
+        news, ledger = advance(story(int(day * DAY / RUN_S), expiring=(rule,)), ledger)
         if news.expiring:
             said.append(day)
     assert said == [0, 8]
