@@ -1,8 +1,10 @@
-"""Tables of addresses say what the compiler says: read from the top, first row that fits, packet for packet."""
+"""Tables of addresses say what the compiler says: read from the top, first row that fits, packet for packet; and so does their text."""
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -15,8 +17,10 @@ from cloudsync.model.finding import Where
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import ALL_PACKETS, NO_PACKETS, PacketSet
 from cloudsync.model.service import ANY_SERVICE, ServiceSet
-from cloudsync.model.workload import Domain
+from cloudsync.model.workload import Domain, Labels
 from cloudsync.policy.services import read_service
+from cloudsync.policy.values import Policy
+from cloudsync.report.tables import NOTE, tables_text
 from tests.property.test_compile_meaning import NOW, random_world
 
 
@@ -75,3 +79,48 @@ def test_a_list_is_written_once_and_its_name_says_what_is_in_it() -> None:
     again = tables(Compiler(classes, arms.resolve(classes, policy, NOW)), Domain("default"))
     assert first == again
     assert len(set(first.lists.values())) == len(first.lists)
+
+
+def _document(found: Tables, policy: Policy) -> str:
+    """Return the document as the standard library lays it out."""
+    named = {row.rule for one in found.classes for row in (*one.inbound, *(one.outbound or ()))}
+    rules = {rule.id: {"where": str(rule.where), "sentence": rule.text} for rule in policy.rules if rule.id in named}
+
+    def row(one: Row) -> dict[str, str]:
+        return {"action": "allow" if one.allows else "deny", "peers": one.peers, "services": one.services, "rule": one.rule}
+
+    classes = [
+        {
+            "class": one.class_id,
+            "labels": dict(one.labels.pairs),
+            "mode": one.mode.value,
+            "closed": one.closed,
+            "addresses": one.addresses,
+            "inbound": [row(each) for each in one.inbound],
+            "outbound": None if one.outbound is None else [row(each) for each in one.outbound],
+        }
+        for one in found.classes
+    ]
+    head = {"format": "cloudsync-tables", "version": 1, "note": NOTE, "domain": found.domain}
+    lists = {name: list(found.lists[name]) for name in sorted(found.lists)}
+    return json.dumps(head | {"rules": dict(sorted(rules.items())), "lists": lists, "classes": classes}, indent=1) + "\n"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_document_is_laid_out_as_the_standard_library_would(seed: int) -> None:
+    policy, workloads = random_world(random.Random(7100 + seed))
+    classes = universe.build(policy, workloads)
+    found = tables(Compiler(classes, arms.resolve(classes, policy, NOW)), Domain("default"))
+    assert tables_text(found, policy) == _document(found, policy)
+    said = 'a "b" \\ \n\x7f\u00e9\u2028\U0001f600'
+    strange = tuple(
+        replace(
+            one, labels=Labels.of({said: said, **dict(one.labels.pairs)}), inbound=tuple(replace(row, rule=said) for row in one.inbound)
+        )
+        for one in found.classes
+    )
+    odd = replace(found, domain=Domain(said), lists={**found.lists, "none": ()}, classes=strange)
+    rules = (*policy.rules, *(replace(one, id=said, text=said) for one in policy.rules[:1]))
+    assert tables_text(odd, replace(policy, rules=rules)) == _document(odd, replace(policy, rules=rules))
+    bare = replace(found, lists={}, classes=())
+    assert tables_text(bare, policy) == _document(bare, policy)
