@@ -130,12 +130,27 @@ def _carry(old: type, new: type) -> None:
             known._value_ = member._value_
             old._value2member_map_[member._value_] = known
         return
+    _carry_fields(old, new)
     for name, found in vars(new).items():
         twin = vars(old).get(name)
         if isinstance(found, FunctionType) and isinstance(twin, FunctionType):
-            _default(twin, found)
+            if found.__code__.co_varnames == twin.__code__.co_varnames:  # a constructor may be compiled in one of them alone
+                _default(twin, found)
         elif isinstance(found, (int, float, str)) and not name.startswith("__") and twin != found:
             setattr(old, name, found)
+
+
+def _carry_fields(old: type, new: type) -> None:
+    """Carry over the defaults of a value's fields: to the fields, and to the constructor where it is compiled already."""
+    known, made = (getattr(one, "__dataclass_fields__", {}) for one in (old, new))
+    changed = {name: made[name].default for name in made if name in known and not _same(known[name].default, made[name].default)}
+    for name, default in changed.items():
+        known[name].default = default
+    constructor = vars(old).get("__init__")
+    if changed and isinstance(constructor, FunctionType) and constructor.__defaults__:
+        code, defaults = constructor.__code__, constructor.__defaults__
+        names = code.co_varnames[: code.co_argcount][-len(defaults) :]
+        constructor.__defaults__ = tuple(changed.get(name, was) for name, was in zip(names, defaults, strict=True))
 
 
 def _default(old: FunctionType, new: FunctionType) -> None:

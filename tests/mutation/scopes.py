@@ -20,7 +20,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "guard": ("tests/unit/test_guard_*.py", "tests/unit/test_plan_document.py"),
     "plan": (
         *("tests/unit/test_plan_*.py", "tests/unit/test_course_*.py", "tests/unit/test_guard_each.py", "tests/unit/test_proof_each.py"),
-        *("tests/unit/test_proof_replay.py", "tests/unit/test_weave.py"),
+        *("tests/unit/test_proof_replay.py", "tests/unit/test_weave.py", "tests/unit/test_pacing.py"),
     ),
     "proof": (
         *("tests/unit/test_proof_*.py", "tests/unit/test_words_*.py", "tests/unit/test_explain_*.py", "tests/unit/test_drift_*.py"),

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.model.quick import OFTEN, dataclass
 from tests.mutation.equivalents import Equivalents
 from tests.mutation.mutants import MODULE, mutants, planted
+from tests.mutation.planting import _carry
 from tests.mutation.scopes import ROOT, SCOPES, files_of
 
 EQUIVALENTS_PERCENT_MAX = 5
@@ -116,3 +118,24 @@ def test_a_mutant_that_a_test_notices_is_told_from_one_that_none_does(tmp_path: 
     assert f"untested: {noticed}" in done.stdout
     first, second = (json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines())
     assert (first["mutants"], first["killed"], second["killed"], second["survived"]) == (1, 1, 0, 1)
+
+
+@pytest.mark.parametrize("made", [0, OFTEN + 1], ids=["in plain words", "compiled"])
+def test_a_changed_default_reaches_values_whose_constructor_is_compiled_and_others(made: int) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Healthy:
+        name: str
+        kept: int = 7
+        share: int = 0
+
+    @dataclass(frozen=True, slots=True)
+    class Changed:
+        name: str
+        kept: int = 7
+        share: int = 31
+
+    for _ in range(made):
+        Healthy("x")
+    _carry(Healthy, Changed)
+    one, said = Healthy("x"), Healthy("x", share=5)
+    assert (one.kept, one.share, said.kept, said.share) == (7, 31, 7, 5)

@@ -54,6 +54,12 @@ def test_every_step_comes_once_and_after_what_it_names(graph: tuple[int, tuple[t
     assert weave(first, second) == woven
 
 
+def test_what_another_phase_has_created_is_not_waited_for() -> None:
+    first, second = creations(2), Phase("fill", (fill(0, 7), fill(1)))
+    woven = weave(first, second)
+    assert [step.key for step in woven.steps] == ["create/0", "create/1", "fill/0", "fill/1"]
+
+
 def worst_lag(woven: Phase) -> int:
     """Return how many fillings are behind the creations at the most."""
     lag = most = 0
