@@ -49,7 +49,7 @@ def test_the_timetable_is_kept_as_the_arithmetic_says(tmp_path: Path, postgres: 
     print(f"{len(runs)} runs of {load.run_s:.3f} s in {ended - began:.0f} s; by the arithmetic {said.runs_per_s * (ended - began):.0f}")
     print(f"busy {busy:.0%}; by the arithmetic {said.busy * said.workers / WORKERS:.0%}, by the simulation {expected:.0%}")
     print(
-        f"latest run {late:.1f} s after its turn; by the simulation {queued:.1f} s in the queue, and {CARE_S + POLL_S:.0f} s until it is there"
+        f"latest run {late:.1f} s after its turn; by the simulation {queued:.1f} s in the queue, {CARE_S + POLL_S:.0f} s until it is there"
     )
     print(f"load {os.getloadavg()}")
     assert len(runs) == pytest.approx(said.runs_per_s * (ended - began), rel=0.15)
