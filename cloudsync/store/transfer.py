@@ -27,6 +27,8 @@ _COUNTED = ("op", "approval")
 """Whose ids the database counts up."""
 _CELLS, _ROWS = 3000, 200
 """Of one statement, at most."""
+_PATIENT = "SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true)"
+"""To a server: while one side is read or checked the other says nothing, as long as that takes; until the end of the transaction."""
 WHO = "cloudsync state copy"
 
 
@@ -53,15 +55,19 @@ def transfer(source: Place, destination: Place, clock: Clock, run: str) -> Copie
         with State(source, clock, writer=Claim(run)) as old:
             # Where this machine has a mirror of the audit trail at the new place already it has to be of this state.
             AuditTrail(old.database, new.audit.mirror.parent).sync()
-            found = _copied(old, new, Hold(EVERY_TARGET, WHO, f"the state went to {destination}", clock.now()), destination)
+            found = _copied(old, new, Hold(EVERY_TARGET, WHO, f"the state went to {destination}", clock.now()), (source, destination))
         new.audit.sync()
     return found
 
 
-def _copied(old: State, new: State, hold: Hold, destination: Place) -> Copied:
+def _copied(old: State, new: State, hold: Hold, places: tuple[Place, Place]) -> Copied:
     """Copy in one transaction of each: nobody leaves a note in the old one meanwhile, and it is on hold before the new one counts."""
+    source, destination = places
     try:
         with new.database.transaction() as there, old.database.transaction() as here:
+            for place, side in ((source, here), (destination, there)):
+                if isinstance(place, Server):
+                    side.execute(_PATIENT)
             _refuse_used(lambda query: there.execute(query).fetchall(), destination)
             _put_on_hold(here, hold)
             rows = {table: here.execute(_of(table, "SELECT * FROM {table}")).fetchall() for table in TABLES if table not in OF_THE_QUEUE}

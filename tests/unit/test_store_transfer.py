@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from cloudsync.model.errors import BusyError, RefusedError
 from cloudsync.plan.journal import OpState
-from cloudsync.store import audit
+from cloudsync.store import audit, postgres
 from cloudsync.store.database import Database
 from cloudsync.store.lease import Claim
 from cloudsync.store.place import Place, Server
@@ -164,6 +166,21 @@ def test_a_copy_that_does_not_hold_leaves_nothing_and_the_old_state_in_use(
     assert not any(rows_of(new).values())
     with State(used.place, used.clock) as old:
         assert [one.target for one in old.records.holds()] == ["other"]
+
+
+@pytest.mark.parametrize(("used", "kind"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=["used"])
+def test_no_server_ends_a_copy_because_the_other_side_takes_its_time(
+    used: World, kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "IDLE_MS", 2000)
+    check = audit.verify
+
+    def slowly(lines: Iterable[str]) -> audit.Head:
+        threading.Event().wait(3.0)
+        return check(lines)
+
+    monkeypatch.setattr(audit, "verify", slowly)
+    assert transfer(used.place, place(kind, tmp_path / "new", request), used.clock, "copy-1").rows["op"]
 
 
 def test_a_mirror_of_another_trail_at_the_new_place_is_refused(used: World, tmp_path: Path) -> None:
