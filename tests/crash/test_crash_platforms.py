@@ -10,6 +10,7 @@ any of these changed; between two of them every kill leaves the same. A night an
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from contextlib import suppress
@@ -90,6 +91,7 @@ class Mortal(Life):
         self.tap.away = away
         self.stage.clock.on_sleep = lambda seconds: ask("sleep", seconds)
         try:
+            random.seed(SEED)
             sys.settrace(counter.trace)
             self.stage.run(self.root)
             sys.settrace(None)

@@ -8,6 +8,7 @@ new one that reads and writes the files, for a process that closes a file loses 
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,11 +52,12 @@ def part(take: Callable[[Any], None]) -> Connection | None:
 
     `take` gets a text where the new process died or hung. Time that the old one waits does not count against it.
     """
-    left = signal.alarm(0)
+    left, dice = signal.alarm(0), random.getstate()
     reading, writing = Pipe(duplex=False)
     child = os.fork()
     if child == 0:
         reading.close()
+        random.setstate(dice)  # a fork throws them anew, and a plan has to be lived alike each time
         signal.alarm(PATIENCE_S)
         return writing
     writing.close()

@@ -105,7 +105,7 @@ def test_a_state_on_the_way_that_neither_end_allows_is_reported(opened: Campaign
         opened.stage.start = start
 
 
-KINDS = (Kind.RESET_BEFORE, Kind.GARBLED, Kind.STALE, Kind.LATE, Kind.EXPIRED_FROM_HERE, Kind.QUOTA)
+KINDS = (Kind.RESET_BEFORE, Kind.GARBLED, Kind.STALE, Kind.LATE, Kind.EXPIRED_FROM_HERE, Kind.THROTTLED_FROM_HERE, Kind.QUOTA)
 
 
 def test_plans_that_share_come_to_what_they_come_to_alone(opened: Campaign) -> None:
