@@ -166,3 +166,11 @@ def test_a_list_of_f5_with_other_members_is_not_taken_for_one_under_a_number() -
     assert before.path != now.path
     assert now.mark is not None
     assert f5_steps(after, f5_encode(f5.intent(after, f5.allow(term(1, MANY[:-1], at=2))), after).table, Method.SWAP) == ()
+
+
+def test_a_rule_that_is_said_otherwise_takes_over_the_list_with_its_members() -> None:
+    there = device(term(1, MANY))
+    after = device(term(2, MANY), now=there)
+    assert [path for path, one in after.lists.items() if one.mark] == [path for path, one in there.lists.items() if one.mark]
+    for place in (2, 9):
+        assert f5_steps(after, f5_encode(f5.intent(after, f5.allow(term(2, MANY, at=place))), after).table, Method.SWAP) == ()
