@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROW = (1 << 32) - 1
 """The lower half of a number that holds two: what to sort by above, a row below."""
 
-_labels, _id, _name, _ref = attrgetter("labels"), attrgetter("id"), attrgetter("name"), attrgetter("ref")
+_labels, _id, _name, _ref = (attrgetter(one) for one in ("labels", "id", "name", "ref"))
 _interfaces, _addresses, _domain, _source_only = (attrgetter(one) for one in ("interfaces", "addresses", "domain", "source_only"))
 _v4, _v6 = attrgetter("v4"), attrgetter("v6")
 
@@ -97,22 +97,27 @@ def labelled(workloads: Sequence[Workload], without: list[int], keys: AbstractSe
     chosen[without] = False
     labels = list(map(_labels, compress(workloads, chosen.tolist()) if without else workloads))
     _, which = np.unique(np.fromiter(map(id, labels), np.int64, len(labels)), return_inverse=True)
-    one_of = np.empty(int(which.max(initial=-1)) + 1, dtype=np.int64)
-    one_of[which] = np.arange(len(which))
-    each: list[Pairs] = [labels[at].pairs for at in one_of.tolist()]
+    each: list[Pairs] = [labels[at].pairs for at in _one_of(which).tolist()]
     sizes = np.fromiter(map(len, each), np.int64, len(each))
     known: dict[tuple[str, str], int] = {}
     codes = np.array([known.setdefault(pair, len(known)) for pair in chain.from_iterable(each)], dtype=np.int64)
     kept = np.array([key in keys for key, _ in known], dtype=np.bool_)[codes]
     rows, codes = np.repeat(np.arange(len(each)), sizes)[kept], codes[kept]
     groups = _alike(rows, codes, sizes == 0 if bare else np.zeros(len(each), dtype=np.bool_))
-    one_of = np.empty(int(groups.max(initial=-1)) + 1, dtype=np.int64)
-    one_of[groups] = np.arange(len(groups))
-    shown = one_of[groups[rows]] == rows
+    shown = _one_of(groups)[groups[rows]] == rows
     numbers[chosen] = groups[which]
     unlabeled = int(groups[sizes == 0][0]) if bare and not sizes.all() else -1
     order = np.argsort(groups[rows[shown]], kind="stable")
     return Labelled(list(known), groups[rows[shown]][order], codes[shown][order], numbers, unlabeled)
+
+
+def _one_of(groups: Numbers) -> Numbers:
+    """Return a row of each group, any."""
+    import numpy as np
+
+    found = np.empty(int(groups.max(initial=-1)) + 1, dtype=np.int64)
+    found[groups] = np.arange(len(groups))
+    return found
 
 
 def _alike(rows: Numbers, codes: Numbers, apart: Flags) -> Numbers:

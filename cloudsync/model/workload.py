@@ -45,7 +45,12 @@ class Labels:
 
 @lru_cache(maxsize=1 << 16)
 def _shared(pairs: tuple[tuple[str, str], ...]) -> Labels:
-    return Labels(pairs)
+    return Labels(tuple(map(_one, pairs)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _one(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair
 
 
 @dataclass(frozen=True, slots=True)
