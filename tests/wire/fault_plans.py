@@ -239,7 +239,9 @@ class Life:
     def world(self) -> World:
         """Return what every packet fares in the world that was looked at last."""
         if isinstance(self.stage.ground, AwsHere):
+            armed, self.tap.armed = self.tap.armed, False  # it is read over the wire, and is no call of the run
             self.seen = self.stage.ground.peek()
+            self.tap.armed = armed
             self.said = texts(self.stage, self.seen)
         return world_of(self.stage, self.seen, self.said)
 
