@@ -97,8 +97,8 @@ class _Way:
     """By the number of the arm."""
     tables: dict[tuple[tuple[int, ...], ServiceSet], tuple[Row, ...]] = field(default_factory=dict)
     """By the arms of a class and what `selective` closes there."""
-    peers: dict[Bits, str] = field(default_factory=dict)
-    """The ids of lists; empty where nobody is in one."""
+    peers: dict[int, str] = field(default_factory=dict)
+    """The ids of lists by the identity of the end, whose classes take long to compare; empty where nobody is in one."""
 
 
 @dataclass(slots=True)
@@ -122,10 +122,13 @@ class _Writer:
             arrays = universe.columns(self.domain, reached=direction is Direction.OUT)
             six = universe.six(self.domain, reached=direction is Direction.OUT)
             ends = self._peer_ends(bits_of(held), direction)
-            needed = dict.fromkeys(end.classes for end in ends if end.classes and not end.addresses)
-            for bits, four in zip(needed, arrays.lists(needed), strict=True):
+            needed: dict[Bits, list[int]] = {}
+            for end in ends:
+                if end.classes and not end.addresses:
+                    needed.setdefault(end.classes, []).append(id(end))
+            for (bits, same), four in zip(needed.items(), arrays.lists(needed), strict=True):
                 text = four + _cidrs(union_all(six[number] for number in members_of(bits))) if six else four
-                self._ways[direction].peers[bits] = self.lists.put(text) if text else ""
+                self._ways[direction].peers |= dict.fromkeys(same, self.lists.put(text) if text else "")
         arrays = universe.columns(self.domain, reached=True)
         six = universe.six(self.domain, reached=True)
         for number, four in zip(numbers, arrays.own(numbers), strict=True):
@@ -186,18 +189,15 @@ class _Writer:
 
     def _peers(self, arm: Arm, direction: Direction) -> str:
         end: End = arm.source if direction is Direction.IN else arm.destination
-        universe = self.compiler.universe
-        of = universe.addresses if direction is Direction.IN else universe.reached
-        if not end.addresses:
-            known = self._ways[direction].peers
-            if end.classes not in known:
-                found = of(end.classes, self.domain)
-                known[end.classes] = self.lists.id(found) if found else ""
-            return known[end.classes]
-        found = of(end.classes, self.domain)
-        for who in end.addresses:
-            found |= who_addresses(universe, who, self.domain)
-        return self.lists.id(found) if found else ""
+        known = self._ways[direction].peers
+        name = known.get(id(end))
+        if name is None:
+            universe = self.compiler.universe
+            found = (universe.addresses if direction is Direction.IN else universe.reached)(end.classes, self.domain)
+            for who in end.addresses:
+                found |= who_addresses(universe, who, self.domain)
+            name = known[id(end)] = self.lists.id(found) if found else ""
+        return name
 
 
 def _cidrs(six: Points) -> tuple[str, ...]:
@@ -213,7 +213,8 @@ def tables(compiler: Compiler, domain: Domain) -> Tables:
 def _tables(compiler: Compiler, domain: Domain) -> Tables:
     writer = _Writer(compiler, domain)
     classes = compiler.universe.classes
-    numbers = [number for number, group in enumerate(classes) if group.mode.enforced]
+    enforced = [mode for mode in Mode if mode.enforced]
+    numbers = [number for number, group in enumerate(classes) if group.mode in enforced]
     outward = [number for number in numbers if classes[number].egress is Egress.ENFORCE]
     if compiler.universe.many(MANY) and columns.available():
         writer.ahead(numbers, outward)

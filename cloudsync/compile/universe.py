@@ -255,7 +255,7 @@ class Universe:
 
     def many(self, most: int) -> bool:
         """Tell whether there are so many workloads or more."""
-        return sum(len(group.workloads) for group in self.classes) >= most
+        return len(self.classes) >= most or sum(len(group.workloads) for group in self.classes) >= most
 
     def six(self, domain: Domain, *, reached: bool = False) -> tuple[Points, ...]:
         """Return the IPv6 addresses of each class; nothing at all when there are none."""
