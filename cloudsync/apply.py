@@ -16,6 +16,7 @@ from typing import assert_never
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
 from cloudsync.model.bucket import about, delay
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.unshown import Unshowing
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
 from cloudsync.plan.values import TargetPlan
@@ -529,18 +530,19 @@ def recover(target: str, adapter: Adapter, table: Table, ports: Ports) -> Recove
     waited = False
     for left in ports.journal.open_ops(target):
         step = left.op.step
-        verdict = adapter.seen(table, step, {})
+        unshown = isinstance(adapter, Unshowing) and adapter.unshown(step)
+        verdict = Seen.NO if unshown else adapter.seen(table, step, {})
         remaining = left.op.deadline - ports.clock.now()
         if verdict is not Seen.YES and remaining > 0:
             # A clock that was set back must not keep us waiting longer than a call may live.
             ports.clock.sleep(min(remaining, left.op.deadline - left.op.at))
             waited = True
-            verdict = adapter.seen(adapter.refresh(table, (step,), {}), step, {})
+            verdict = Seen.NO if unshown else adapter.seen(adapter.refresh(table, (step,), {}), step, {})
         if verdict is Seen.YES:
             done += 1
             ports.journal.settle(left.id, OpState.DONE, "found applied after an interruption")
         else:
             void += 1
             words = "found not applied after an interruption" if verdict is Seen.NO else "the object is in another state now"
-            ports.journal.settle(left.id, OpState.VOID, words)
+            ports.journal.settle(left.id, OpState.VOID, "no read can show whether it was applied" if unshown else words)
     return Recovered(done, void, waited)

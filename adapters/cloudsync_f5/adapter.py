@@ -178,6 +178,10 @@ class F5Adapter:
         assert not bindings, "objects of ours have their names before they are there"
         return seen(table, step)
 
+    def unshown(self, step: Step) -> bool:
+        """Tell whether a step saves: no read shows what is on disk."""
+        return wire.saves(step.payload)
+
     def created(self, table: F5Table, step: Step) -> tuple[tuple[str, str], ...]:
         """Return nothing: objects of ours have their names before they are there."""
         assert table.scope == step.scope, "a step is for the table of its target"

@@ -204,6 +204,11 @@ def save() -> Call:
     return Call("POST", SAVE, {"command": "save"})
 
 
+def saves(payload: str) -> bool:
+    """Tell whether a payload is the order to save the configuration, and nothing else. ValueError for what is no payload of ours."""
+    return [call.path for call in parse(payload).calls] == [SAVE]
+
+
 def sync(group: str) -> Call:
     """Return the order to bring the group to what this device has."""
     return Call("POST", SYNC, {"command": "run", "utilCmdArgs": f"config-sync to-group {group}"})

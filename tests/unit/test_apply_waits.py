@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from cloudsync.adapter import Effect, Outcome, Seen, Status, Step
@@ -12,7 +14,8 @@ from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Op, OpState, Writer
 from cloudsync.plan.values import Adoption, TargetPlan
 from cloudsync.testing.clock import START
-from tests.acting.script import Stage, plan_of, step, table_of
+from cloudsync.testing.memory_table import MemoryTable
+from tests.acting.script import ScriptAdapter, Stage, plan_of, step, table_of
 
 RUN = Options("run-1", visible_s=30.0, call_s=20.0)
 LOST = Outcome(Status.UNKNOWN, "Timeout", "no answer")
@@ -468,6 +471,28 @@ def test_an_op_that_a_read_shows_is_done_without_waiting() -> None:
     found = recover("mem", stage.adapter, stage.table, stage.ports)
     assert (found.done, found.void, found.waited, stage.clock.slept) == (1, 0, False, [])
     assert stage.journal.words == [(1, OpState.DONE, "found applied after an interruption")]
+
+
+class Saving(ScriptAdapter):
+    """A platform on which no read shows whether something was saved: once asked, it takes it to be so."""
+
+    def unshown(self, one: Step) -> bool:
+        return one.key == "save"
+
+    def seen(self, table: MemoryTable, step: Step, bindings: Mapping[str, str]) -> Seen:
+        return Seen.YES if step.key == "save" else super().seen(table, step, bindings)
+
+
+def test_an_op_that_no_read_can_ever_show_is_not_called_done() -> None:
+    stage = Stage(adapter=Saving())
+    interrupted(stage, "save", "a")
+    stage.adapter.world.add("a")
+    found = recover("mem", stage.adapter, stage.table, stage.ports)
+    assert (found.done, found.void, found.waited) == (1, 1, True)
+    assert stage.journal.words == [
+        (1, OpState.VOID, "no read can show whether it was applied"),
+        (2, OpState.DONE, "found applied after an interruption"),
+    ]
 
 
 def test_an_op_that_no_read_shows_is_void_only_after_its_deadline() -> None:
