@@ -35,7 +35,7 @@ from tests.wire.fault_stage import NAMES, theatre
 from tests.wire.fault_tap import Tap
 
 SEED = 2
-POINTS = budget(3, 25, 100)
+POINTS = budget(3, 25, 25)
 """Per platform, evenly over the run, whatever changed there."""
 WATCHED = budget(0, 1, 1)
 """Whether every bytecode is looked at, and the process killed wherever something that outlives it changed."""
