@@ -24,7 +24,7 @@ CHECKED = 40
 """One in so many of those that come to a known state lives on all the same."""
 _READ = {
     "op": "SELECT * FROM op",
-    "run": "SELECT * FROM run",
+    "run": "SELECT * FROM run ORDER BY started DESC LIMIT 1",
     "approval": "SELECT * FROM approval",
     "hold": "SELECT * FROM hold",
     "inventory": "SELECT * FROM inventory",
@@ -36,13 +36,18 @@ _READ = {
     "bucket": "SELECT * FROM bucket",
     "turn": "SELECT * FROM turn",
 }
-"""Tables that a run reads. The others are for people; the lease is free between two runs."""
-_WORDS = frozenset({("run", "summary"), ("op", "reason"), ("health", "why")})
-"""What a platform said in an error."""
+"""Tables that a run reads, and of runs the last one. The others are for people; the lease is free between two runs."""
+_LEFT_OUT = frozenset({("run", "summary"), ("op", "reason"), ("health", "why"), ("run", "generation"), ("op", "generation")})
+"""What a platform said in an error, and how many leases there were before."""
+OLD = 2
+"""After so many runs something is old: what waits longer than a life here waits for days."""
 _CLOCKS = re.compile(
     r'"(?:creationTimestamp|insertTime|startTime|endTime|lastUpdateMicros|time|at|since|operationTime|live_tokens|saves)": ?'
     r'(?:"[^"]*"|[0-9.]+)'
 )
+_MOMENT = re.compile(r"\b18[0-9]{8}(?:\.[0-9]+)?\b")
+"""A moment of the simulated clock, wherever a document has one."""
+_WHY = re.compile(r'"(?:why|advice)": ?"(?:[^"\\]|\\.)*"')
 _RUN = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{6}\b")
 
 
@@ -111,18 +116,24 @@ def written(root: Path, now: float) -> str:
         text = repr([(name, sorted(_rows(connection, name, now))) for name in _READ])
     finally:
         connection.close()
-    names = {one: f"run {at}" for at, one in enumerate(sorted(set(_RUN.findall(text))))}
-    return _RUN.sub(lambda one: names[one[0]], text)
+    last = max(_RUN.findall(text), default="")
+    return _RUN.sub(lambda one: "the last run" if one[0] == last else "an earlier one", text)
 
 
 def _rows(connection: sqlite3.Connection, name: str, now: float) -> Iterator[str]:
     found = connection.execute(_READ[name])
     columns = [column for column, *_ in found.description]
     for row in found:
-        yield repr([_value(value, now) for column, value in zip(columns, row, strict=True) if (name, column) not in _WORDS])
+        yield repr([_value(value, now) for column, value in zip(columns, row, strict=True) if (name, column) not in _LEFT_OUT])
 
 
 def _value(value: Any, now: float) -> Any:
     if isinstance(value, float):
-        return round((now - value) / EVERY_S)
-    return _CLOCKS.sub("", value) if isinstance(value, str) else value
+        return _age(value, now)
+    if isinstance(value, str):
+        return _MOMENT.sub(lambda one: f"{_age(float(one[0]), now)} runs", _WHY.sub("", _CLOCKS.sub("", value)))
+    return value
+
+
+def _age(moment: float, now: float) -> int:
+    return min(round((now - moment) / EVERY_S), OLD)
