@@ -14,7 +14,7 @@ from cloudsync.policy.values import Base, LabelSelector, NamedWorkload, Policy, 
 if TYPE_CHECKING:
     from cloudsync.compile.survey import Labelled
 
-MANY = 1 << 15
+MANY = 1 << 17
 """From so many workloads on grouping them in arrays is worth the import of numpy; see `make bench`."""
 
 _by_id = attrgetter("id")

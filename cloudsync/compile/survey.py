@@ -164,6 +164,17 @@ def members(workloads: Sequence[Workload], numbers: Numbers, count: int) -> list
     return [tuple(sorted(listed[begin:end], key=_id) if end - begin > 1 else listed[begin:end]) for begin, end in bounds]
 
 
+def numbers(workloads: Sequence[Workload], groups: Sequence[tuple[Workload, ...]]) -> Numbers:
+    """Return the number of each workload's group; every workload is in one, as the same object."""
+    import numpy as np
+
+    every = list(chain.from_iterable(groups))
+    arrived, grouped = (np.argsort(np.fromiter(map(id, some), np.int64, len(every))) for some in (workloads, every))
+    found = np.empty(len(every), dtype=np.int64)
+    found[arrived] = np.repeat(np.arange(len(groups)), np.fromiter(map(len, groups), np.int64, len(groups)))[grouped]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Ranges:
     """IPv4 ranges `firsts` to `ends` (exclusive) of the workloads with the rows `owners`, in no order."""

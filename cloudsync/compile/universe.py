@@ -117,7 +117,8 @@ class Arrived:
     """An inventory in the order in which it came, which is how it lies in memory, and the number of each workload's class."""
 
     workloads: Sequence[Workload]
-    numbers: Numbers
+    numbers: Numbers | None
+    """None where nobody asked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Universe:
     postings: Postings
     names: dict[str, Bits]
     unlabeled: Bits
+    arrived: Arrived
     findings: list[Finding] = field(default_factory=list)
     _addresses: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
     _reached: dict[tuple[int, Domain], AddressSet] = field(default_factory=dict)
@@ -153,8 +155,6 @@ class Universe:
     _columns: dict[tuple[Domain, bool], Columns] = field(default_factory=dict)
     _six: dict[tuple[Domain, bool], tuple[Points, ...]] = field(default_factory=dict)
     _bearers: Counter[str] = field(default_factory=Counter)
-    arrived: Arrived | None = None
-    """None where no arrays were made."""
 
     @property
     def everything(self) -> Bits:
@@ -238,20 +238,17 @@ class Universe:
         return found
 
     def _surveyed(self, domain: Domain, *, reached: bool) -> Columns:
-        import numpy as np
-
         from cloudsync.compile import survey
 
-        arrived = self.arrived
-        if arrived is None:
-            every = [workload for group in self.classes for workload in group.workloads]
-            sizes = [len(group.workloads) for group in self.classes]
-            arrived = self.arrived = Arrived(every, np.repeat(np.arange(len(sizes)), sizes))
-        found = survey.ranges(arrived.workloads, domain, reached=reached)
+        arrived, numbers = self.arrived.workloads, self.arrived.numbers
+        if numbers is None:
+            numbers = survey.numbers(arrived, [group.workloads for group in self.classes])
+            self.arrived = Arrived(arrived, numbers)
+        found = survey.ranges(arrived, domain, reached=reached)
         self._apart = found.apart
         if not found.six:
             self._six[domain, False] = self._six[domain, True] = ()
-        return Columns.of(found.firsts, found.ends, arrived.numbers[found.owners], len(self.classes))
+        return Columns.of(found.firsts, found.ends, numbers[found.owners], len(self.classes))
 
     def many(self, most: int) -> bool:
         """Tell whether there are so many workloads or more."""
@@ -374,9 +371,8 @@ def _build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wo
             picked_names.setdefault(name, []).extend(group.workloads)
     unlabeled = bits_of([number for number, maker in enumerate(makers) if maker[2]]) if grouping.bare else 0
     postings = Postings.of(makers) if arrays is None else Postings(arrays.by_label())
-    universe = Universe(classes, postings, names, unlabeled)
-    if arrays is not None:
-        universe.arrived = Arrived(workloads, arrays.numbers)
+    arrived = Arrived(tuple(workloads), None if arrays is None else arrays.numbers)
+    universe = Universe(classes, postings, names, unlabeled, arrived)
     universe.findings.extend(_name_findings(policy, picked_names))
     return universe
 
@@ -384,7 +380,7 @@ def _build(policy: Policy, workloads: Sequence[Workload], released: frozenset[Wo
 def alone(group: Class, maker: Maker, grouping: Grouping, workload: Workload) -> Universe:
     """Return the universe of one class, of which `workload` is a member: what it picks tells which selectors pick the class."""
     names = dict.fromkeys({workload.name, workload.ref} & grouping.named, 1)
-    return Universe((group,), Postings.of([maker]), names, int(maker[2]))
+    return Universe((group,), Postings.of([maker]), names, int(maker[2]), Arrived(group.workloads, None))
 
 
 def _all_apart(classes: Sequence[Class]) -> None:

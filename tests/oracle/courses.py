@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from cloudsync.adapter import Capabilities
-from cloudsync.compile.universe import Class, Postings, Universe
+from cloudsync.compile.universe import Arrived, Class, Postings, Universe
 from cloudsync.model.address import AddressSet, Family
 from cloudsync.model.mode import Egress, Mode
 from cloudsync.model.packets import ALL_PACKETS, Packet, PacketSet
@@ -53,7 +53,7 @@ class World:
     def universe(self) -> Universe:
         """Return an inventory in which every machine is a class of its own."""
         classes = tuple(_class(host) for host in self.hosts)
-        return Universe(classes, Postings({}), {}, 0)
+        return Universe(classes, Postings({}), {}, 0, Arrived((), None))
 
     def built(self) -> tuple[Built, ...]:
         """Return every target's plan by itself."""
