@@ -8,7 +8,7 @@ a plan is a safe place to stop, and the next run plans from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from itertools import zip_longest
 from typing import assert_never
@@ -16,6 +16,7 @@ from typing import assert_never
 from cloudsync.adapter import Adapter, Clock, Effect, Outcome, Phase, Progress, Seen, Status, Step, Table
 from cloudsync.model.bucket import about, delay
 from cloudsync.model.errors import AdapterError
+from cloudsync.model.quick import dataclass
 from cloudsync.model.unshown import Unshowing
 from cloudsync.plan.document import target_digest
 from cloudsync.plan.journal import Journal, Lease, Op, OpState, Writer
@@ -354,7 +355,9 @@ def _barrier(run: _Run, phase: Phase, before: Table | None, following: tuple[Ste
         raise _Halt(ApplyStatus.MOVED, f"reality moved during phase {phase.name}: somebody changed the same objects")
     run.table, run.fresh = latest, bool(ahead)
     if before is not None:  # the model confirms the table: what it shows no more, a step of ours has replaced
-        run.relied = {key: step for key, step in run.relied.items() if run.adapter.seen(latest, bind(step, run.bindings), run.bindings) is Seen.YES}
+        run.relied = {
+            key: step for key, step in run.relied.items() if run.adapter.seen(latest, bind(step, run.bindings), run.bindings) is Seen.YES
+        }
 
 
 def _expected(run: _Run, steps: tuple[Step, ...], before: Table | None, latest: Table) -> bool:
