@@ -43,7 +43,8 @@ def run(chosen: argparse.Namespace, output: Output) -> int:
         raise InputError([Finding(COMMAND_LINE, "NEEDS-PLACE", "the settings name one place, a copy needs two", hint)])
     one, two, copied = copy(Path(chosen.repository), chosen.source, chosen.destination, chosen.credential or "")
     for table, count in copied.rows.items():
-        output.line(f"  {count:>9,} {table}")
+        if count:
+            output.line(f"  {count:>9,} {table}")
     output.line(f"copied from {one} to {two}; audit head {copied.head.lines}:{copied.head.hash}", "bold")
     output.line("every target of the old state is on hold; name the new place as state: in cloudsync.yaml, then start runs again")
     output.document(
