@@ -23,7 +23,7 @@ ELSEWHERE: Mapping[int, tuple[str, ...]] = {
     ),
     36: ("tests/unit/test_report_forms.py::test_hostile_names_are_all_there_and_none_begins_a_formula",),
     37: ("tests/unit/test_mail_bodies.py::test_names_from_outside_do_nothing",),
-    39: (_EXAMINER + "test_the_wrong_account_is_refused_before_anything_is_read",),
+    39: (_EXAMINER + "test_the_wrong_account_is_refused_before_anything_is_written_or_used",),
     40: (
         _EXAMINER + "test_a_wrong_clock_and_a_readable_state_are_refused_before_contact",
         "tests/unit/test_store_state.py::test_a_clock_in_1970_is_refused",
