@@ -144,4 +144,5 @@ def test_second_faults_are_lived_once_for_every_state_and_said_of_all(opened: Ca
     assert after is not None
     for second, verdict in after:
         whole = replace(opened, known=None).live({3: Kind.GARBLED, **{found[0].until + number: kind for number, kind in second.items()}})
-        assert (whole.wrong, whole.runs, whole.calls) == (verdict.wrong, verdict.runs, verdict.calls)
+        # Calls are not compared: how often an answer is asked for again is no part of a state.
+        assert (whole.wrong, whole.runs) == (verdict.wrong, verdict.runs)
