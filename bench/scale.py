@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
+from pathlib import Path
 from statistics import median
 from typing import Any
 
