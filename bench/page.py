@@ -157,7 +157,7 @@ def _startup(figures: Figures) -> str:
     rows = [
         f"| {name} | **{one['ratio_cpu']}x** {one['plain']} | {one['first_cpu_s']:.2f} s | {one['plain_cpu_s']:.2f} s |"
         f" {one['first_s']:.2f} s ({one['first_min_s']:.2f}-{one['first_max_s']:.2f}) | {one['runs']} |"
-        for name, one in found.items()
+        for name, one in sorted(found.items())
     ]
     columns = ("a warm `reconcile` on one target", "ratio by CPU", "CPU until then", "CPU of the plain script", "wall until then", "runs")
     return head + _table(columns, rows) + "\n\nThe plain script makes the vendor's client and ends, without a call."
