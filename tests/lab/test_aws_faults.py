@@ -146,6 +146,16 @@ def test_pages_get_lost_and_repeated(aws_lab: Lab, cloud: Cloud) -> None:
         list(cloud.ec2.get_paginator("describe_security_groups").paginate(PaginationConfig={"PageSize": 5}))
 
 
+@pytest.mark.parametrize("kind", ["page_lost", "token_lost", "page_repeated", "token_repeated"])
+def test_what_happens_to_pages_happens_to_no_answer_without_a_list(aws_lab: Lab, cloud: Cloud, kind: str) -> None:
+    vpc = cloud.vpc()
+    group = cloud.group(vpc)
+    aws_lab.control.fault("*", kind, times=3)
+    authorize(cloud, group)
+    cloud.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[HTTPS])
+    cloud.ec2.delete_security_group(GroupId=group)
+
+
 def test_a_stale_read_is_one_write_old(aws_lab: Lab, cloud: Cloud, group: str) -> None:
     assert not is_in(cloud, group)
     aws_lab.control.fault("DescribeSecurityGroups", "stale", times=2)

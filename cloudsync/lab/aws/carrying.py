@@ -237,7 +237,9 @@ class Carrier:
 
     def _bent(self, kind: Kind, asked: Asked, values: dict[str, Value]) -> dict[str, Value]:
         bent = dict(values)
-        name = next(name for name in values if name.endswith(("Set", "Info")))
+        name = next((name for name in values if name.endswith(("Set", "Info"))), None)
+        if name is None:
+            return bent  # no list: nothing of it comes in pages
         match kind:
             case Kind.PAGE_LOST:
                 bent[name] = Fragment("")
