@@ -17,7 +17,7 @@ from cloudsync.adapter import Whose
 from cloudsync.model import intervals
 from cloudsync.model.address import ANYWHERE, NOWHERE, AddressSet, Family
 from cloudsync.model.intervals import Points
-from cloudsync.model.packets import NO_PACKETS, Band, PacketSet
+from cloudsync.model.packets import NO_PACKETS, Band, PacketSet, append
 from cloudsync.model.quick import dataclass
 from cloudsync.model.service import AH, ANY_SERVICE, BLOCK, ESP, ICMP, ICMPV6, NO_SERVICE, TCP, UDP, ServiceSet, possible
 from cloudsync_azure.limits import PLATFORM_ADDRESS
@@ -202,12 +202,8 @@ class Chain:
             bands: list[Band] = []
             for first, end, some in self._cut_services(family):
                 points = self._folded(some & mask, family)
-                if not points:
-                    continue
-                if bands and bands[-1][1] == first and bands[-1][2] == points:
-                    bands[-1] = (bands[-1][0], end, points)
-                else:
-                    bands.append((first, end, points))
+                if points:
+                    append(bands, first, end, points)
             whole = PacketSet(v4=tuple(bands)) if family is Family.V4 else PacketSet(v6=tuple(bands))
             found = self._said[key] = _same(whole)
         return found

@@ -13,7 +13,7 @@ from typing import TypeVar
 from cloudsync.model import intervals
 from cloudsync.model.address import Family
 from cloudsync.model.intervals import Points
-from cloudsync.model.packets import Band, PacketSet
+from cloudsync.model.packets import Band, PacketSet, append
 
 Action = TypeVar("Action", bound=Hashable)
 
@@ -31,17 +31,10 @@ def decided(rules: Iterable[tuple[Action, PacketSet]]) -> dict[Action, PacketSet
         bands: dict[Action, list[Band]] = {}
         for first, end, peers in _cut(kept, family):
             for action, points in peers.items():
-                _add(bands.setdefault(action, []), first, end, points)
+                append(bands.setdefault(action, []), first, end, points)
         for action, every in bands.items():
             found.setdefault(action, {})[family] = tuple(every)
     return {action: PacketSet(parts.get(Family.V4, ()), parts.get(Family.V6, ())) for action, parts in found.items()}
-
-
-def _add(bands: list[Band], first: int, end: int, points: Points) -> None:
-    if bands and bands[-1][1] == first and bands[-1][2] == points:
-        bands[-1] = (bands[-1][0], end, points)
-    else:
-        bands.append((first, end, points))
 
 
 def _cut(rules: list[tuple[Action, PacketSet]], family: Family) -> Iterator[tuple[int, int, Mapping[Action, Points]]]:
@@ -60,16 +53,18 @@ def _cut(rules: list[tuple[Action, PacketSet]], family: Family) -> Iterator[tupl
             begins.setdefault(first, []).append(number)
             ends.setdefault(end, []).append(number)
     alive: set[int] = set()
-    memo: dict[frozenset[int], Mapping[Action, Points]] = {}
+    bits = 0  # the same set: a key that is small however many are alive
+    memo: dict[int, Mapping[Action, Points]] = {}
     before = 0
     for place in sorted(begins.keys() | ends.keys()):
         if alive:
-            some = frozenset(alive)
-            if some not in memo:
-                memo[some] = _first(sorted(some), actions, peers)
-            yield before, place, memo[some]
-        alive.difference_update(ends.get(place, ()))
-        alive.update(begins.get(place, ()))
+            if bits not in memo:
+                memo[bits] = _first(sorted(alive), actions, peers)
+            yield before, place, memo[bits]
+        for changed in (ends, begins):
+            for number in changed.get(place, ()):
+                alive ^= {number}
+                bits ^= 1 << number
         before = place
 
 

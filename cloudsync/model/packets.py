@@ -168,7 +168,8 @@ def _product(addresses: AddressSet, services: ServiceSet, family: Family) -> Ban
     return tuple((first, end, points) for first, end in intervals.ranges(spans))
 
 
-def _append(out: list[Band], first: int, end: int, points: Points) -> None:
+def append(out: list[Band], first: int, end: int, points: Points) -> None:
+    """Add a band behind the last one, in canonical form: a neighbour with the same addresses grows instead."""
     if out and out[-1][1] == first and out[-1][2] == points:
         out[-1] = (out[-1][0], end, points)
     else:
@@ -196,7 +197,7 @@ def _combine(a: Bands, b: Bands, operation: Callable[[Points, Points], Points]) 
                 stop, other = end, intervals.EMPTY
             kept = operation(points, other)
             if kept:
-                _append(out, start, stop, kept)
+                append(out, start, stop, kept)
             start = stop
     return tuple(out)
 
@@ -221,7 +222,7 @@ def _union_bands(lists: list[Bands]) -> Bands:
             active = frozenset(live)
             if active not in memo:
                 memo[active] = intervals.union_all(sets[i] for i in sorted(active))
-            _append(out, previous, at, memo[active])
+            append(out, previous, at, memo[active])
         starts, ends = events[at]
         for i in starts:
             live[i] = live.get(i, 0) + 1
