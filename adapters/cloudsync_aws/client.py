@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,14 @@ def _make(session: Sdk, settings: AwsSettings, service: str, region: str, **cred
     return made
 
 
-MODELS = Path(sys.prefix) / "share" / "cloudsync" / f"botocore-{botocore.__version__}"
-"""Where the part of EC2's model that we use is looked for first (`cloudsync_aws.models` writes it), for this version of the SDK alone."""
+def kept(operations: Iterable[str]) -> Path:
+    """Return where the part of EC2's model with some operations is kept: for these, and for this version of the SDK, alone."""
+    names = sha256(" ".join(sorted(operations)).encode()).hexdigest()[:8]
+    return Path(sys.prefix) / "share" / "cloudsync" / f"botocore-{botocore.__version__}-{names}"
+
+
+MODELS = kept(_OPERATIONS)
+"""Where the part that we use is looked for first; `cloudsync_aws.models` writes it."""
 
 
 @cache

@@ -1,7 +1,7 @@
 """`python -m cloudsync_aws.models`: for an installation, writes the part of EC2's model that we use to where it is looked for first.
 
-The SDK reads four megabytes of it in every process. The part lies in `client.MODELS`, under the SDK's version: another version of the SDK
-finds nothing there and reads the whole again.
+The SDK reads four megabytes of it in every process. The part lies in `client.MODELS`, under the SDK's version and our operations: with
+another version of either nothing is found there, and the whole is read again.
 """
 
 from __future__ import annotations
