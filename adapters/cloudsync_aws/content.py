@@ -15,7 +15,7 @@ from cloudsync.model.packets import PacketSet
 from cloudsync.model.quick import dataclass
 from cloudsync.model.service import NO_SERVICE, SCTP, ServiceSet, possible
 from cloudsync.model.workload import Domain
-from cloudsync_aws.fit import ALL, Native, cidr_text, cover, everywhere, meets, overlaps, say, services_of
+from cloudsync_aws.fit import ALL, Native, cidr_text, cover, everywhere, overlaps, say, services_of
 from cloudsync_aws.place import Slot
 from cloudsync_aws.table import PeerKind, RuleKey
 
@@ -256,7 +256,8 @@ def _idle(native: Native, open_to_all: Mapping[Family, ServiceSet]) -> bool:
 
 
 def _origins(needs: Iterable[Need], native: Native) -> tuple[Origin, ...]:
-    found = dict.fromkeys(origin for need in needs if meets(need.services, native) for origin in need.origins)
+    services = services_of(native)
+    found = dict.fromkeys(origin for need in needs if need.services.meets(services) for origin in need.origins)
     return tuple(sorted(found, key=lambda origin: (origin == KEPT, origin.native)))
 
 

@@ -168,11 +168,6 @@ def overlaps(points: Points, first: int, end: int) -> bool:
     return at % 2 == 1 or (at < len(points) and points[at] < end)
 
 
-def meets(services: ServiceSet, native: Native) -> bool:
-    """Tell whether services and a native entry have something in common."""
-    return any(overlaps(services.points, first, end) for first, end in intervals.ranges(services_of(native).points))
-
-
 def everywhere(packets: PacketSet) -> dict[Family, ServiceSet]:
     """Return the services that every address of a family may use."""
     return {
