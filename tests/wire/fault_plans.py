@@ -37,7 +37,7 @@ from tests.oracle.four_ground import Estate, Json
 from tests.wire import fault_alike
 from tests.wire.fault_alike import Known, Tail
 from tests.wire.fault_stage import EVERY_S, AwsHere, Sent, Stage, Theatre
-from tests.wire.fault_tap import INSIDE, LIES, PAGED, Call, Kind, Tap
+from tests.wire.fault_tap import INSIDE, LIES, PAGED, STALE, Call, Kind, Tap
 from tests.wire.fault_tree import PATIENCE_S, Files, part
 
 RUNS = 4
@@ -360,7 +360,7 @@ class Life:
     def remember(self) -> None:
         """Keep worlds of the past as long as somebody will ask for them."""
         left = ((number, kind) for one in self.wanted for number, kind in one.plan.items() if number not in self.plan)
-        self.tap.remember = any(kind in (Kind.STALE, Kind.STALER) for _, kind in left)
+        self.tap.remember = any(kind in STALE for _, kind in left)
 
     def parted(self, group: list[Wanted]) -> bool:
         """Fork: true in the new process, which lives for these alone; false in the old one when the new one has ended."""
@@ -422,7 +422,9 @@ class Life:
             return ""
         if self.rests.after(key) is None:
             shift = self.tap.number
-            drawn = sample(singles(self.stage.name, self.record), self.seconds, int(key[:8], 16))
+            # What a stale read shows is how a life came here, not where it is: such pairs are lived whole alone.
+            every = [one for one in singles(self.stage.name, self.record) if not STALE.intersection(one.values())]
+            drawn = sample(every, self.seconds, int(key[:8], 16))
             later = [{shift + number: kind for number, kind in one.items()} for one in drawn]
             before, self.done = self.done, {}
             if self.parted([Wanted(at, {**plan, **one}) for at, one in enumerate(later)]):

@@ -72,7 +72,9 @@ LASTING: dict[Kind, Kind] = {
 """Faults that stay until the run ends; a denial, for writes alone."""
 INSIDE = frozenset({Kind.OPERATION_STUCK, Kind.OPERATION_LOST, Kind.OPERATION_FAILED})
 PAGED = frozenset({Kind.PAGE_LOST, Kind.CURSOR_LOST, Kind.PAGE_REPEATED, Kind.CURSOR_REPEATED})
-LIES = PAGED | {Kind.STALE, Kind.STALER, Kind.EMPTY}
+STALE = frozenset({Kind.STALE, Kind.STALER})
+"""Answers from the past, which has to be kept for them."""
+LIES = PAGED | STALE | {Kind.EMPTY}
 """Answers that look whole and are not true: no client can know that at once."""
 _VENDOR = {kind.value for kind in (*INSIDE, *PAGED, Kind.ERROR_500, Kind.UNAVAILABLE, Kind.DENIED, Kind.EXPIRED, Kind.LOST, Kind.IDENTITY)}
 _QUOTA: dict[str, Json] = {
